@@ -1,0 +1,91 @@
+"""What an alert module is made of: checks with their queries, candidate causes with their signs, mitigations."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from runbook.model import JSON, Answer, Mitigation, Query, Result
+from runbook.settings import Environment, Service
+
+Severity = Literal["critical", "high", "medium", "low"]
+
+
+@dataclass(frozen=True)
+class Context:
+    """One open incident: what every query and judgement may know. Times in epoch seconds, UTC."""
+
+    alert: str
+    incident: str
+    environment_name: str
+    environment: Environment
+    service: Service
+    started_at: float
+    start: float
+    end: float
+    step: int
+    now: float
+    mitigated_at: float | None = None
+
+
+Answers = Mapping[str, Answer]
+Results = Mapping[str, Result]
+
+
+@dataclass(frozen=True)
+class Check:
+    """One diagnostic question.
+
+    `queries(context)` names its queries (all checks' queries go out at once); `judge(context, answers, earlier)`
+    is pure and gets the results of earlier checks by name. A judge need not guard against missing data itself where
+    `needs` names the queries without which nothing can be said: the check is then unknown, with the source's error.
+    """
+
+    name: str
+    question: str
+    queries: Callable[[Context], Mapping[str, Query]]
+    judge: Callable[[Context, Answers, Results], Result]
+    needs: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Sign:
+    """One observation for or against a cause: when `holds` for the check's facts, it weighs `weight` (0..1).
+
+    `says` is a clause with the facts' names in braces, e.g. "onset {rollout_distance} after the rollout".
+    """
+
+    check: str
+    weight: float
+    holds: Callable[[Mapping[str, JSON]], bool]
+    says: Callable[[Mapping[str, JSON]], str]
+
+
+@dataclass(frozen=True)
+class Cause:
+    """A hypothesis. Without a result of every check in `needs` it is not tested, whatever else is seen."""
+
+    name: str
+    title: str
+    needs: tuple[str, ...]
+    supports: tuple[Sign, ...]
+    refutes: tuple[Sign, ...] = ()
+
+
+@dataclass(frozen=True)
+class Alert:
+    """All of one alert. `expression` is PromQL for the rule; `hold_seconds` its `for`."""
+
+    name: str
+    summary: str
+    meaning: str
+    impact: str
+    severity: Severity
+    hold_seconds: int
+    expression: Callable[[Service], str]
+    checks: tuple[Check, ...]
+    causes: tuple[Cause, ...]
+    mitigate: Callable[[Context, str, Results], Mitigation]
+    recovery_query: Callable[[Context, float], Query]
+    escalate_if: tuple[str, ...]

@@ -1,0 +1,63 @@
+"""Every error of the library, each one sentence: what failed, where, and what to do now.
+
+RunbookError
+├── UsageError             wrong use, nothing was run or written (exit code 2)
+│   ├── ParameterError     a notebook parameter is unknown, ill-typed or out of range
+│   └── SettingsError      runbook.toml, or a secret it names, is missing or wrong
+├── SourceError            a source did not give an answer; costs its own checks only
+├── RecordingError         a recording cannot be read or written
+│   ├── RecordingMiss      it holds no answer to this query
+│   └── RecordingCorrupt   damaged, not a recording, or of another version
+├── EvidenceError          a bundle cannot be written, or was edited
+└── RunFailed              the notebook failed; the bundle is left, marked failed (exit code 1)
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+Reason = Literal["unreachable", "timeout", "forbidden", "refused", "server error", "garbage"]
+
+
+class RunbookError(Exception):
+    """Base of all errors here; its text is the one sentence shown to the person."""
+
+
+class UsageError(RunbookError):
+    """Wrong use: nothing was run or written."""
+
+
+class ParameterError(UsageError):
+    """A notebook parameter is unknown, ill-typed or out of range."""
+
+
+class SettingsError(UsageError):
+    """The settings, or a secret they name, are missing or wrong."""
+
+
+class SourceError(RunbookError):
+    """A source did not give an answer; `reason` says in which way."""
+
+    def __init__(self, sentence: str, reason: Reason) -> None:
+        super().__init__(sentence)
+        self.reason = reason
+
+
+class RecordingError(RunbookError):
+    """A recording cannot be read or written."""
+
+
+class RecordingMiss(RecordingError):
+    """The recording holds no answer to this query; the text names the nearest one."""
+
+
+class RecordingCorrupt(RecordingError):
+    """The recording is damaged, is none, or is of another version."""
+
+
+class EvidenceError(RunbookError):
+    """A bundle cannot be written, or does not prove what it claims."""
+
+
+class RunFailed(RunbookError):
+    """The notebook failed; what was found is in the bundle, marked failed."""

@@ -1,0 +1,51 @@
+"""The one seam: `Source.ask(query) -> Answer`, and the deadline that holds for every source alike."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Protocol
+
+from runbook.errors import RunbookError
+from runbook.model import Answer, Query, failed
+
+
+class Source(Protocol):
+    """Something we ask. Real clients, Deadline, Recorder, Replay and a test's fake are siblings."""
+
+    def ask(self, query: Query) -> Answer:
+        """The answer with its completeness; raises SourceError where a real client got none."""
+        ...
+
+
+class Deadline:
+    """A source that always answers in time: what raises, hangs or trickles becomes a failed answer.
+
+    The question runs on a daemon thread that is left behind when the time is up: no client library here
+    bounds the total time of a request (their time-outs start anew with every byte).
+    """
+
+    def __init__(self, source: Source, seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
+        self._source, self._seconds, self._clock = source, seconds, clock
+
+    def ask(self, query: Query) -> Answer:
+        """The answer, or a failed one saying why there is none; never raises."""
+        box: list[Answer] = []
+        began = self._clock()
+        worker = threading.Thread(target=lambda: box.append(self._attempt(query)), daemon=True, name=f"ask-{query.source}")
+        worker.start()
+        worker.join(self._seconds)
+        if box:
+            return box[0]
+        late = f"{query.source.capitalize()} did not answer within {self._seconds:g} s; check that it is not overloaded, then run again. Query: {query.text[:200]}"
+        return failed(query, late, self._clock() - began)
+
+    def _attempt(self, query: Query) -> Answer:
+        began = self._clock()
+        try:
+            return self._source.ask(query)
+        except RunbookError as error:
+            return failed(query, str(error), self._clock() - began)
+        except Exception as error:  # a client library's own fault must cost its check, never the notebook
+            return failed(query, f"{query.source.capitalize()} client failed ({type(error).__name__}: {str(error)[:200]}); run `runbook doctor`.", self._clock() - began)
