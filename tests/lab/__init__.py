@@ -1,0 +1,34 @@
+"""Real servers on loopback for tests and trials: Prometheus, Alertmanager, Elasticsearch, Kubernetes.
+
+`python -m tests.lab.setup` (or `make lab-setup`) fetches and builds what they need, once. Then::
+
+    from tests.lab.servers import Lab
+
+    with Lab(directory) as lab:                      # all four, in parallel, on free ports of 127.0.0.1
+        lab.prometheus.url; lab.alertmanager.url; lab.elasticsearch.url; lab.kubernetes.url
+        lab.environment()                            # {"PROMETHEUS_URL": ..., "KUBECONFIG": ..., ...}
+
+Each one alone, all used by `with` (or `.start()` and `.stop()`), each with a `directory` of its own::
+
+    from tests.lab.prometheus import Alertmanager, Prometheus, promtool, amtool
+    from tests.lab.elastic import Elasticsearch
+    from tests.lab.cluster import Kubernetes
+
+    Prometheus(directory, version="debian" | "3", scrape_configs=[{...}], rule_files=[path],
+               alertmanager_url=None, openmetrics=path, interval="1s")             .url
+    Alertmanager(directory, config={...} | None)                                   .url
+    Elasticsearch(directory)                                                       .url  .client()
+    Kubernetes(directory, nodes=2)                                                 .url
+        .kubeconfig(user="admin")                    # or "oncall": a user without any right until you bind one
+        .kubectl("get", "pods", user="admin")        # stdout; KubectlFailed(stderr) on another exit code
+        .apply([{...}, ...])                         # objects as dicts; returns what the API server made of them
+        .backdate([{...}, ...])                      # the same, with their past metadata.creationTimestamp and status
+        .write_logs("namespace", "pod", current=["line"], previous=["line"])
+    promtool("check", "rules", str(path))            # stdout; ToolFailed(output) on another exit code
+
+Faults of a pod: the label `lab.fault: oom | imagepull | not-ready`; of a node: `lab.fault: not-ready`.
+Usage that `top` shows: the pod annotations `kwok.x-k8s.io/usage-cpu` and `kwok.x-k8s.io/usage-memory`.
+
+A server that cannot start raises `StartFailed` with the end of its log; `Missing` names what `make lab-setup` gets.
+Logs stay in `directory`. No server outlives the Python process that started it, however that one ends.
+"""
