@@ -1,0 +1,69 @@
+"""Debian's packages for the lab, installed without the system services that some of them would start."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.lab.cache import LabError
+
+# A program we call and the package it is in. MariaDB, nginx and Chromium are for tests that start those themselves.
+PROGRAMS = {
+    "prometheus": "prometheus",
+    "promtool": "prometheus",
+    "prometheus-alertmanager": "prometheus-alertmanager",
+    "amtool": "prometheus-alertmanager",
+    "mvn": "maven",
+    "java": "openjdk-17-jre-headless",
+    "nginx": "nginx",
+    "mariadbd": "mariadb-server",
+    "chromium": "chromium",
+    "chromedriver": "chromium-driver",
+}
+POLICY = Path("/usr/sbin/policy-rc.d")
+START_NOTHING = "#!/bin/sh\n# For one installation by the lab's setup: start no service.\nexit 101\n"
+
+
+class PackagesFailed(LabError):
+    """Packages are missing and cannot be installed."""
+
+
+def missing_packages() -> list[str]:
+    """The packages of programs that are not there."""
+    path = f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin"
+    return sorted({package for program, package in PROGRAMS.items() if shutil.which(program, path=path) is None})
+
+
+def install(packages: list[str]) -> None:
+    """Install these with apt, as root."""
+    wanted = " ".join(packages)
+    if shutil.which("apt-get") is None:
+        raise PackagesFailed(f"This is not Debian: install by your own means what Debian calls {wanted}.")
+    if os.geteuid() != 0:
+        raise PackagesFailed(f"Installing packages needs root: run `sudo apt-get install {wanted}`, then this again.")
+    with _no_services():
+        _apt("update")
+        _apt("install", "-y", "--no-install-recommends", *packages)
+
+
+@contextmanager
+def _no_services() -> Iterator[None]:
+    if POLICY.exists():  # the machine has a policy already; it is not ours to change
+        yield
+        return
+    POLICY.write_text(START_NOTHING)
+    POLICY.chmod(0o755)
+    try:
+        yield
+    finally:
+        POLICY.unlink()
+
+
+def _apt(*arguments: str) -> None:
+    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    if subprocess.run(["apt-get", "-q", *arguments], env=environment, check=False).returncode != 0:
+        raise PackagesFailed(f"`apt-get {' '.join(arguments)}` failed; what it said stands above.")
