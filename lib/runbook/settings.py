@@ -122,3 +122,24 @@ class Environment(_Strict):
 class _File(_Strict):
     service: dict[str, Service]
     environment: dict[str, Environment]
+
+
+def secret(env_name: str, file_name: str) -> str:
+    """The secret in that environment variable or else in that file, read now; "" if neither is named.
+
+    One newline at its end is dropped. Raises SettingsError if it is missing, unreadable or empty.
+    """
+    if env_name:
+        where, value = f"The environment variable {env_name}", os.environ.get(env_name, "")
+    elif file_name:
+        where = f"The secret file {file_name}"
+        try:
+            value = Path(file_name).expanduser().read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise SettingsError(f"{where} cannot be read ({type(error).__name__}); correct its path or permissions.") from None
+    else:
+        return ""
+    value = value.removesuffix("\n").removesuffix("\r")
+    if not value:
+        raise SettingsError(f"{where} is not set or empty; put the secret there, or take its name out of runbook.toml.")
+    return value
