@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from runbook.alerts.base import Alert, Context
+from runbook.alerts.base import Alert, Context, Results
 from runbook.model import Answer, Event, Finding, Mitigation, Recovery, Verdict
 
 
@@ -37,3 +38,29 @@ class Investigation:
     def ledger(self) -> str:
         """How much of it could be answered, e.g. "8 of 9 checks ran"."""
         return f"{len(self.findings) - len(self.unknown)} of {len(self.findings)} checks ran"
+
+
+def conclude(alert: Alert, results: Results, verdicts: Sequence[Verdict]) -> tuple[str, str]:
+    """The verdict in one sentence, and why in the next: what the first check of the alert and the causes say."""
+    first = results[alert.checks[0].name]
+    if first.status == "unknown":
+        return f"Not known whether {alert.name} is real.", first.sentence
+    if first.status == "normal":
+        return f"{alert.name} does not hold in this window: nothing to mitigate.", first.sentence
+    supported = [v for v in verdicts if v.state == "supported"]
+    if not supported:
+        return _unexplained(verdicts), first.sentence
+    phrases = {cause.name: cause.phrase for cause in alert.causes}
+    named = ", and ".join(phrases[v.cause](results) for v in supported)
+    return f"Probably {named}.", f"{first.sentence} {_sentence(supported[0].because)}"
+
+
+def _unexplained(verdicts: Sequence[Verdict]) -> str:
+    untested = [v.title.lower() for v in verdicts if v.state == "not tested"]
+    if not untested:
+        return f"Real, but none of the {len(verdicts)} usual causes explains it: escalate."
+    return f"Real; no cause found, but not tested: {', '.join(untested)}."
+
+
+def _sentence(clause: str) -> str:
+    return f"{clause[:1].upper()}{clause[1:]}."

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from runbook.model import JSON, Answer, Mitigation, Query, Result
+from runbook.model import JSON, Answer, Mitigation, Query, Result, Series
 from runbook.settings import Environment, Service
 
 Severity = Literal["critical", "high", "medium", "low"]
@@ -40,6 +40,7 @@ class Check:
     `queries(context)` names its queries (all checks' queries go out at once); `judge(context, answers, earlier)`
     is pure and gets the results of earlier checks by name. A judge need not guard against missing data itself where
     `needs` names the queries without which nothing can be said: the check is then unknown, with the source's error.
+    Where any query but the `optional` ones failed or was partial, a "normal" becomes unknown.
     """
 
     name: str
@@ -47,13 +48,14 @@ class Check:
     queries: Callable[[Context], Mapping[str, Query]]
     judge: Callable[[Context, Answers, Results], Result]
     needs: tuple[str, ...] = ()
+    optional: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Sign:
     """One observation for or against a cause: when `holds` for the check's facts, it weighs `weight` (0..1).
 
-    `says` is a clause with the facts' names in braces, e.g. "onset {rollout_distance} after the rollout".
+    `says` makes a clause from the facts, e.g. "errors began 2 min after revision 14".
     """
 
     check: str
@@ -64,13 +66,31 @@ class Sign:
 
 @dataclass(frozen=True)
 class Cause:
-    """A hypothesis. Without a result of every check in `needs` it is not tested, whatever else is seen."""
+    """A hypothesis. Without a result of every check in `needs` it is not tested, whatever else is seen.
+
+    `phrase` completes "Probably ..." from the results, e.g. "a bad deployment: revision 14".
+    """
 
     name: str
     title: str
+    phrase: Callable[[Results], str]
     needs: tuple[str, ...]
     supports: tuple[Sign, ...]
     refutes: tuple[Sign, ...] = ()
+
+
+@dataclass(frozen=True)
+class Recovering:
+    """How recovery is verified: `queries(context, end)` asked again and again until `seconds` after the mitigation
+    are covered; `series` turns the answers into one series that has to stay below `threshold(service)`.
+    """
+
+    what: str
+    unit: str
+    seconds: int
+    threshold: Callable[[Service], float]
+    queries: Callable[[Context, float], Mapping[str, Query]]
+    series: Callable[[Context, Answers], Series]
 
 
 @dataclass(frozen=True)
@@ -87,5 +107,5 @@ class Alert:
     checks: tuple[Check, ...]
     causes: tuple[Cause, ...]
     mitigate: Callable[[Context, str, Results], Mitigation]
-    recovery_query: Callable[[Context, float], Query]
+    recovery: Recovering
     escalate_if: tuple[str, ...]

@@ -1,0 +1,61 @@
+"""Do the service's own endpoints answer, from where the runbook runs?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from runbook.alerts.base import Answers, Check, Context, Results
+from runbook.model import JSON, Answer, Query, Result, Table
+from runbook.sources import probe
+
+
+def queries(c: Context) -> Mapping[str, Query]:
+    """One request to the health path and one to a path that does the service's work."""
+    return {path: probe.get(path) for path in (c.service.health_path, c.service.probe_path)}
+
+
+def judge(c: Context, answers: Answers, earlier: Results) -> Result:
+    """Normal when every endpoint answers 2xx or 3xx; unknown when none could even be asked."""
+    asked = {path: answer for path, answer in answers.items() if answer.usable}
+    if not asked:
+        return Result("unknown", f"Not known: {next(iter(answers.values())).error}")
+    facts: dict[str, JSON] = {
+        path: {"status": answer.data.get("status"), "error": answer.data.get("error")} for path, answer in asked.items()
+    }
+    bad = [path for path, answer in asked.items() if not answers_well(answer)]
+    table = Table(
+        "endpoints",
+        ("Endpoint", "Status", "Latency (ms)", "Trouble"),
+        tuple(_row(path, answer) for path, answer in asked.items()),
+    )
+    if bad:
+        return Result(
+            "abnormal", f"No: {', '.join(_trouble(path, asked[path]) for path in bad)}.", facts, tables=(table,)
+        )
+    if len(asked) < len(answers):
+        return Result(
+            "unknown",
+            f"Not known of all: {next(a.error for a in answers.values() if not a.usable)}",
+            facts,
+            tables=(table,),
+        )
+    return Result("normal", f"Yes: {' and '.join(asked)} answer.", facts, tables=(table,))
+
+
+def answers_well(answer: Answer) -> bool:
+    """Whether an endpoint gave a 2xx or 3xx."""
+    status = answer.data.get("status") if answer.usable else None
+    return isinstance(status, int) and 200 <= status < 400
+
+
+def _trouble(path: str, answer: Answer) -> str:
+    status = answer.data.get("status")
+    return f"{path} answers {status}" if status else f"{path} does not answer ({answer.data.get('error')})"
+
+
+def _row(path: str, answer: Answer) -> tuple[str | int | float | None, ...]:
+    latency = answer.data.get("latency_ms")
+    return path, answer.data.get("status"), None if latency is None else round(latency), answer.data.get("error") or ""
+
+
+CHECK = Check("endpoints", "Do the endpoints answer?", queries, judge)

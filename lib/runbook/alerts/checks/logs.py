@@ -1,0 +1,150 @@
+"""What do the logs say? Error messages over time, the newest ones, and message patterns before and since the onset."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from runbook.alerts.base import Answers, Check, Context, Results
+from runbook.alerts.checks.series import number, onset_of
+from runbook.findings import Template, group
+from runbook.model import JSON, Answer, Chart, Query, Result, Series, Table
+from runbook.sources import elasticsearch
+from runbook.wording import clock_text, count_text, share_text
+
+NEWEST, SAMPLE = 20, 2000
+MANY = 2.0  # from twice the messages per minute on there are more than before
+ABOUT = {
+    "database": re.compile(r"database|mysql|\bsql|deadlock|connection pool|acquire a connection", re.IGNORECASE),
+    "authentication": re.compile(
+        r"\bjwt|\btoken|signature|public key|authenticat|unauthori[sz]ed|auth service|certificate", re.IGNORECASE
+    ),
+    "resources": re.compile(
+        r"out of memory|\boom|memory limit|cannot allocate|throttl|too many open files|worker .*(timed out|starved)",
+        re.IGNORECASE,
+    ),
+    "traffic": re.compile(
+        r"overload|shed|queue (is )?full|too many requests|rate limit|concurrency limit", re.IGNORECASE
+    ),
+}
+
+
+def _queries(c: Context) -> Mapping[str, Query]:
+    turn = c.started_at - 900  # most onsets lie after this and before the alert: one sample for each side
+    return {
+        "newest": elasticsearch.newest_errors(c.service, c.start, c.end, NEWEST),
+        "over time": elasticsearch.errors_over_time(c.service, c.start, c.end, max(60, c.step)),
+        "sample before": elasticsearch.sample_of_errors(c.service, c.start, turn, SAMPLE),
+        "sample since": elasticsearch.sample_of_errors(c.service, turn, c.end, SAMPLE),
+    }
+
+
+def _judge(c: Context, answers: Answers, earlier: Results) -> Result:
+    onset = onset_of(earlier)
+    times, counts = elasticsearch.histogram(answers["over time"])
+    before, since = (
+        _per_minute(times, counts, c.start, onset or c.started_at - 300),
+        _per_minute(times, counts, onset or c.started_at - 300, c.end),
+    )
+    found = group([*_messages(c, answers["sample before"]), *_messages(c, answers["sample since"])], onset)
+    grown = _grown(found, c, onset)
+    new = [t for t in found if t.new]
+    facts: dict[str, JSON] = {
+        "since_onset": round(float(np.sum(counts[times >= (onset or c.started_at - 300)]))),
+        "per_minute": number(since, 1),
+        "per_minute_before": number(before, 1),
+        "times": number(since / before, 1) if before else None,
+        "new": [t.pattern for t in new][:5],
+        "new_share": _portion(new, found),
+        "about": {name: _about(words, grown) for name, words in ABOUT.items()},
+    }
+    many = since >= 3 and (not before or since / before >= MANY)
+    chart = Chart(
+        "error-messages",
+        "Error messages",
+        "messages / min",
+        (Series("error messages", tuple(times), tuple(counts * 60 / max(60, c.step))),),
+        kind="bars",
+    )
+    tables = (_patterns(found), _newest(c, answers["newest"]))
+    return Result(
+        "abnormal" if many else "normal",
+        _sentence(facts, new, answers),
+        facts,
+        (chart,),
+        tuple(t for t in tables if t.rows),
+    )
+
+
+def _per_minute(times: np.ndarray, counts: np.ndarray, start: float, end: float) -> float:
+    inside = (times >= start) & (times < end)
+    return float(np.sum(counts[inside])) * 60 / (end - start) if end > start else 0.0
+
+
+def _messages(c: Context, answer: Answer) -> list[tuple[float, str, float]]:
+    """(time, message, weight) of a sample; the weight scales the sample up to all messages that matched."""
+    if not answer.usable:
+        return []
+    hits = elasticsearch.hits(answer)
+    count, _ = elasticsearch.total(answer)
+    weight = max(1.0, count / len(hits)) if hits else 1.0
+    return [(hit_time, str(source.get(c.service.message_field, "")), weight) for hit_time, source in _timed(c, hits)]
+
+
+def _timed(c: Context, hits: Sequence[Mapping[str, JSON]]) -> list[tuple[float, Mapping[str, JSON]]]:
+    return [(elasticsearch.time_of(hit, c.service.time_field), hit) for hit in hits]
+
+
+def _grown(found: Sequence[Template], c: Context, onset: float | None) -> dict[str, float]:
+    """Messages of each pattern since the onset beyond what its rate before would have given."""
+    turn = onset if onset is not None else c.started_at - 300
+    exposure = (c.end - turn) / max(1.0, turn - c.start)
+    return {t.pattern: max(0.0, t.since - t.before * exposure) for t in found}
+
+
+def _about(words: re.Pattern[str], grown: Mapping[str, float]) -> float:
+    """The share of the additional messages that speak of something."""
+    total = sum(grown.values())
+    return round(sum(count for pattern, count in grown.items() if words.search(pattern)) / total, 3) if total else 0.0
+
+
+def _portion(new: Sequence[Template], found: Sequence[Template]) -> float:
+    total = sum(t.since for t in found)
+    return round(sum(t.since for t in new) / total, 3) if total else 0.0
+
+
+def _sentence(facts: Mapping[str, JSON], new: Sequence[Template], answers: Answers) -> str:
+    times = (
+        f", {facts['times']:.0f} times the rate before"
+        if facts["times"] and facts["times"] >= 1.5
+        else ", as before"
+        if facts["times"]
+        else ", none before"
+    )
+    fresh = (
+        f"; {'one new pattern makes' if len(new) == 1 else f'{len(new)} new patterns make'} up {share_text(facts['new_share'])}"
+        if new
+        else "; no new pattern"
+    )
+    if not facts["since_onset"]:
+        return "The service logged no error since the onset."
+    return f"{count_text(facts['since_onset'])} error messages since the onset{times}{fresh if answers['sample since'].usable else ''}."
+
+
+def _patterns(found: Sequence[Template]) -> Table:
+    rows = tuple((t.pattern, "new" if t.new else "", count_text(t.before), count_text(t.since)) for t in found[:8])
+    return Table("message-patterns", ("Message pattern", "", "Before", "Since onset"), rows)
+
+
+def _newest(c: Context, answer: Answer) -> Table:
+    hits = elasticsearch.hits(answer) if answer.usable else ()
+    rows = tuple(
+        (clock_text(time, seconds=True), str(hit.get("pod", "")), str(hit.get(c.service.message_field, "")))
+        for time, hit in _timed(c, hits)
+    )
+    return Table("newest-errors", ("Time (UTC)", "Pod", "Message"), rows)
+
+
+CHECK = Check("logs", "What do the logs say?", _queries, _judge, needs=("over time",), optional=("newest",))

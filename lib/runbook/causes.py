@@ -1,0 +1,57 @@
+"""Ranks the probable causes: explicit signs in, verdicts out; pure and deterministic.
+
+A cause's score is how far its supporting signs together exclude chance, 1 - prod(1 - weight), weakened by
+each refuting sign, times (1 - weight). From 0.5 on it is supported; without data it is not tested.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from math import prod
+
+from runbook.alerts.base import Cause, Results, Sign
+from runbook.model import JSON, Result, Verdict
+
+SUPPORTED_FROM = 0.5
+
+
+def rank(causes: Sequence[Cause], results: Results) -> tuple[Verdict, ...]:
+    """Verdicts of all causes, most probable first; untested ones last, ties in the order given."""
+    verdicts = [judge(cause, results) for cause in causes]
+    return tuple(sorted(verdicts, key=lambda v: -1.0 if v.score is None else v.score, reverse=True))
+
+
+def judge(cause: Cause, results: Results) -> Verdict:
+    """One cause after the signs that its checks show."""
+    missing = [name for name in cause.needs if _facts(results, name) is None]
+    if missing:
+        return Verdict(cause.name, cause.title, "not tested", None, f"no data from: {', '.join(missing)}", cause.needs)
+    supports, refutes = _seen(cause.supports, results), _seen(cause.refutes, results)
+    score = round((1 - prod(1 - s.weight for s in supports)) * prod(1 - s.weight for s in refutes), 2)
+    state = "supported" if score >= SUPPORTED_FROM else "refuted"
+    telling = supports if state == "supported" else refutes + supports
+    because = "; ".join(_say(s, results) for s in telling) or "no sign of it"
+    return Verdict(
+        cause.name,
+        cause.title,
+        state,
+        score,
+        because,
+        tuple(dict.fromkeys((*cause.needs, *(s.check for s in telling)))),
+    )
+
+
+def _facts(results: Results, check: str) -> Mapping[str, JSON] | None:
+    """A check's facts; None where it could not run, so that nothing is concluded from absence."""
+    result: Result | None = results.get(check)
+    return None if result is None or result.status == "unknown" else result.facts
+
+
+def _seen(signs: Sequence[Sign], results: Results) -> list[Sign]:
+    known = ((sign, _facts(results, sign.check)) for sign in signs)
+    return sorted((sign for sign, facts in known if facts is not None and sign.holds(facts)), key=lambda s: -s.weight)
+
+
+def _say(sign: Sign, results: Results) -> str:
+    facts = _facts(results, sign.check)
+    return sign.says(facts) if facts is not None else ""
