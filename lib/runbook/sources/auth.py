@@ -23,6 +23,16 @@ def headers(auth: Auth) -> dict[str, str]:
     return {name: _header_safe(value, f"The header {name}") for name, value in auth.headers.items()}
 
 
+def hidden(text: str, auth: Auth, url: str = "") -> str:
+    """A server's own words with every secret that we sent it struck out."""
+    credentials = authorization(auth, url)
+    sent = [credentials, credentials.partition(" ")[2], urlsplit(url).password or "", *auth.headers.values()]
+    sent += [secret(auth.password_env, auth.password_file)] if auth.username else []
+    for value in sorted(filter(None, sent), key=len, reverse=True):
+        text = text.replace(value, "***")
+    return text
+
+
 def without_userinfo(url: str) -> str:
     """The URL without user and password, and without a slash at its end."""
     parts = urlsplit(url)

@@ -46,6 +46,7 @@ HALF = Fault("answer broke off half-way", "garbage", "check its log and the prox
 NOT_HTTP = Fault("answer is not HTTP", "garbage", "check that the URL names the right port")
 NOT_TLS = Fault("TLS failed: the server does not speak TLS", "unreachable", "check whether the URL should begin with http://")
 CLIENT_CERTIFICATE = Fault("TLS failed: the server wants another client certificate", "forbidden", "check `client_cert_file` and `client_key_file`")
+BAD_URL = Fault("the URL is not valid", "unreachable", "write it like http://host:9090 in runbook.toml")
 UNKNOWN = Fault("connection failed", "unreachable", "check the address, its log and the proxies before it")
 
 
@@ -66,6 +67,28 @@ def place(url: str) -> str:
     return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path.rstrip("/"), "", ""))
 
 
+def reason(status: int) -> Reason:
+    """The kind of failure that an HTTP status stands for."""
+    if status in (401, 403):
+        return "forbidden"
+    if status >= 500:
+        return "server error"
+    return "refused" if status >= 400 else "garbage"
+
+
+def status_words(status: int) -> tuple[str, str]:
+    """What a server did that answered with this status alone, and what to do."""
+    if 300 <= status < 400:
+        return f"redirects elsewhere ({status})", "put the address behind the redirect, or credentials for its login, into runbook.toml"
+    advice: dict[Reason, str] = {
+        "forbidden": "check the credentials under `auth` in runbook.toml",
+        "server error": "check that it and the proxy before it are up, then run again",
+        "refused": "check `url` in runbook.toml",
+        "garbage": "check that `url` in runbook.toml names the right server and not a login page",
+    }
+    return f"answered {status}", advice[reason(status)]
+
+
 def _meaning(error: BaseException) -> Fault | None:
     if isinstance(error, ssl.SSLError):
         return _tls(error)
@@ -81,6 +104,8 @@ def _meaning(error: BaseException) -> Fault | None:
         return NO_HOST
     if isinstance(error, ConnectionRefusedError):
         return REFUSED
+    if isinstance(error, ValueError):
+        return BAD_URL
     return NO_ROUTE if isinstance(error, OSError) and error.errno in _UNREACHABLE else None
 
 

@@ -1,0 +1,185 @@
+"""Prometheus's HTTP API: one request, one reply with its warnings, or one sentence why there is none.
+
+prometheus-api-client's class carries the session, TLS, authentication and retries; its own query methods would drop
+the API's warnings. Imported on the first question only: the libraries behind it take half a second.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Mapping
+from typing import Any, Self
+from urllib.parse import urlsplit
+
+import msgspec
+import requests
+from prometheus_api_client.prometheus_connect import PrometheusConnect
+from requests.adapters import HTTPAdapter
+from urllib3.exceptions import HTTPError, MaxRetryError
+from urllib3.util.retry import Retry
+
+from runbook import settings
+from runbook.errors import SourceError
+from runbook.model import JSON, Query
+from runbook.sources import auth, faults
+from runbook.sources.timelimit import TimeLimit, make_all_cuttable, running
+
+CONNECTIONS = 32  # all queries of an alert go out at once
+GET_ONLY = ("build info", "label values")
+RESULT_TYPES = {"instant": ("vector", "scalar"), "range": ("matrix",)}
+NEAR = (".local", ".localhost", ".svc", ".internal", ".lan", ".home.arpa")
+
+
+class Reply(msgspec.Struct):
+    """What every answer of the API is wrapped in."""
+
+    status: str
+    data: Any = None
+    error: str = ""
+    errorType: str = ""  # noqa: N815 - the API's spelling
+    warnings: list[str] = []
+    infos: list[str] = []
+
+
+_decoder = msgspec.json.Decoder(Reply)
+
+
+class Connection(PrometheusConnect):
+    """One Prometheus address; safe to use from many threads."""
+
+    def __init__(self, config: settings.Prometheus) -> None:
+        self._config = config
+        session = requests.Session()
+        session.verify, session.cert = auth.ca_bundle(config.auth), auth.client_certificate(config.auth)
+        session.trust_env = not _loopback(config.url)  # no proxy between us and ourselves
+        if not _compress(config):
+            session.headers["Accept-Encoding"] = "identity"
+        super().__init__(
+            auth.without_userinfo(config.url),
+            headers=auth.headers(config.auth),
+            retry=_RetryInTime.usual(),
+            session=session,
+            method=config.method,
+        )
+        self.auth = self._sign
+        adapter = session.get_adapter(self.url)
+        if isinstance(adapter, HTTPAdapter):
+            adapter.poolmanager.connection_pool_kw["maxsize"] = CONNECTIONS
+            make_all_cuttable(adapter.poolmanager)
+
+    def reply(self, query: Query, path: str, params: Mapping[str, JSON], limit: TimeLimit) -> Reply:
+        """The reply to one request of a query; raises SourceError if there is none that can be used."""
+        if "query" in params:  # Prometheus itself gives up a little before we do, and says so
+            params = {**params, "timeout": f"{limit.remaining * 0.9:.3f}"}
+        response = self._fetch("GET" if query.kind in GET_ONLY else self._method, path, params, limit)
+        try:
+            reply = _decoder.decode(response.content)
+        except msgspec.MsgspecError:
+            raise self._not_prometheus(response.status_code) from None
+        if reply.status != "success" or not response.ok:
+            raise self._refusal(response.status_code, reply, query)
+        if not _right_shape(query, reply.data):
+            raise self._error("answered JSON of an unknown shape", "check that `url` leads to a Prometheus", "garbage", query)
+        if _has_histograms(query, reply.data):
+            raise self._error("answered native histograms", "wrap the query in histogram_quantile() or histogram_count()", "refused", query)
+        return reply
+
+    def _fetch(self, method: str, path: str, params: Mapping[str, JSON], limit: TimeLimit) -> requests.Response:
+        """The whole response, whatever its status."""
+        try:
+            return self._session.request(
+                method,
+                f"{self.url}{path}",
+                params=params if method == "GET" else None,
+                data=params if method == "POST" else None,
+                headers=self.headers,
+                auth=self.auth,
+                timeout=limit.remaining,
+                allow_redirects=False,
+            )
+        except (requests.RequestException, HTTPError, OSError) as error:
+            raise faults.source_error("Prometheus", self.url, faults.TIMEOUT if limit.over else faults.fault(error)) from None
+
+    def _sign(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        """Called by requests for every request; being there, it also keeps ~/.netrc out."""
+        value = auth.authorization(self._config.auth, self._config.url)
+        if value:
+            request.headers["Authorization"] = value
+        return request
+
+    def _refusal(self, status: int, reply: Reply, query: Query) -> SourceError:
+        """Prometheus's own words."""
+        words = auth.hidden(reply.error, self._config.auth, self._config.url)[:500]
+        if reply.errorType == "timeout":
+            return self._error(f"gave the query up ({words})", "ask for a shorter time range or fewer series", "timeout", query)
+        advice = "check the metric and label names of the service's profile"
+        return self._error(f"refused the query ({status} {reply.errorType}: {words})", advice, faults.reason(status), query)
+
+    def _not_prometheus(self, status: int) -> SourceError:
+        """A response that is not the API's JSON: a proxy's, a login page, another program."""
+        words, advice = faults.status_words(status)
+        return self._error(f"{words}, without Prometheus's JSON", advice, faults.reason(status))
+
+    def _error(self, what: str, advice: str, reason: faults.Reason, query: Query | None = None) -> SourceError:
+        return SourceError(f"Prometheus at {faults.place(self.url)} {what}; {advice}.{f' Query: {query.text[:500]}' if query else ''}", reason)
+
+
+class _RetryInTime(Retry):
+    """Twice more after a failed connection or a 502, 503, 504, POST too, as long as the running limit allows."""
+
+    @classmethod
+    def usual(cls) -> Self:
+        return cls(
+            total=2,
+            backoff_factor=0.2,
+            status_forcelist=(502, 503, 504),
+            allowed_methods=None,
+            raise_on_status=False,
+            respect_retry_after_header=False,
+        )
+
+    def increment(self, method: str | None = None, url: str | None = None, *args: Any, **kwargs: Any) -> Self:
+        limit = running()
+        if limit is not None and limit.remaining < 1:
+            raise kwargs.get("error") or MaxRetryError(kwargs["_pool"], url or "", None)
+        return super().increment(method, url, *args, **kwargs)
+
+
+def _right_shape(query: Query, data: JSON) -> bool:
+    """Whether the pure functions of `prometheus` can read it."""
+    if query.kind == "build info":
+        return isinstance(data, dict)
+    if query.kind not in RESULT_TYPES:
+        return isinstance(data, list)
+    if not (isinstance(data, dict) and data.get("resultType") in RESULT_TYPES[query.kind] and isinstance(data.get("result"), list)):
+        return False
+    return data["resultType"] == "scalar" or all(isinstance(one, dict) and isinstance(one.get("metric"), dict) for one in data["result"])
+
+
+def _has_histograms(query: Query, data: JSON) -> bool:
+    """Native histograms stand beside or in place of the values."""
+    return query.kind in RESULT_TYPES and any("histogram" in one or "histograms" in one for one in data["result"] if isinstance(one, dict))
+
+
+def _compress(config: settings.Prometheus) -> bool:
+    """Compression costs more time than it saves on loopback and in a local network."""
+    return config.gzip == "on" or (config.gzip == "auto" and not _near(config.url))
+
+
+def _near(url: str) -> bool:
+    host = urlsplit(url).hostname or ""
+    address = _address(host)
+    return address.is_private if address else "." not in host or host.endswith(NEAR)
+
+
+def _loopback(url: str) -> bool:
+    host = urlsplit(url).hostname or ""
+    address = _address(host)
+    return address.is_loopback if address else host == "localhost"
+
+
+def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    try:
+        return ipaddress.ip_address(host)
+    except ValueError:
+        return None
