@@ -46,7 +46,9 @@ class Identity:
         front_authority.write(directory, "front-ca")
         authority.issue("kube-apiserver", SERVER_NAMES, SERVER_ADDRESSES).write(directory, "server")
         front_authority.issue("front-proxy", ("front-proxy",), ()).write(directory, "front")
-        self._write("accounts.key", _pem(ec.generate_private_key(ec.SECP256R1())))
+        accounts = ec.generate_private_key(ec.SECP256R1())
+        self._write("accounts.key", _pem(accounts))
+        self._write("accounts.pub", _public_pem(accounts))
         self._write("tokens.csv", "".join(self._token_lines()).encode())
         for user in USERS:
             self._write(_kubeconfig_name(user), self._kubeconfig(user, api_url))
@@ -132,6 +134,10 @@ def _name(name: str) -> x509.Name:
 def _pem(key: ec.EllipticCurvePrivateKey) -> bytes:
     # PKCS 8 is what Kubernetes reads for every kind of key
     return key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+
+
+def _public_pem(key: ec.EllipticCurvePrivateKey) -> bytes:
+    return key.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
 
 
 def _write_secret(path: Path, content: bytes) -> None:

@@ -148,11 +148,18 @@ def free_port() -> int:
 
 def answers(port: int, path: str, *, tls: SSLContext | None = None, token: str = "") -> bool:
     """Whether GET `path` at this port of 127.0.0.1 is answered with 200."""
-    connection = HTTPSConnection("127.0.0.1", port, context=tls, timeout=5) if tls else HTTPConnection("127.0.0.1", port, timeout=5)
+    return fetch(port, path, tls=tls, token=token) is not None
+
+
+def fetch(port: int, path: str, *, tls: SSLContext | None = None, token: str = "") -> bytes | None:
+    """The body of the answer to GET `path` at this port of 127.0.0.1; None unless it comes with 200."""
+    where = ("127.0.0.1", port)
+    connection = HTTPSConnection(*where, context=tls, timeout=5) if tls else HTTPConnection(*where, timeout=5)
     try:
         connection.request("GET", path, headers={"Authorization": f"Bearer {token}"} if token else {})
-        return connection.getresponse().status == 200
+        answer = connection.getresponse()
+        return answer.read() if answer.status == 200 else None
     except (OSError, HTTPException):
-        return False
+        return None
     finally:
         connection.close()
