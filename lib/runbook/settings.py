@@ -7,32 +7,48 @@ the file: a setting ending in `_env` names an environment variable, one ending i
 from __future__ import annotations
 
 import os
-import tomllib
+import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 import msgspec
 
+from runbook import strict
 from runbook.errors import SettingsError
+from runbook.nearest import hint
+from runbook.wellformed import (
+    Count,
+    FieldName,
+    LabelName,
+    MetricPrefix,
+    ObjectName,
+    Positive,
+    Ratio,
+    Url,
+    UrlPath,
+    Variable,
+)
 
 HERE = Path(__file__).resolve().parent
 FILE_NAME = "runbook.toml"
+EVIDENCE = "evidence"
 
 
 class _Strict(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """An unknown key is a typing error of the person, so it is refused."""
 
 
-class Auth(_Strict):
+class Auth(_Strict, frozen=True):
     """How to prove who we are; at most one of basic, bearer and API key."""
 
     username: str = ""
-    password_env: str = ""
+    password_env: Variable = ""
     password_file: str = ""
-    bearer_env: str = ""
+    bearer_env: Variable = ""
     bearer_file: str = ""
-    api_key_env: str = ""
+    api_key_env: Variable = ""
     api_key_file: str = ""
     headers: dict[str, str] = {}
     ca_file: str = ""
@@ -40,25 +56,25 @@ class Auth(_Strict):
     client_key_file: str = ""
 
 
-class Prometheus(_Strict):
+class Prometheus(_Strict, frozen=True):
     """`gzip`: "auto" asks for compression from far servers only (7x slower on loopback)."""
 
-    url: str
-    external_url: str = ""
+    url: Url
+    external_url: Url = ""
     auth: Auth = Auth()
     method: Literal["GET", "POST"] = "POST"
     gzip: Literal["auto", "on", "off"] = "auto"
 
 
-class Elasticsearch(_Strict):
+class Elasticsearch(_Strict, frozen=True):
     """`kibana_url`: where links of the report lead to; none without it."""
 
-    url: str
-    kibana_url: str = ""
+    url: Url
+    kibana_url: Url = ""
     auth: Auth = Auth()
 
 
-class Kubernetes(_Strict):
+class Kubernetes(_Strict, frozen=True):
     """Empty `context`: the kubeconfig's current one; `in_cluster`: the pod's own service account."""
 
     kubeconfig: str = ""
@@ -66,62 +82,202 @@ class Kubernetes(_Strict):
     in_cluster: bool = False
 
 
-class Thresholds(_Strict):
+class Thresholds(_Strict, frozen=True):
     """The limits that the alerts fire at; ratios in 0..1, times in seconds."""
 
-    error_ratio: float = 0.05
-    auth_failure_ratio: float = 0.20
-    latency_p95_seconds: float = 2.0
-    memory_bytes: int = 500 * 1024 * 1024
+    error_ratio: Ratio = 0.05
+    auth_failure_ratio: Ratio = 0.20
+    latency_p95_seconds: Positive = 2.0
+    memory_bytes: Count = 500 * 1024 * 1024
 
 
-class Service(_Strict):
+class Service(_Strict, frozen=True):
     """What one service calls things, in metrics, logs and Kubernetes."""
 
     name: str
-    metric_prefix: str
-    metric_labels: dict[str, str]
+    metric_prefix: MetricPrefix
+    metric_labels: dict[LabelName, str]
     log_app: str
-    deployment: str
-    namespace: str
+    deployment: ObjectName
+    namespace: ObjectName
     index: str
     container: str = ""
-    time_field: str = "timestamp"
-    level_field: str = "level"
-    message_field: str = "message"
-    app_field: str = "app"
-    client_ip_field: str = "client_ip"
-    instance_label: str = "instance"
-    pod_label: str = "pod"
-    health_path: str = "/health"
-    probe_path: str = "/api/username/test"
-    scrape_interval_seconds: int = 15
-    database_pool_size: int = 20
+    time_field: FieldName = "timestamp"
+    level_field: FieldName = "level"
+    message_field: FieldName = "message"
+    app_field: FieldName = "app"
+    client_ip_field: FieldName = "client_ip"
+    instance_label: LabelName = "instance"
+    pod_label: LabelName = "pod"
+    health_path: UrlPath = "/health"
+    probe_path: UrlPath = "/api/username/test"
+    scrape_interval_seconds: Count = 15
+    database_pool_size: Count = 20
     thresholds: Thresholds = Thresholds()
     redact_emails: bool = True
     redact_patterns: list[str] = []
 
 
-class Environment(_Strict):
+class Environment(_Strict, frozen=True):
     """Where to ask. A source without a section is not asked and its checks are unknown.
 
     `recording` replays instead of asking; `evidence` is the folder a run leaves its bundle in.
     """
 
     service: str
-    base_url: str = ""
+    base_url: Url = ""
     prometheus: Prometheus | None = None
     elasticsearch: Elasticsearch | None = None
     kubernetes: Kubernetes | None = None
     recording: str = ""
     evidence: str = ""
-    deadline_seconds: float = 20.0
-    runbook_base_url: str = ""
+    deadline_seconds: Positive = 20.0
+    runbook_base_url: Url = ""
 
 
-class _File(_Strict):
-    service: dict[str, Service]
-    environment: dict[str, Environment]
+@dataclass(frozen=True)
+class Settings:
+    """The whole file: all paths in it are absolute, every environment names a service that is there."""
+
+    path: Path
+    environments: Mapping[str, Environment]
+    services: Mapping[str, Service]
+
+    def environment(self, name: str) -> Environment:
+        """An environment by its name."""
+        if name not in self.environments:
+            raise SettingsError(
+                f"There is no environment {name[:80]!r} in {self.path}; {hint(name, self.environments)}"
+            )
+        return self.environments[name]
+
+    def service(self, name: str) -> Service:
+        """A service profile by its name."""
+        if name not in self.services:
+            raise SettingsError(f"There is no service {name[:80]!r} in {self.path}; {hint(name, self.services)}")
+        return self.services[name]
+
+
+def load(path: Path | None = None) -> Settings:
+    """The settings of `path`, else of RUNBOOK_SETTINGS, else of the nearest runbook.toml upward, else the shipped one."""
+    file = _find() if path is None else path
+    file = file.expanduser().absolute()
+    raw = strict.read(file)
+    strict.known(raw, ("service", "environment"), file)
+    tables = {
+        name: strict.convert(raw.get(name, {}), dict[str, dict[str, object]], file, name)
+        for name in ("service", "environment")
+    }
+    services = {
+        name: strict.convert({"name": name, **table}, Service, file, f"service.{name}")
+        for name, table in tables["service"].items()
+    }
+    environments = {
+        name: strict.convert(table, Environment, file, f"environment.{name}")
+        for name, table in tables["environment"].items()
+    }
+    for name, service in services.items():
+        _check_patterns(service, file, f"service.{name}")
+    for name, environment in environments.items():
+        _check_environment(environment, services, file, f"environment.{name}")
+    return Settings(file, {name: _located(one, file) for name, one in environments.items()}, services)
+
+
+def shipped() -> Path:
+    """The runbook.toml that comes with the package: inside it when installed, at the top of a checkout."""
+    return next(
+        file for file in (HERE / FILE_NAME, HERE.parent.parent / FILE_NAME) if file.is_file() or file.parent != HERE
+    )
+
+
+def _find() -> Path:
+    named = os.environ.get("RUNBOOK_SETTINGS", "")
+    if named:
+        return Path(named)
+    here = Path.cwd()
+    return next((folder / FILE_NAME for folder in (here, *here.parents) if (folder / FILE_NAME).is_file()), shipped())
+
+
+def _check_patterns(service: Service, file: Path, key: str) -> None:
+    if not service.index.strip() or any(character.isspace() for character in service.index):
+        strict.refuse(file, f"{key}.index", "should be the name or pattern of an index, e.g. micro-apps-*.")
+    for number, pattern in enumerate(service.redact_patterns):
+        try:
+            re.compile(pattern)
+        except re.error as error:
+            strict.refuse(file, f"{key}.redact_patterns[{number}]", f"is not a regular expression: {error}.")
+
+
+def _check_environment(environment: Environment, services: Mapping[str, Service], file: Path, key: str) -> None:
+    if environment.service not in services:
+        strict.refuse(file, f"{key}.service", f"names no service of this file; {hint(environment.service, services)}")
+    for name in ("prometheus", "elasticsearch"):
+        source: Prometheus | Elasticsearch | None = getattr(environment, name)
+        if source is not None:
+            if not source.url:
+                strict.refuse(file, f"{key}.{name}.url", "is empty; write the address, or take the whole table out.")
+            _check_auth(source.auth, file, f"{key}.{name}.auth")
+
+
+def _check_auth(auth: Auth, file: Path, key: str) -> None:
+    password = bool(auth.password_env or auth.password_file)
+    if bool(auth.username) != password:
+        strict.refuse(
+            file, key, "needs both `username` and one of `password_env` and `password_file`, or none of them."
+        )
+    ways = (password, bool(auth.bearer_env or auth.bearer_file), bool(auth.api_key_env or auth.api_key_file))
+    if sum(ways) > 1:
+        strict.refuse(file, key, "names several ways to prove who we are; keep one of password, bearer and API key.")
+    for kind in ("password", "bearer", "api_key"):
+        if getattr(auth, f"{kind}_env") and getattr(auth, f"{kind}_file"):
+            strict.refuse(file, key, f"names the same secret twice; keep one of `{kind}_env` and `{kind}_file`.")
+    if auth.client_key_file and not auth.client_cert_file:
+        strict.refuse(file, key, "has a `client_key_file` without `client_cert_file`; add it.")
+    for header in auth.headers:
+        if header.casefold() in ("authorization", "proxy-authorization", "cookie"):
+            strict.refuse(
+                file,
+                f"{key}.headers",
+                f"holds a secret ({header}), which never stands in this file; use `bearer_env` or the like.",
+            )
+
+
+def _located(environment: Environment, file: Path) -> Environment:
+    """Relative paths made absolute: from the file's folder; evidence of the shipped file from the current one."""
+    beside = file.parent
+    home = Path.cwd() if file == shipped() and beside not in (Path.cwd(), *Path.cwd().parents) else beside
+    changes: dict[str, object] = {
+        "evidence": _absolute(environment.evidence or EVIDENCE, home),
+        "recording": _absolute(environment.recording, beside),
+    }
+    for name in ("prometheus", "elasticsearch"):
+        source: Prometheus | Elasticsearch | None = getattr(environment, name)
+        if source is not None:
+            paths = {
+                field: _absolute(getattr(source.auth, field), beside)
+                for field in Auth.__struct_fields__
+                if field.endswith("_file")
+            }
+            changes[name] = msgspec.structs.replace(source, auth=msgspec.structs.replace(source.auth, **paths))
+    if environment.kubernetes is not None:
+        kubeconfig = _absolute(environment.kubernetes.kubeconfig, beside)
+        changes["kubernetes"] = msgspec.structs.replace(environment.kubernetes, kubeconfig=kubeconfig)
+    return msgspec.structs.replace(environment, **changes)
+
+
+def _absolute(name: str, folder: Path) -> str:
+    return str(folder / Path(name).expanduser()) if name else ""
+
+
+def draft_folder() -> Path | None:
+    """Where the runner wants this notebook's evidence; None for a notebook that a person runs."""
+    named = os.environ.get("RUNBOOK_BUNDLE", "")
+    return Path(named) if named else None
+
+
+def child_environment(**more: str) -> dict[str, str]:
+    """The environment for a process that we start: ours, and what it is told in addition."""
+    return {**os.environ, **more}
 
 
 def secret(env_name: str, file_name: str) -> str:
@@ -136,7 +292,9 @@ def secret(env_name: str, file_name: str) -> str:
         try:
             value = Path(file_name).expanduser().read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
-            raise SettingsError(f"{where} cannot be read ({type(error).__name__}); correct its path or permissions.") from None
+            raise SettingsError(
+                f"{where} cannot be read ({type(error).__name__}); correct its path or permissions."
+            ) from None
     else:
         return ""
     value = value.removesuffix("\n").removesuffix("\r")

@@ -1,0 +1,45 @@
+"""The shapes that settings must have, as types, and the words for each when a value has another one."""
+
+from __future__ import annotations
+
+from typing import Annotated, Final
+
+from msgspec import Meta
+
+_URL: Final = r"^(https?://[^\s/@?#\\]+(/[^\s@?#\\]*)?)?\Z"
+_VARIABLE: Final = r"^([A-Za-z_][A-Za-z0-9_]*)?\Z"
+_METRIC_PREFIX: Final = r"^([a-zA-Z_:][a-zA-Z0-9_:]*)?\Z"
+_LABEL: Final = r"^[a-zA-Z_][a-zA-Z0-9_]*\Z"
+_OBJECT: Final = r"^[a-z0-9]([-.a-z0-9]{0,251}[a-z0-9])?\Z"
+_FIELD: Final = r"^[^\s\"'\\*]+\Z"
+_PATH: Final = r"^/[^\s\"'\\`$]*\Z"
+
+Url = Annotated[str, Meta(pattern=_URL)]
+Variable = Annotated[str, Meta(pattern=_VARIABLE)]
+MetricPrefix = Annotated[str, Meta(pattern=_METRIC_PREFIX)]
+LabelName = Annotated[str, Meta(pattern=_LABEL)]
+ObjectName = Annotated[str, Meta(pattern=_OBJECT)]
+FieldName = Annotated[str, Meta(pattern=_FIELD)]
+UrlPath = Annotated[str, Meta(pattern=_PATH)]
+Ratio = Annotated[float, Meta(gt=0, le=1)]
+Positive = Annotated[float, Meta(gt=0)]
+Count = Annotated[int, Meta(gt=0)]
+
+WORDS: Final = {
+    _URL: "an address beginning with http:// or https://, without user and password (put those in `auth`) and without a query",
+    _VARIABLE: "the name of an environment variable, never the secret itself",
+    _METRIC_PREFIX: "the beginning of a metric name: letters, digits, _ and :",
+    _LABEL: "a label name: letters, digits and _",
+    _OBJECT: "the name of a Kubernetes object: small letters, digits, - and .",
+    _FIELD: "the name of a field or index, without spaces and quotes",
+    _PATH: "a path beginning with /",
+}
+KINDS: Final = {
+    "str": "text",
+    "int": "a whole number",
+    "float": "a number",
+    "bool": "true or false",
+    "object": "a table",
+    "array": "a list",
+    "null": "nothing",
+}
