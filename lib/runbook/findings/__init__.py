@@ -1,0 +1,9 @@
+"""Judgements from data, pure: when something began and by how much, and which log messages are new since.
+
+Each part stands in a module of its own; here are the names that the checks use.
+"""
+
+from runbook.findings.onsets import Change, Onset, changed, onset
+from runbook.findings.templates import Template, group
+
+__all__ = ["Change", "Onset", "Template", "changed", "group", "onset"]
