@@ -6,15 +6,12 @@ the API's warnings. Imported on the first question only: the libraries behind it
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Mapping
 from typing import Any, Self
-from urllib.parse import urlsplit
 
 import msgspec
 import requests
 from prometheus_api_client.prometheus_connect import PrometheusConnect
-from requests.adapters import HTTPAdapter
 from urllib3.exceptions import HTTPError, MaxRetryError
 from urllib3.util.retry import Retry
 
@@ -22,12 +19,11 @@ from runbook import settings
 from runbook.errors import SourceError
 from runbook.model import JSON, Query
 from runbook.sources import auth, faults
-from runbook.sources.timelimit import TimeLimit, make_all_cuttable, running
+from runbook.sources.session import is_near, open_session, prepare
+from runbook.sources.timelimit import TimeLimit, running
 
-CONNECTIONS = 32  # all queries of an alert go out at once
 GET_ONLY = ("build info", "label values")
 RESULT_TYPES = {"instant": ("vector", "scalar"), "range": ("matrix",)}
-NEAR = (".local", ".localhost", ".svc", ".internal", ".lan", ".home.arpa")
 
 
 class Reply(msgspec.Struct):
@@ -49,23 +45,11 @@ class Connection(PrometheusConnect):
 
     def __init__(self, config: settings.Prometheus) -> None:
         self._config = config
-        session = requests.Session()
-        session.verify, session.cert = auth.ca_bundle(config.auth), auth.client_certificate(config.auth)
-        session.trust_env = not _loopback(config.url)  # no proxy between us and ourselves
-        if not _compress(config):
-            session.headers["Accept-Encoding"] = "identity"
-        super().__init__(
-            auth.without_userinfo(config.url),
-            headers=auth.headers(config.auth),
-            retry=_RetryInTime.usual(),
-            session=session,
-            method=config.method,
-        )
-        self.auth = self._sign
-        adapter = session.get_adapter(self.url)
-        if isinstance(adapter, HTTPAdapter):
-            adapter.poolmanager.connection_pool_kw["maxsize"] = CONNECTIONS
-            make_all_cuttable(adapter.poolmanager)
+        session = open_session(config.auth, config.url)
+        if config.gzip == "off" or (config.gzip == "auto" and is_near(config.url)):
+            session.headers["Accept-Encoding"] = "identity"  # compressing would cost more time than it saves
+        super().__init__(auth.without_userinfo(config.url), retry=_RetryInTime.usual(), session=session, method=config.method)
+        prepare(session)
 
     def reply(self, query: Query, path: str, params: Mapping[str, JSON], limit: TimeLimit) -> Reply:
         """The reply to one request of a query; raises SourceError if there is none that can be used."""
@@ -92,20 +76,11 @@ class Connection(PrometheusConnect):
                 f"{self.url}{path}",
                 params=params if method == "GET" else None,
                 data=params if method == "POST" else None,
-                headers=self.headers,
-                auth=self.auth,
                 timeout=limit.remaining,
                 allow_redirects=False,
             )
         except (requests.RequestException, HTTPError, OSError) as error:
             raise faults.source_error("Prometheus", self.url, faults.TIMEOUT if limit.over else faults.fault(error)) from None
-
-    def _sign(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        """Called by requests for every request; being there, it also keeps ~/.netrc out."""
-        value = auth.authorization(self._config.auth, self._config.url)
-        if value:
-            request.headers["Authorization"] = value
-        return request
 
     def _refusal(self, status: int, reply: Reply, query: Query) -> SourceError:
         """Prometheus's own words."""
@@ -159,27 +134,3 @@ def _right_shape(query: Query, data: JSON) -> bool:
 def _has_histograms(query: Query, data: JSON) -> bool:
     """Native histograms stand beside or in place of the values."""
     return query.kind in RESULT_TYPES and any("histogram" in one or "histograms" in one for one in data["result"] if isinstance(one, dict))
-
-
-def _compress(config: settings.Prometheus) -> bool:
-    """Compression costs more time than it saves on loopback and in a local network."""
-    return config.gzip == "on" or (config.gzip == "auto" and not _near(config.url))
-
-
-def _near(url: str) -> bool:
-    host = urlsplit(url).hostname or ""
-    address = _address(host)
-    return address.is_private if address else "." not in host or host.endswith(NEAR)
-
-
-def _loopback(url: str) -> bool:
-    host = urlsplit(url).hostname or ""
-    address = _address(host)
-    return address.is_loopback if address else host == "localhost"
-
-
-def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
-    try:
-        return ipaddress.ip_address(host)
-    except ValueError:
-        return None
