@@ -1,0 +1,304 @@
+"""The report of an investigation as one HTML file, and the procedure's incident report in Markdown. Pure.
+
+Every value that the templates print passes through `escaping`, by the environments' `finalize`: a template
+cannot forget it.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from runbook import escaping, view
+from runbook.investigation import Investigation
+from runbook.model import JSON, Chart, Finding, Recovery, Table, Verdict
+from runbook.wording import clock_text, count_text, duration_text, share_text
+
+TEMPLATES = Path(__file__).resolve().parent / "templates"
+ROWS = 30  # of a table in the report; all are in data/
+Draw = Callable[[Chart], bytes]
+
+
+@dataclass(frozen=True)
+class Proof:
+    """What the report says about the evidence that it belongs to; `made` in epoch seconds."""
+
+    evidence: str
+    made: float
+    version: str
+    answers: int
+    recording_sha256: str = ""
+
+
+class _Safe(str):
+    """Text that is Markdown on purpose."""
+
+
+def _draw(chart: Chart) -> bytes:
+    from runbook import charts  # noqa: PLC0415 - matplotlib takes half a second, and Markdown needs none
+
+    return charts.png(chart)
+
+
+def html(investigation: Investigation, *, proof: Proof, draw: Draw = _draw) -> str:
+    """The report: one file without script or remote reference; the verdict first, the proof last."""
+    style = (TEMPLATES / "report.css").read_text(encoding="utf-8")
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    text = (
+        _html_environment()
+        .get_template("report.html.j2")
+        .render(
+            **_common(investigation),
+            **_page(investigation),
+            proof=proof,
+            image=lambda chart: _data_uri(draw(chart)),
+            style=Markup(style),  # noqa: S704 - our own file
+            style_digest=digest,
+        )
+    )
+    return "\n".join(line for line in text.splitlines() if line.strip()) + "\n"
+
+
+def markdown(investigation: Investigation) -> str:
+    """The procedure's incident report, filled in as far as the evidence goes."""
+    began = _began(investigation)
+    timeline = _timeline(investigation, blanks=True)
+    known = [entry["time"] for entry in timeline if entry["time"] is not None]
+    return (
+        _markdown_environment()
+        .get_template("report.md.j2")
+        .render(
+            **_common(investigation),
+            began=began,
+            duration=_duration(investigation),
+            timeline=timeline,
+            one_day=len({view.day(time) for time in known}) <= 1,
+            bundle=escaping.filename(f"{investigation.alert.name}-{view.stamp(investigation.context.started_at)}"),
+        )
+    )
+
+
+def _data_uri(png: bytes) -> Markup:
+    return Markup("data:image/png;base64,") + base64.b64encode(png).decode()
+
+
+def _common(investigation: Investigation) -> dict[str, Any]:
+    """What both reports show."""
+    return {
+        "alert": investigation.alert,
+        "context": investigation.context,
+        "headline": investigation.headline,
+        "why": investigation.why,
+        "impact": impact(investigation),
+        "ledger": _ledger(investigation),
+        "verdicts": [_verdict(v) for v in investigation.verdicts],
+        "mitigations": investigation.mitigations,
+        "recovery": _recovery(investigation),
+    }
+
+
+def _page(investigation: Investigation) -> dict[str, Any]:
+    """What only the HTML shows."""
+    context = investigation.context
+    response = view.RESPONSES[investigation.alert.severity]
+    shown = [_finding(finding, investigation) for finding in investigation.findings]
+    rest = shown[1:]
+    order = {"abnormal": 0, "unknown": 1}
+    return {
+        "response": response,
+        "respond_by": view.clock(context.started_at + response.seconds) if response.seconds else "",
+        "so_far": duration_text(context.now - context.started_at) if context.now > context.started_at else "",
+        "window": view.window(context.start, context.end),
+        "tone": _tone(investigation),
+        "now": _now(investigation),
+        "first": shown[0] if shown else None,
+        "checks": sorted((f for f in rest if f["status"] in order), key=lambda f: order[f["status"]]),
+        "lines": [f for f in rest if f["status"] not in order],
+        "timeline": [{**e, "when": clock_text(e["time"], context.started_at)} for e in _timeline(investigation)],
+    }
+
+
+def _tone(investigation: Investigation) -> view.Tone:
+    """The verdict's colour: red for a cause found, green for no alarm or recovered, amber for not known."""
+    if investigation.recovery.state == "recovered":
+        return "green"
+    if investigation.findings and investigation.findings[0].result.status == "normal":
+        return "green"
+    return "red" if any(v.state == "supported" for v in investigation.verdicts) else "amber"
+
+
+def _now(investigation: Investigation) -> dict[str, Any] | None:
+    """The one thing to do: the first step for the most probable cause, unless it has helped already."""
+    if investigation.recovery.state == "recovered":
+        return None
+    steps = [(mitigation.title, step) for mitigation in investigation.mitigations for step in mitigation.steps]
+    return {"title": steps[0][0], "step": steps[0][1]} if steps else None
+
+
+def _ledger(investigation: Investigation) -> dict[str, Any]:
+    unknown = [{"question": f.question, "why": escaping.plain(f.result.sentence, 200)} for f in investigation.unknown]
+    partial = [
+        {"question": f.question, "why": escaping.plain(_gap(f), 200)}
+        for f in investigation.findings
+        if f.ran and f.completeness == "partial"
+    ]
+    checks = len(investigation.findings)
+    return {"checks": checks, "ran": checks - len(unknown), "unknown": unknown, "partial": partial}
+
+
+def _gap(finding: Finding) -> str:
+    said = dict.fromkeys(text for a in finding.answers for text in (a.error, *a.warnings) if text)
+    return "; ".join(said) or "some answers were not whole"
+
+
+def _finding(finding: Finding, investigation: Investigation) -> dict[str, Any]:
+    return {
+        "question": finding.question,
+        "status": finding.result.status,
+        "tone": view.STATUS[finding.result.status],
+        "sentence": finding.result.sentence,
+        "charts": finding.result.charts,
+        "tables": [_table(table) for table in finding.result.tables],
+        "queries": [view.asked(answer, investigation.context) for answer in finding.answers],
+        "pages": view.pages(finding.answers, investigation.context),
+    }
+
+
+def _table(table: Table) -> dict[str, Any]:
+    return {
+        "columns": table.columns,
+        "numeric": view.numeric_columns(table),
+        "rows": [[view.cell(value) for value in row] for row in table.rows[:ROWS]],
+        "more": max(0, len(table.rows) - ROWS),
+        "file": escaping.filename(table.name),
+    }
+
+
+def _verdict(verdict: Verdict) -> dict[str, Any]:
+    score = min(1.0, max(0.0, verdict.score or 0.0))
+    return {
+        "title": verdict.title,
+        "state": verdict.state,
+        "tone": view.STATE[verdict.state],
+        "score": verdict.score,
+        "percent": f"{score * 100:.0f}",
+        "points": f"{score:.2f}",
+        "because": verdict.because,
+    }
+
+
+def _recovery(investigation: Investigation) -> dict[str, Any]:
+    recovery: Recovery = investigation.recovery
+    return {
+        "state": recovery.state,
+        "tone": view.RECOVERY[recovery.state],
+        "said": recovery.state != "not mitigated",
+        "sentence": recovery.sentence,
+        "charts": recovery.charts,
+        "tables": [],
+        "queries": [view.asked(answer, investigation.context) for answer in recovery.answers],
+        "pages": view.pages(recovery.answers, investigation.context),
+    }
+
+
+def impact(investigation: Investigation) -> str:
+    """Requests, share and minutes in one clause, as far as the checks counted them; "" where none did."""
+    failed, requests = _fact(investigation, "failed_requests"), _fact(investigation, "requests")
+    share, minutes = _fact(investigation, "peak"), _fact(investigation, "minutes")
+    parts: list[str] = []
+    if failed is not None:
+        of_all = f" of {count_text(requests)}" if requests else ""
+        parts.append(f"{count_text(failed)}{of_all} requests failed{f' in {minutes:,.0f} minutes' if minutes else ''}")
+    if share is not None and failed is not None:
+        parts.append(f"{share_text(share)} of them at worst")
+    return f"{', '.join(parts)}." if parts else ""
+
+
+def _fact(investigation: Investigation, name: str) -> float | None:
+    values: list[JSON] = [f.result.facts[name] for f in investigation.findings if f.ran and name in f.result.facts]
+    return next((float(v) for v in values if isinstance(v, int | float) and not isinstance(v, bool)), None)
+
+
+def _began(investigation: Investigation) -> float:
+    onsets = [event.time for event in investigation.events if event.kind == "onset"]
+    return min([*onsets, investigation.context.started_at])
+
+
+def _duration(investigation: Investigation) -> str:
+    began, restored = _began(investigation), view.restored_at(investigation.recovery)
+    if restored is not None:
+        return view.span(restored - began)
+    return f"____ (still going on at {view.clock(investigation.context.now)} UTC, after {view.span(investigation.context.now - began)})"
+
+
+_WORDS = {"onset": "It began (found in the data)", "alert": "Alert triggered", "mitigation": "Mitigation applied"}
+
+
+def _timeline(investigation: Investigation, *, blanks: bool = False) -> list[dict[str, Any]]:
+    """What happened when, in order; with `blanks`, the procedure's lines that nobody knows yet at the end."""
+    context = investigation.context
+    known = [(e.time, _WORDS.get(e.kind, e.label)) for e in investigation.events]
+    fixed: list[tuple[float | None, str]] = [
+        (context.started_at, "Alert triggered"),
+        (context.now, "Investigation started (this runbook ran)"),
+        (None, "Root cause identified"),
+        (context.mitigated_at, "Mitigation applied"),
+        (view.restored_at(investigation.recovery), "Service restored"),
+        (None, "Incident closed"),
+    ]
+    there = {label for _, label in known}
+    dated = known + [(time, label) for time, label in fixed if time is not None and label not in there]
+    missing = [label for time, label in fixed if time is None] if blanks else []
+    lines: list[dict[str, Any]] = [{"time": time, "label": label} for time, label in sorted(dated)]
+    return lines + [{"time": None, "label": label} for label in missing]
+
+
+@cache
+def _html_environment() -> Environment:
+    environment = _environment(_finalize_html)
+    environment.autoescape = True
+    environment.filters |= {
+        "prose": escaping.prose,
+        "block": escaping.html_block,
+        "href": lambda url: url if isinstance(url, Markup) else escaping.html(url, 10_000),
+    }
+    environment.filters |= {"command": lambda text: escaping.html_block(escaping.command(text))}
+    environment.filters |= {"is_command": view.is_command, "undone_by_command": view.undone_by_command}
+    return environment
+
+
+@cache
+def _markdown_environment() -> Environment:
+    environment = _environment(_finalize_markdown)
+    environment.filters["indented"] = _indented
+    environment.filters["minute"] = lambda time: view.iso(time)[:16].replace("T", " ")
+    return environment
+
+
+def _environment(finalize: Callable[[Any], Any]) -> Environment:
+    environment = Environment(  # noqa: S701 - the HTML one escapes, the Markdown one has its own finalize
+        loader=FileSystemLoader(TEMPLATES), undefined=StrictUndefined, trim_blocks=True, finalize=finalize
+    )
+    environment.filters |= {"clock": view.clock, "day": view.day}
+    return environment
+
+
+def _finalize_html(value: Any) -> Markup:
+    return value if isinstance(value, Markup) else escaping.html(str(value))
+
+
+def _finalize_markdown(value: Any) -> str:
+    return value if isinstance(value, _Safe) else escaping.markdown(str(value))
+
+
+def _indented(text: str) -> _Safe:
+    """A Markdown code block that nothing within can end."""
+    return _Safe("\n".join(f"    {line}" for line in escaping.command(text).split("\n")))

@@ -1,0 +1,169 @@
+"""How things are shown, the same in the report and in the notebook: chips, cells, queries, times, responses. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Literal
+
+from runbook.alerts.base import Context, Severity
+from runbook.links import link, page
+from runbook.model import Answer, Chart, Query, Recovery, State, Status, Step, Table
+from runbook.wording import clock_text, days_text
+
+Tone = Literal["red", "green", "amber", "grey", "blue"]
+
+STATUS: Mapping[Status, Tone] = {"abnormal": "red", "normal": "green", "unknown": "grey"}
+STATE: Mapping[State, Tone] = {"supported": "red", "refuted": "green", "not tested": "grey"}
+RECOVERY: Mapping[str, Tone] = {
+    "recovered": "green",
+    "not recovered": "red",
+    "relapsed": "red",
+    "not enough data": "grey",
+    "not mitigated": "grey",
+}
+_NUMERIC = re.compile(r"[+-]?[\d,.]+(\s?(%|s|ms|min|h|[KMGT]i?B|x))?", re.ASCII)
+
+
+@dataclass(frozen=True)
+class Response:
+    """What the procedure asks for at a severity: how soon, and who is told by which means."""
+
+    within: str
+    told: str
+    tone: Tone
+    seconds: int | None = None
+
+
+RESPONSES: Mapping[Severity, Response] = {
+    "critical": Response("respond at once, at any hour", "PagerDuty, SMS, e-mail", "red", 0),
+    "high": Response("respond within 1 hour", "PagerDuty, e-mail", "red", 3600),
+    "medium": Response("respond within 4 hours", "e-mail", "amber", 4 * 3600),
+    "low": Response("respond on the next business day", "ticket", "grey"),
+}
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A query as a person reads it: what was asked of whom, the text to copy, where to see it, what was amiss."""
+
+    caption: str
+    text: str
+    link: str
+    page: str
+    trouble: str
+
+
+def asked(answer: Answer, context: Context) -> Asked:
+    """The query behind an answer."""
+    query = answer.query
+    trouble = answer.error or ", ".join(answer.warnings)
+    if answer.completeness != "complete":
+        trouble = f"{answer.completeness}: {trouble}" if trouble else answer.completeness
+    return Asked(_caption(query), query.text, link(query, context), page(query), trouble)
+
+
+def _caption(query: Query) -> str:
+    source = "MySQL" if query.source == "mysql" else query.source.capitalize()
+    words = [f"{source}, {query.kind}"]
+    if query.params.get("index"):
+        words.append(f"in {query.params['index']}")
+    start, end, step = (query.params.get(name) for name in ("start", "end", "step"))
+    if isinstance(start, int | float) and isinstance(end, int | float):
+        words.append(window(start, end))
+    if isinstance(step, int | float):
+        words.append(f"every {step:g} s")
+    return " ".join(words)
+
+
+def pages(answers: tuple[Answer, ...], context: Context) -> str:
+    """The title of a fold of queries, e.g. "8 queries · Prometheus"."""
+    count = "1 query" if len(answers) == 1 else f"{len(answers)} queries"
+    names = dict.fromkeys(page(a.query) for a in answers if link(a.query, context))
+    return " · ".join([count, *names])
+
+
+def numeric_columns(table: Table) -> tuple[bool, ...]:
+    """Which columns hold numbers only, and so are set flush right."""
+    columns = [[row[i] for row in table.rows if row[i] not in (None, "")] for i in range(len(table.columns))]
+    return tuple(bool(column) and all(_is_number(cell) for cell in column) for column in columns)
+
+
+def _is_number(cell: str | int | float | None) -> bool:
+    return not isinstance(cell, str) or bool(_NUMERIC.fullmatch(cell))
+
+
+def cell(value: str | int | float | None) -> str:
+    """A cell's text."""
+    if value is None or value != value:
+        return "–"
+    if isinstance(value, float):
+        return f"{value:,.4g}" if abs(value) < 1000 else f"{value:,.0f}"
+    return f"{value:,}" if isinstance(value, int) else value
+
+
+def is_command(text: str) -> bool:
+    """Whether a step is something for a shell, not a sentence to a person."""
+    return bool(re.match(r"[a-z./][\w./-]*(\s+\S|$)", text)) and not text.rstrip().endswith(".")
+
+
+def undone_by_command(step: Step) -> bool:
+    """Whether the undo is a command of the same program."""
+    return is_command(step.command) and step.undo.split(" ")[0] == step.command.split(" ")[0]
+
+
+def clock(time: float) -> str:
+    """10:47"""
+    return clock_text(time).removesuffix(" UTC")
+
+
+def day(time: float) -> str:
+    """15 January 2026"""
+    return days_text(time, time)
+
+
+def window(start: float, end: float) -> str:
+    """09:42–11:12 UTC, 15 January 2026"""
+    return f"{clock(start)}–{clock(end)} UTC, {days_text(start, end)}"
+
+
+def stamp(time: float) -> str:
+    """20260115T104700Z, as in the name of a bundle."""
+    return _utc(time).strftime("%Y%m%dT%H%M%SZ")
+
+
+def iso(time: float) -> str:
+    """2026-01-15T10:47:00Z"""
+    return _utc(time).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def span(seconds: float) -> str:
+    """A duration in hours and minutes, e.g. "1 hour, 5 minutes"."""
+    minutes = max(0, round(seconds / 60))
+    hours, rest = divmod(minutes, 60)
+    parts = [_count(hours, "hour")] if hours else []
+    return ", ".join([*parts, _count(rest, "minute")] if rest or not parts else parts)
+
+
+def _count(number: int, word: str) -> str:
+    return f"{number} {word}" if number == 1 else f"{number} {word}s"
+
+
+def _utc(time: float) -> datetime:
+    return datetime.fromtimestamp(time, UTC)
+
+
+def restored_at(recovery: Recovery) -> float | None:
+    """When the watched series last came down to its threshold, if it stayed there."""
+    if recovery.state != "recovered" or not recovery.charts:
+        return None
+    chart: Chart = recovery.charts[0]
+    line = next((s for s in chart.series if s.role == "now"), None)
+    if line is None or chart.threshold is None:
+        return None
+    known = [(t, v) for t, v in zip(line.times, line.values, strict=True) if v == v]
+    above = [i for i, (_, value) in enumerate(known) if value > chart.threshold]
+    after = known[above[-1] + 1 :] if above else known
+    return float(after[0][0]) if after else None
