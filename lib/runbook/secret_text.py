@@ -114,7 +114,7 @@ def emails(text: str) -> str:
 
 
 _URL = re.compile(r"([A-Za-z][\w+.-]{0,30}+)?://((?:(?!://)[^\s\"`<>])*+)")
-_PORT = re.compile(r"[^:]*+:\d{1,5}(?:[/?#]|$)")
+_PORT = re.compile(r"[^:@]*+:\d{1,5}(?:[/?#]|$)")
 
 
 def _url(found: re.Match[str]) -> str:
