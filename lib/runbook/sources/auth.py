@@ -14,7 +14,9 @@ def authorization(auth: Auth, url: str = "") -> str:
     """The value of the Authorization header, "" for none; user and password in `url` count if nothing else is set."""
     ways = [way for way in (_basic(auth), _bearer(auth), _api_key(auth)) if way]
     if len(ways) > 1:
-        raise SettingsError("Several ways to authenticate are set; keep one of username, bearer and API key in runbook.toml.")
+        raise SettingsError(
+            "Several ways to authenticate are set; keep one of username, bearer and API key in runbook.toml."
+        )
     return _header_safe(ways[0] if ways else _from_url(url), "A secret")
 
 
@@ -46,7 +48,10 @@ def ca_bundle(auth: Auth) -> str | bool:
 
 def client_certificate(auth: Auth) -> str | tuple[str, str] | None:
     """The certificate to show: one file with both, or certificate and key; None for none."""
-    certificate, key = _existing(auth.client_cert_file, "client_cert_file"), _existing(auth.client_key_file, "client_key_file")
+    certificate, key = (
+        _existing(auth.client_cert_file, "client_cert_file"),
+        _existing(auth.client_key_file, "client_key_file"),
+    )
     return (certificate, key) if certificate and key else certificate or None
 
 
@@ -76,7 +81,9 @@ def _encoded(username: str, password: str) -> str:
 def _header_safe(value: str, what: str) -> str:
     """Client libraries quote a bad header in their errors, and with it the secret: refuse it before."""
     if not (value.isascii() and value.isprintable()) and value:
-        raise SettingsError(f"{what} holds a line break or another character that HTTP headers cannot carry; store it again.")
+        raise SettingsError(
+            f"{what} holds a line break or another character that HTTP headers cannot carry; store it again."
+        )
     return value
 
 

@@ -31,13 +31,19 @@ def search(index: str, body: Mapping[str, JSON]) -> Query:
     return Query("elasticsearch", "search", msgspec.json.encode(body).decode(), {"index": index})
 
 
-def newest_errors(service: Service, start: float, end: float, size: int = 20, *, level: str = "error", phrase: str = "") -> Query:
+def newest_errors(
+    service: Service, start: float, end: float, size: int = 20, *, level: str = "error", phrase: str = ""
+) -> Query:
     """The newest messages of a level, whole documents, latest first."""
     newest_first = [{service.time_field: {"order": "desc", "unmapped_type": "date"}}]
-    return search(service.index, {"query": _matching(service, start, end, level, phrase), "sort": newest_first, "size": size})
+    return search(
+        service.index, {"query": _matching(service, start, end, level, phrase), "sort": newest_first, "size": size}
+    )
 
 
-def errors_over_time(service: Service, start: float, end: float, step: int, *, level: str = "error", phrase: str = "") -> Query:
+def errors_over_time(
+    service: Service, start: float, end: float, step: int, *, level: str = "error", phrase: str = ""
+) -> Query:
     """How many messages of a level per `step` seconds, zeros included; read it with `histogram`.
 
     Intervals begin at multiples of `step`: the first one at or before `start`, whole; the last one ends early, at `end`.
@@ -53,7 +59,9 @@ def errors_over_time(service: Service, start: float, end: float, step: int, *, l
     return search(service.index, {**body, "aggs": {"over_time": {"date_histogram": buckets}}})
 
 
-def sample_of_errors(service: Service, start: float, end: float, size: int, *, level: str = "error", phrase: str = "", seed: int = 1) -> Query:
+def sample_of_errors(
+    service: Service, start: float, end: float, size: int, *, level: str = "error", phrase: str = "", seed: int = 1
+) -> Query:
     """A uniform sample of the messages of a level, time and message only; the same seed gives the same sample.
 
     `total` is exact, so that each document stands for total / size messages. Elasticsearch allows 10,000 at most.
@@ -64,10 +72,14 @@ def sample_of_errors(service: Service, start: float, end: float, size: int, *, l
         "boost_mode": "replace",
     }
     wanted = [service.time_field, service.message_field]
-    return search(service.index, {"query": {"function_score": uniform}, "_source": wanted, "size": size, "track_total_hits": True})
+    return search(
+        service.index, {"query": {"function_score": uniform}, "_source": wanted, "size": size, "track_total_hits": True}
+    )
 
 
-def top_values(service: Service, start: float, end: float, field: str, size: int = 10, *, level: str = "", phrase: str = "") -> Query:
+def top_values(
+    service: Service, start: float, end: float, field: str, size: int = 10, *, level: str = "", phrase: str = ""
+) -> Query:
     """The most frequent values of a keyword, number or IP field; read it with `terms`."""
     body = {"query": _matching(service, start, end, level, phrase), "size": 0, "track_total_hits": True}
     return search(service.index, {**body, "aggs": {"top": {"terms": {"field": field, "size": size}}}})
@@ -99,7 +111,9 @@ def hits(answer: Answer) -> tuple[Document, ...]:
 def histogram(answer: Answer, name: str = "over_time") -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     """The begin of each interval and how many documents lie in it; both empty if no index answered."""
     buckets = _aggregation(answer, name).get("buckets", ())
-    return np.array([b["key"] // 1000 for b in buckets], np.int64), np.array([b["doc_count"] for b in buckets], np.int64)
+    return np.array([b["key"] // 1000 for b in buckets], np.int64), np.array(
+        [b["doc_count"] for b in buckets], np.int64
+    )
 
 
 def terms(answer: Answer, name: str = "top") -> tuple[tuple[tuple[str, int], ...], int]:
@@ -144,7 +158,14 @@ def _matching(service: Service, start: float, end: float, level: str, phrase: st
     must: list[JSON] = [{"match": {service.app_field: {"query": service.log_app, "operator": "and"}}}]
     if level:
         spellings = [level.lower(), level.upper(), level.capitalize()]
-        must.append({"bool": {"should": [{"match": {service.level_field: text}} for text in spellings], "minimum_should_match": 1}})
+        must.append(
+            {
+                "bool": {
+                    "should": [{"match": {service.level_field: text}} for text in spellings],
+                    "minimum_should_match": 1,
+                }
+            }
+        )
     if phrase:
         must.append({"match_phrase": {service.message_field: phrase}})
     return {"bool": {"must": must, "filter": [{"range": {service.time_field: window}}]}}
@@ -163,11 +184,13 @@ def _iso_time(text: str) -> float:
 
 
 def _hits(answer: Answer) -> dict[str, Any]:
-    return (answer.data or {}).get("hits", {})
+    found: dict[str, Any] = (answer.data or {}).get("hits", {})
+    return found
 
 
 def _aggregation(answer: Answer, name: str) -> dict[str, Any]:
-    return (answer.data or {}).get("aggregations", {}).get(name, {})
+    found: dict[str, Any] = (answer.data or {}).get("aggregations", {}).get(name, {})
+    return found
 
 
 class Elasticsearch:
@@ -189,14 +212,13 @@ class Elasticsearch:
         began = time.monotonic()
         with self._opening:
             connection = self._connection
-        data, warnings = connection.response(query, self._seconds), ()
-        if query.kind == "search":
-            warnings = _warnings(query, data)
+        data = connection.response(query, self._seconds)
+        warnings = _warnings(query, data) if query.kind == "search" else ()
         return Answer(query, _completeness(query, data), data, warnings, seconds=time.monotonic() - began)
 
     @cached_property
     def _connection(self) -> Connection:
-        from runbook.sources.elasticsearch_http import Connection  # noqa: PLC0415 - see TYPE_CHECKING above
+        from runbook.sources.elasticsearch_http import Connection  # see TYPE_CHECKING above
 
         return Connection(self._config)
 
@@ -221,11 +243,15 @@ def _warnings(query: Query, data: JSON) -> tuple[str, ...]:
     if data.get("timed_out"):
         said.append(f"Elasticsearch ran out of time on {index}; counts and hits cover a part of it.")
     if shards.get("failed"):
-        said.append(f"{shards['failed']} of {shards['total']} shards failed: {_failures(shards) or 'it does not say which'}.")
+        said.append(
+            f"{shards['failed']} of {shards['total']} shards failed: {_failures(shards) or 'it does not say which'}."
+        )
     return tuple(said)
 
 
 def _failures(shards: Mapping[str, Any]) -> str:
     """Each failed shard with its reason, at most five."""
     failures = shards.get("failures", ())[:5]
-    return "; ".join(f"{one.get('index')} [{one.get('shard')}]: {(one.get('reason') or {}).get('reason')}" for one in failures)
+    return "; ".join(
+        f"{one.get('index')} [{one.get('shard')}]: {(one.get('reason') or {}).get('reason')}" for one in failures
+    )

@@ -12,11 +12,11 @@ from urllib.parse import urlsplit, urlunsplit
 
 import elasticsearch
 import msgspec
-from elastic_transport import NodeConfig, SerializationError, TransportError, Urllib3HttpNode
+from elastic_transport import NodeConfig, ObjectApiResponse, SerializationError, TransportError, Urllib3HttpNode
 from elasticsearch import ApiError, ElasticsearchWarning, UnsupportedProductError
 
 from runbook import settings
-from runbook.errors import SourceError
+from runbook.errors import Reason, SourceError
 from runbook.model import JSON, Query
 from runbook.sources import auth, faults
 from runbook.sources.timelimit import TimeLimit, make_cuttable
@@ -60,17 +60,27 @@ class Connection:
                     return error.body
                 raise self._refusal(error, query) from None
             except UnsupportedProductError:
-                raise self._error("is not Elasticsearch", "OpenSearch and proxies that drop the header X-Elastic-Product are not supported, correct `url`", "garbage") from None
+                raise self._error(
+                    "is not Elasticsearch",
+                    "OpenSearch and proxies that drop the header X-Elastic-Product are not supported, correct `url`",
+                    "garbage",
+                ) from None
             except ApiError as error:
                 raise self._refusal(error, query) from None
             except SerializationError:
-                raise self._error("answered something that is not JSON", faults.status_words(200)[1], "garbage") from None
+                raise self._error(
+                    "answered something that is not JSON", faults.status_words(200)[1], "garbage"
+                ) from None
             except (TransportError, OSError) as error:
-                raise faults.source_error("Elasticsearch", self._place, faults.TIMEOUT if limit.over else faults.fault(error)) from None
+                raise faults.source_error(
+                    "Elasticsearch", self._place, faults.TIMEOUT if limit.over else faults.fault(error)
+                ) from None
 
-    def _perform(self, query: Query, limit: TimeLimit) -> elasticsearch.ObjectApiResponse[Any]:
+    def _perform(self, query: Query, limit: TimeLimit) -> ObjectApiResponse[Any]:
         credentials = auth.authorization(self._config.auth, self._config.url)
-        client = self._client.options(request_timeout=limit.remaining, headers={"authorization": credentials} if credentials else {})
+        client = self._client.options(
+            request_timeout=limit.remaining, headers={"authorization": credentials} if credentials else {}
+        )
         if query.kind == "info":
             return client.info()
         index = query.params["index"]
@@ -84,15 +94,28 @@ class Connection:
         status, cause = error.status_code, _cause(error.body)
         if "media_type_header" in cause.get("type", "") or status == 406:
             major = elasticsearch.__version__[0]
-            return self._error(f"does not speak with version {major} of the Python client", 'install "elasticsearch>=8.19,<9", which speaks with servers 8 and 9', "refused")
+            return self._error(
+                f"does not speak with version {major} of the Python client",
+                'install "elasticsearch>=8.19,<9", which speaks with servers 8 and 9',
+                "refused",
+            )
         if not cause or status in (401, 403):
             words, advice = faults.status_words(status)
             return self._error(words, advice, faults.reason(status))
-        words = auth.hidden(f"{status} {cause.get('type')}: {cause.get('reason')}", self._config.auth, self._config.url)[:500]
-        return self._error(f"refused the query ({words})", "check the field names of the service's profile", faults.reason(status), query)
+        words = auth.hidden(
+            f"{status} {cause.get('type')}: {cause.get('reason')}", self._config.auth, self._config.url
+        )[:500]
+        return self._error(
+            f"refused the query ({words})",
+            "check the field names of the service's profile",
+            faults.reason(status),
+            query,
+        )
 
-    def _error(self, what: str, advice: str, reason: faults.Reason, query: Query | None = None) -> SourceError:
-        return SourceError(f"Elasticsearch at {self._place} {what}; {advice}.{f' Query: {query.text[:500]}' if query else ''}", reason)
+    def _error(self, what: str, advice: str, reason: Reason, query: Query | None = None) -> SourceError:
+        return SourceError(
+            f"Elasticsearch at {self._place} {what}; {advice}.{f' Query: {query.text[:500]}' if query else ''}", reason
+        )
 
 
 def _cause(body: JSON) -> Mapping[str, Any]:

@@ -24,7 +24,13 @@ _CERTIFICATE = {
     62: "the certificate is for another host name",
     64: "the certificate is for another address",
 }
-_NOT_TLS = {"WRONG_VERSION_NUMBER", "UNKNOWN_PROTOCOL", "HTTP_REQUEST", "PACKET_LENGTH_TOO_LONG", "RECORD_LAYER_FAILURE"}
+_NOT_TLS = {
+    "WRONG_VERSION_NUMBER",
+    "UNKNOWN_PROTOCOL",
+    "HTTP_REQUEST",
+    "PACKET_LENGTH_TOO_LONG",
+    "RECORD_LAYER_FAILURE",
+}
 _UNREACHABLE = {errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN, errno.EADDRNOTAVAIL}
 
 
@@ -40,12 +46,20 @@ class Fault:
 REFUSED = Fault("connection refused", "unreachable", "check that it runs and that host and port are right")
 NO_HOST = Fault("host name not found", "unreachable", "check the host name and this machine's DNS")
 NO_ROUTE = Fault("no route to the host", "unreachable", "check the address, the network or the VPN")
-TIMEOUT = Fault("no answer in time", "timeout", "check that it is not overloaded and that no firewall swallows the request")
+TIMEOUT = Fault(
+    "no answer in time", "timeout", "check that it is not overloaded and that no firewall swallows the request"
+)
 CLOSED = Fault("connection closed without an answer", "unreachable", "check its log and the proxies before it")
 HALF = Fault("answer broke off half-way", "garbage", "check its log and the proxies before it, then run again")
 NOT_HTTP = Fault("answer is not HTTP", "garbage", "check that the URL names the right port")
-NOT_TLS = Fault("TLS failed: the server does not speak TLS", "unreachable", "check whether the URL should begin with http://")
-CLIENT_CERTIFICATE = Fault("TLS failed: the server wants another client certificate", "forbidden", "check `client_cert_file` and `client_key_file`")
+NOT_TLS = Fault(
+    "TLS failed: the server does not speak TLS", "unreachable", "check whether the URL should begin with http://"
+)
+CLIENT_CERTIFICATE = Fault(
+    "TLS failed: the server wants another client certificate",
+    "forbidden",
+    "check `client_cert_file` and `client_key_file`",
+)
 BAD_URL = Fault("the URL is not valid", "unreachable", "write it like http://host:9090 in runbook.toml")
 UNKNOWN = Fault("connection failed", "unreachable", "check the address, its log and the proxies before it")
 
@@ -79,7 +93,10 @@ def reason(status: int) -> Reason:
 def status_words(status: int) -> tuple[str, str]:
     """What a server did that answered with this status alone, and what to do."""
     if 300 <= status < 400:
-        return f"redirects elsewhere ({status})", "put the address behind the redirect, or credentials for its login, into runbook.toml"
+        return (
+            f"redirects elsewhere ({status})",
+            "put the address behind the redirect, or credentials for its login, into runbook.toml",
+        )
     advice: dict[Reason, str] = {
         "forbidden": "check the credentials under `auth` in runbook.toml",
         "server error": "check that it and the proxy before it are up, then run again",
@@ -112,13 +129,19 @@ def _meaning(error: BaseException) -> Fault | None:
 def _tls(error: ssl.SSLError) -> Fault:
     if isinstance(error, ssl.SSLCertVerificationError):
         words = _CERTIFICATE.get(error.verify_code, "the certificate cannot be verified")
-        return Fault(f"TLS failed: {words}", "unreachable", "renew it, correct the host name, or name its authority in `ca_file`")
+        return Fault(
+            f"TLS failed: {words}", "unreachable", "renew it, correct the host name, or name its authority in `ca_file`"
+        )
     name = error.reason or ""
     if name in _NOT_TLS:
         return NOT_TLS
     if "CERTIFICATE" in name:
         return CLIENT_CERTIFICATE
-    return Fault(f"TLS failed: {name.replace('_', ' ').lower() or 'no common protocol'}", "unreachable", "check the server's TLS settings")
+    return Fault(
+        f"TLS failed: {name.replace('_', ' ').lower() or 'no common protocol'}",
+        "unreachable",
+        "check the server's TLS settings",
+    )
 
 
 def _causes(error: BaseException, depth: int = 0) -> Iterator[BaseException]:
@@ -126,7 +149,13 @@ def _causes(error: BaseException, depth: int = 0) -> Iterator[BaseException]:
     yield error
     if depth > 8:
         return
-    wrapped = [error.__cause__, error.__context__, getattr(error, "reason", None), *error.args, *getattr(error, "errors", ())]
+    wrapped = [
+        error.__cause__,
+        error.__context__,
+        getattr(error, "reason", None),
+        *error.args,
+        *getattr(error, "errors", ()),
+    ]
     for inner in wrapped:
         if isinstance(inner, BaseException):
             yield from _causes(inner, depth + 1)

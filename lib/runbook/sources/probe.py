@@ -46,16 +46,19 @@ class Probe:
         """
         trouble = _leaves(query.text)
         if trouble:
-            raise SourceError(f"The probe of {_shown(self._base_url)} refuses the path {query.text[:200]!r}: it {trouble}; correct it.", "refused")
+            raise SourceError(
+                f"The probe of {_shown(self._base_url)} refuses the path {query.text[:200]!r}: it {trouble}; correct it.",
+                "refused",
+            )
         began = time.monotonic()
         data = self._look(query.text)
         return Answer(query, "complete", data, seconds=time.monotonic() - began)
 
     def _look(self, path: str) -> JSON:
-        import requests  # noqa: PLC0415 - see TYPE_CHECKING above
-        import urllib3  # noqa: PLC0415
+        import requests  # see TYPE_CHECKING above
+        import urllib3
 
-        from runbook.sources import auth, faults, session, timelimit  # noqa: PLC0415
+        from runbook.sources import auth, faults, session, timelimit
 
         seen: dict[str, JSON] = dict.fromkeys(("status", "latency_ms", "error", "location", "content_type", "body"))
         seen |= {"url": _shown(self._base_url) + path, "truncated": False}
@@ -69,7 +72,9 @@ class Probe:
             except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
                 found = faults.TIMEOUT if limit.over else faults.fault(error)
                 if found is faults.BAD_URL:  # ours, not the service's
-                    raise SourceError("base_url in runbook.toml is not a valid URL; write it like http://host:8080.", "refused") from None
+                    raise SourceError(
+                        "base_url in runbook.toml is not a valid URL; write it like http://host:8080.", "refused"
+                    ) from None
                 seen["error"] = found.words
         return seen
 

@@ -69,8 +69,14 @@ def quote(value: str) -> str:
     try:
         value.encode("utf-8")
     except UnicodeEncodeError:
-        raise ParameterError("A label value is not valid Unicode text, which Prometheus never stores; correct it.") from None
-    return '"' + "".join(_ESCAPES.get(c) or (c if c.isprintable() or ord(c) > 0x7F else f"\\x{ord(c):02x}") for c in value) + '"'
+        raise ParameterError(
+            "A label value is not valid Unicode text, which Prometheus never stores; correct it."
+        ) from None
+    return (
+        '"'
+        + "".join(_ESCAPES.get(c) or (c if c.isprintable() or ord(c) > 0x7F else f"\\x{ord(c):02x}") for c in value)
+        + '"'
+    )
 
 
 def quote_any(values: Iterable[str]) -> str:
@@ -120,7 +126,7 @@ class Matrix:
 
         Where no series has any label (`sum(x)`), there is one unnamed level instead.
         """
-        import pandas as pd  # noqa: PLC0415 - half a second that most callers do not need
+        import pandas as pd  # half a second that most callers do not need
 
         index = pd.DatetimeIndex(self.times.astype("datetime64[s]").astype("datetime64[ns]"), tz="UTC", name="time")
         names = sorted({name for labels in self.labels for name in labels})
@@ -176,7 +182,7 @@ class Prometheus:
 
         Raises SourceError if there is no answer, SettingsError if a secret or a certificate is missing.
         """
-        from runbook.sources.timelimit import TimeLimit  # noqa: PLC0415 - see TYPE_CHECKING above
+        from runbook.sources.timelimit import TimeLimit  # see TYPE_CHECKING above
 
         began = time.monotonic()
         with self._opening:
@@ -186,11 +192,13 @@ class Prometheus:
         data = replies[0].data if len(replies) == 1 else _joined([reply.data for reply in replies])
         warnings = _unique(text for reply in replies for text in reply.warnings)
         infos = _unique(text for reply in replies for text in reply.infos)
-        return Answer(query, _completeness(query, data, warnings), data, (*warnings, *infos), seconds=time.monotonic() - began)
+        return Answer(
+            query, _completeness(query, data, warnings), data, (*warnings, *infos), seconds=time.monotonic() - began
+        )
 
     @cached_property
     def _connection(self) -> Connection:
-        from runbook.sources.prometheus_http import Connection  # noqa: PLC0415 - see TYPE_CHECKING above
+        from runbook.sources.prometheus_http import Connection  # see TYPE_CHECKING above
 
         return Connection(self._config)
 
@@ -203,7 +211,10 @@ def _requests(query: Query) -> list[tuple[str, dict[str, JSON]]]:
         start, end, step = (query.params[name] for name in ("start", "end", "step"))
         starts = range(start, end + 1, MAX_POINTS * step)
         ends = [*(following - step for following in starts[1:]), end]
-        return [("/api/v1/query_range", {"query": query.text, "start": s, "end": e, "step": step}) for s, e in zip(starts, ends, strict=True)]
+        return [
+            ("/api/v1/query_range", {"query": query.text, "start": s, "end": e, "step": step})
+            for s, e in zip(starts, ends, strict=True)
+        ]
     if query.kind == "build info":
         return [("/api/v1/status/buildinfo", {})]
     params = {"match[]": query.text, **query.params}

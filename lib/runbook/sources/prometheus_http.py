@@ -16,7 +16,7 @@ from urllib3.exceptions import HTTPError, MaxRetryError
 from urllib3.util.retry import Retry
 
 from runbook import settings
-from runbook.errors import SourceError
+from runbook.errors import Reason, SourceError
 from runbook.model import JSON, Query
 from runbook.sources import auth, faults
 from runbook.sources.session import is_near, open_session, prepare
@@ -32,7 +32,7 @@ class Reply(msgspec.Struct):
     status: str
     data: Any = None
     error: str = ""
-    errorType: str = ""  # noqa: N815 - the API's spelling
+    errorType: str = ""  # the API's spelling
     warnings: list[str] = []
     infos: list[str] = []
 
@@ -48,7 +48,9 @@ class Connection(PrometheusConnect):
         session = open_session(config.auth, config.url)
         if config.gzip == "off" or (config.gzip == "auto" and is_near(config.url)):
             session.headers["Accept-Encoding"] = "identity"  # compressing would cost more time than it saves
-        super().__init__(auth.without_userinfo(config.url), retry=_RetryInTime.usual(), session=session, method=config.method)
+        super().__init__(
+            auth.without_userinfo(config.url), retry=_RetryInTime.usual(), session=session, method=config.method
+        )
         prepare(session)
 
     def reply(self, query: Query, path: str, params: Mapping[str, JSON], limit: TimeLimit) -> Reply:
@@ -63,9 +65,16 @@ class Connection(PrometheusConnect):
         if reply.status != "success" or not response.ok:
             raise self._refusal(response.status_code, reply, query)
         if not _right_shape(query, reply.data):
-            raise self._error("answered JSON of an unknown shape", "check that `url` leads to a Prometheus", "garbage", query)
+            raise self._error(
+                "answered JSON of an unknown shape", "check that `url` leads to a Prometheus", "garbage", query
+            )
         if _has_histograms(query, reply.data):
-            raise self._error("answered native histograms", "wrap the query in histogram_quantile() or histogram_count()", "refused", query)
+            raise self._error(
+                "answered native histograms",
+                "wrap the query in histogram_quantile() or histogram_count()",
+                "refused",
+                query,
+            )
         return reply
 
     def _fetch(self, method: str, path: str, params: Mapping[str, JSON], limit: TimeLimit) -> requests.Response:
@@ -80,23 +89,32 @@ class Connection(PrometheusConnect):
                 allow_redirects=False,
             )
         except (requests.RequestException, HTTPError, OSError) as error:
-            raise faults.source_error("Prometheus", self.url, faults.TIMEOUT if limit.over else faults.fault(error)) from None
+            raise faults.source_error(
+                "Prometheus", self.url, faults.TIMEOUT if limit.over else faults.fault(error)
+            ) from None
 
     def _refusal(self, status: int, reply: Reply, query: Query) -> SourceError:
         """Prometheus's own words."""
         words = auth.hidden(reply.error, self._config.auth, self._config.url)[:500]
         if reply.errorType == "timeout":
-            return self._error(f"gave the query up ({words})", "ask for a shorter time range or fewer series", "timeout", query)
+            return self._error(
+                f"gave the query up ({words})", "ask for a shorter time range or fewer series", "timeout", query
+            )
         advice = "check the metric and label names of the service's profile"
-        return self._error(f"refused the query ({status} {reply.errorType}: {words})", advice, faults.reason(status), query)
+        return self._error(
+            f"refused the query ({status} {reply.errorType}: {words})", advice, faults.reason(status), query
+        )
 
     def _not_prometheus(self, status: int) -> SourceError:
         """A response that is not the API's JSON: a proxy's, a login page, another program."""
         words, advice = faults.status_words(status)
         return self._error(f"{words}, without Prometheus's JSON", advice, faults.reason(status))
 
-    def _error(self, what: str, advice: str, reason: faults.Reason, query: Query | None = None) -> SourceError:
-        return SourceError(f"Prometheus at {faults.place(self.url)} {what}; {advice}.{f' Query: {query.text[:500]}' if query else ''}", reason)
+    def _error(self, what: str, advice: str, reason: Reason, query: Query | None = None) -> SourceError:
+        return SourceError(
+            f"Prometheus at {faults.place(self.url)} {what}; {advice}.{f' Query: {query.text[:500]}' if query else ''}",
+            reason,
+        )
 
 
 class _RetryInTime(Retry):
@@ -126,11 +144,19 @@ def _right_shape(query: Query, data: JSON) -> bool:
         return isinstance(data, dict)
     if query.kind not in RESULT_TYPES:
         return isinstance(data, list)
-    if not (isinstance(data, dict) and data.get("resultType") in RESULT_TYPES[query.kind] and isinstance(data.get("result"), list)):
+    if not (
+        isinstance(data, dict)
+        and data.get("resultType") in RESULT_TYPES[query.kind]
+        and isinstance(data.get("result"), list)
+    ):
         return False
-    return data["resultType"] == "scalar" or all(isinstance(one, dict) and isinstance(one.get("metric"), dict) for one in data["result"])
+    return data["resultType"] == "scalar" or all(
+        isinstance(one, dict) and isinstance(one.get("metric"), dict) for one in data["result"]
+    )
 
 
 def _has_histograms(query: Query, data: JSON) -> bool:
     """Native histograms stand beside or in place of the values."""
-    return query.kind in RESULT_TYPES and any("histogram" in one or "histograms" in one for one in data["result"] if isinstance(one, dict))
+    return query.kind in RESULT_TYPES and any(
+        "histogram" in one or "histograms" in one for one in data["result"] if isinstance(one, dict)
+    )
