@@ -43,7 +43,7 @@ class _Safe(str):
 
 
 def _draw(chart: Chart) -> bytes:
-    from runbook import charts  # noqa: PLC0415 - matplotlib takes half a second, and Markdown needs none
+    from runbook import charts  # matplotlib takes half a second, and Markdown needs none
 
     return charts.png(chart)
 
