@@ -20,13 +20,18 @@ Each one alone, all used by `with` (or `.start()` and `.stop()`), each with a `d
     Elasticsearch(directory)                                                       .url  .client()
     Kubernetes(directory, nodes=2)                                                 .url
         .kubeconfig(user="admin")                    # or "oncall": a user without any right until you bind one
-        .kubectl("get", "pods", user="admin")        # stdout; KubectlFailed(stderr) on another exit code
+        .kubectl("get", "pods", user="admin", given="")   # stdout; KubectlFailed on another exit code; given: stdin
+        .get("pods", "namespace", "--selector=app=web")   # the objects as dicts
         .apply([{...}, ...])                         # objects as dicts; returns what the API server made of them
         .backdate([{...}, ...])                      # the same, with their past metadata.creationTimestamp and status
-        .write_logs("namespace", "pod", current=["line"], previous=["line"])
+        .write_logs("namespace", "pod", current=["line"], previous=["line"], at=datetime | None)
+        .wait_for_metrics("namespace")               # until `top pods` has all; 20 to 40 s after a start
     promtool("check", "rules", str(path))            # stdout; ToolFailed(output) on another exit code
 
-Faults of a pod: the label `lab.fault: oom | imagepull | not-ready`; of a node: `lab.fault: not-ready`.
+Past rollouts and pods that started long ago, as objects for `backdate`: `tests.lab.history`. A pytest fixture `lab`
+of all four servers, one per session: `tests/lab/conftest.py`. By hand: `python -m tests.lab`.
+
+Faults of a pod: the label `lab.fault: oom | imagepull | not-ready`; of a node: the label `lab.fault: not-ready`.
 Usage that `top` shows: the pod annotations `kwok.x-k8s.io/usage-cpu` and `kwok.x-k8s.io/usage-memory`.
 
 A server that cannot start raises `StartFailed` with the end of its log; `Missing` names what `make lab-setup` gets.

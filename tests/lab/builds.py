@@ -87,7 +87,9 @@ def build_elasticsearch(destination: Path) -> None:
         class_path = ":".join(str(jar) for jar in library.glob("*.jar"))
         (ecj,) = compiler.glob("ecj-*.jar")
         _run(["java", "-jar", str(ecj), "-17", "-cp", class_path, "-d", str(classes), str(JAVA_SOURCES)])
-        with zipfile.ZipFile(library / "lab-node.jar", "w") as jar:  # a jar, for an AOT cache refuses folders of classes
+        with zipfile.ZipFile(
+            library / "lab-node.jar", "w"
+        ) as jar:  # a jar, for an AOT cache refuses folders of classes
             for file in sorted(classes.rglob("*.class")):
                 jar.write(file, file.relative_to(classes))
         shutil.rmtree(compiler)
@@ -98,7 +100,9 @@ def go_version() -> str:
     """The Go that would build, as `go1.26.4`."""
     needed = f"Go >= {GO_NEEDED[0]}.{GO_NEEDED[1]} is needed to build Kubernetes and Prometheus 3"
     if shutil.which("go") is None:
-        raise BuildFailed(f"{needed}, and there is no `go` on the PATH: install it from your package manager or Go's site.")
+        raise BuildFailed(
+            f"{needed}, and there is no `go` on the PATH: install it from your package manager or Go's site."
+        )
     asked = subprocess.run(["go", "env", "GOVERSION"], cwd=GO_MODULE, capture_output=True, text=True, check=False)
     found = re.fullmatch(r"go(\d+)\.(\d+)\S*", asked.stdout.strip())
     if found is None or (int(found[1]), int(found[2])) < GO_NEEDED:
@@ -125,7 +129,9 @@ def _run(command: Sequence[str], environment: Mapping[str, str] | None = None) -
     try:
         done = subprocess.run(command, cwd=GO_MODULE, env={**os.environ, **(environment or {})}, check=False)
     except FileNotFoundError:
-        raise BuildFailed(f"There is no `{command[0]}` on the PATH; on Debian, `make lab-setup` as root installs it.") from None
+        raise BuildFailed(
+            f"There is no `{command[0]}` on the PATH; on Debian, `make lab-setup` as root installs it."
+        ) from None
     if done.returncode != 0:
         raise BuildFailed(f"`{' '.join(command)}` failed ({done.returncode}); what it said stands above.")
 

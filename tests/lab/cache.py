@@ -9,7 +9,7 @@ import hashlib
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -24,10 +24,10 @@ class LabError(Exception):
 
 
 class Missing(LabError):
-    """Something that `make lab-setup` gets is not there."""
+    """Something is not there, and a command gets it."""
 
-    def __init__(self, what: str) -> None:
-        super().__init__(f"{what} is missing; `make lab-setup` gets it.")
+    def __init__(self, what: str, command: str = "make lab-setup") -> None:
+        super().__init__(f"{what} is missing; `{command}` gets it.")
 
 
 def cache_directory() -> Path:
@@ -59,7 +59,7 @@ def digest(files: Iterable[Path]) -> str:
 
 
 @contextmanager
-def building(destination: Path) -> Iterator[Path]:
+def building(destination: Path) -> Generator[Path, None, None]:
     """A folder to build in, renamed to `destination` at the end, removed when the building fails."""
     destination.parent.mkdir(parents=True, exist_ok=True)
     unfinished = Path(tempfile.mkdtemp(prefix=f".{destination.name}-", dir=destination.parent))

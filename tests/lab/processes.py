@@ -39,6 +39,7 @@ class Process:
     def __init__(self, name: str, command: Sequence[str], *, log: Path, environment: Mapping[str, str]) -> None:
         self.name = name
         self.log = log
+        self._log_start = log.stat().st_size if log.exists() else 0  # a server may be started again
         guarded = [sys.executable, "-I", "-S", str(GUARD), str(os.getpid()), *command]
         with log.open("ab") as output:
             self._handle = subprocess.Popen(
@@ -61,9 +62,15 @@ class Process:
         """Whether it still runs."""
         return self._handle.poll() is None
 
+    def output(self) -> list[str]:
+        """The lines it has logged so far."""
+        with self.log.open("rb") as log:
+            log.seek(self._log_start)
+            return log.read().decode(errors="replace").splitlines()
+
     def tail(self) -> str:
         """The end of the log, for an error."""
-        lines = self.log.read_text(errors="replace").splitlines()[-TAIL_LINES:]
+        lines = self.output()[-TAIL_LINES:]
         return "\n".join([f"The end of {self.log}:", *lines])
 
     def stop(self, seconds: float) -> None:

@@ -63,13 +63,19 @@ class Prometheus(Server):
                 f"--storage.tsdb.path={data}",
                 f"--storage.tsdb.retention.time={FOR_EVER}",
                 f"--web.listen-address=127.0.0.1:{self._port}",
+                # It finds its Alertmanager after 5 s, drops what fires before, and tells it again after this time only.
+                f"--rules.alert.resend-delay={self.interval}",
             ],
         )
         self._wait("Prometheus", lambda: answers(self._port, "/-/ready"))
 
     def _config(self) -> dict[str, Any]:
         config: dict[str, Any] = {
-            "global": {"scrape_interval": self.interval, "scrape_timeout": self.interval, "evaluation_interval": self.interval},
+            "global": {
+                "scrape_interval": self.interval,
+                "scrape_timeout": self.interval,
+                "evaluation_interval": self.interval,
+            },
             "scrape_configs": list(self.scrape_configs),
             "rule_files": [str(file.resolve()) for file in self.rule_files],
         }

@@ -7,13 +7,12 @@ one sentence, the others are made, and the exit code is 1.
 from __future__ import annotations
 
 import argparse
-import tempfile
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from tests.lab import builds, debian, elastic
-from tests.lab.cache import LabError, building
+from tests.lab import builds, debian, jvm
+from tests.lab.cache import LabError
 
 
 def packages() -> str:
@@ -27,23 +26,29 @@ def packages() -> str:
 
 def elasticsearch() -> str:
     """The jars, our launcher, and a start from trained classes."""
-    elastic.java()
+    jvm.java()
     built = _build(builds.elasticsearch_destination(), builds.build_elasticsearch, "half a minute")
-    trained = _build(elastic.aot_directory(built), _train, "half a minute")
+    trained = _build(jvm.aot_directory(built), _train, "half a minute")
     return f"{built} and {trained.name}"
 
 
 def kubernetes() -> str:
     """The one binary."""
-    return str(_build(builds.kubernetes_destination(), builds.build_kubernetes, "8 to 11 minutes on two cores the first time"))
+    return str(
+        _build(builds.kubernetes_destination(), builds.build_kubernetes, "8 to 11 minutes on two cores the first time")
+    )
 
 
 def prometheus3() -> str:
     """The second Prometheus."""
-    return str(_build(builds.prometheus3_destination(), builds.build_prometheus3, "9 minutes on two cores the first time"))
+    return str(
+        _build(builds.prometheus3_destination(), builds.build_prometheus3, "9 minutes on two cores the first time")
+    )
 
 
-PARTS: dict[str, Callable[[], str]] = {part.__name__: part for part in (packages, elasticsearch, kubernetes, prometheus3)}
+PARTS: dict[str, Callable[[], str]] = {
+    part.__name__: part for part in (packages, elasticsearch, kubernetes, prometheus3)
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -53,7 +58,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.add_argument(f"--{name}", action="store_true", help=f"only this: {part.__doc__}")
     asked = vars(parser.parse_args(arguments))
     chosen = [name for name in PARTS if asked[name]] or list(PARTS)
-    return 0 if all([_made(name) for name in chosen]) else 1
+    made = [_made(name) for name in chosen]
+    return 0 if all(made) else 1
 
 
 def _made(name: str) -> bool:
@@ -74,21 +80,10 @@ def _build(destination: Path, build: Callable[[Path], None], duration: str) -> P
     return destination
 
 
-class _Trained(elastic.Elasticsearch):
-    stop_seconds = 180.0  # it writes the AOT cache while ending
-
-
 def _train(destination: Path) -> None:
-    """Run a node through what tests do most, and keep the classes that it loaded."""
-    with building(destination) as folder, tempfile.TemporaryDirectory() as home:
-        output = folder / elastic.AOT_CACHE
-        with _Trained(Path(home), java_options=[f"-XX:AOTCacheOutput={output}"]) as node, node.client() as client:
-            documents = [line for number in range(100) for line in ({"create": {}}, {"level": "ERROR", "number": number})]
-            client.bulk(index="training", operations=documents, refresh=True)
-            client.search(index="training", query={"match": {"level": "error"}}, aggs={"levels": {"terms": {"field": "level.keyword"}}})
-            client.indices.delete(index="training")
-        if not output.exists():
-            raise builds.BuildFailed("The training run of Elasticsearch has left no AOT cache; it starts without one.")
+    from tests.lab.training import train  # Elasticsearch's client takes a second to import, and is needed here only
+
+    train(destination)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,136 @@
+"""How the simulated service answers what it is asked, under given conditions: probabilities, durations, load.
+
+Pure numpy; arrays as in `world`. One pass, in the order in which a request meets its obstacles.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from tests.lab.world import (
+    ASKING,
+    CAPACITY,
+    CPU,
+    CPU_LIMIT,
+    FAILURES,
+    GUARDED,
+    MEDIAN,
+    MISSING,
+    PAGE,
+    PER_REQUEST,
+    POOL_SIZE,
+    POOL_TIMEOUT,
+    QUERY_MEDIAN,
+    REASONS,
+    STATEMENT_TIMEOUT,
+    USERS,
+    Character,
+    Conditions,
+    Floats,
+)
+
+
+@dataclass(frozen=True)
+class Response:
+    """How pods answer. `outcomes` (reason, endpoint, pod, time) are probabilities; rates are per second and pod."""
+
+    outcomes: Floats
+    median: Floats
+    queries: Floats
+    query_median: Floats
+    cpu: Floats
+    in_use: Floats
+    waiting: Floats
+    connection_errors: Floats
+
+    @property
+    def failing(self) -> Floats:
+        """Probability of a 5xx, as good as."""
+        return self.outcomes[[REASONS.index(reason) for reason in FAILURES]].sum(axis=0)
+
+
+def respond(who: Character, rate: Floats, state: Conditions, *, fullness: Floats, cold: Floats) -> Response:
+    """How pods answer requests at this rate; `fullness` is memory / limit, `cold` 1 just after a start, then to 0."""
+    offered = (rate * USERS).sum(axis=0)
+    shed = overflow(offered / CAPACITY)
+    inside = rate * (1.0 - shed * USERS)
+    load = (0.012 + (inside * CPU).sum(axis=0) * who.cpu * state["cpu_cost"] + offered * shed * 0.001) / (
+        CPU_LIMIT * state["cpu_limit"]
+    )
+    starved = overflow(load)
+    pressure = np.clip((fullness - 0.9) / 0.1, 0.0, 1.0)
+    bad_token = np.clip(who.expired_tokens + state["bad_logins"], 0.0, 0.98) * np.ones_like(rate)
+    verified = GUARDED * (1.0 - bad_token) * (1.0 - state["jwt_rejected"]) * (1.0 - state["auth_down"]) + (
+        1.0 - GUARDED
+    )
+
+    queries = np.einsum("ept,eq->qpt", inside * verified * (1.0 - starved), PER_REQUEST)
+    contention = 1.0 + (queries.sum(axis=(0, 1)) / 300.0) ** 2
+    query_median = (
+        QUERY_MEDIAN[:, None, None] * who.speed * state["db_slow"] * contention * (1.0 + 2.0 * starved + cold)
+    )
+    backlog = 4.0 * (1.0 - np.exp(-6.0 * np.maximum(load - 1.0, 0.0)))
+    hold = np.minimum(query_median * 1.35, STATEMENT_TIMEOUT) + 0.003 + 0.25 * backlog
+    demand = (queries * hold).sum(axis=0) * (1.0 - state["db_refused"])
+    all_queries = queries.sum(axis=0)
+    no_slot = overflow(demand / POOL_SIZE)
+    too_long = exceeds(STATEMENT_TIMEOUT, query_median, 2.2).mean(axis=0)
+
+    obstacles = {
+        "shed": shed * USERS,
+        "starved": np.where(USERS > 0, starved, 0.3 * starved),
+        "unauthorized": GUARDED * bad_token,
+        "jwt": GUARDED * state["jwt_rejected"],
+        "auth_down": GUARDED * state["auth_down"],
+        "memory": 0.4 * pressure * (0.2 + 0.8 * USERS),
+        "config": GUARDED * state["config_missing"],
+        "refused": ASKING * state["db_refused"],
+        "pool": ASKING * no_slot,
+        "query": ASKING * too_long,
+        "render": PAGE * state["render_failed"],
+        "background": (1.0 - (1.0 - who.background) * (1.0 - state["errors"]) * (1.0 - 0.05 * cold)) * USERS,
+        "missing": MISSING,
+    }
+    waited = POOL_TIMEOUT * no_slot + 0.15 * np.clip(demand / POOL_SIZE - 0.7, 0.0, 0.5) + 0.5 * state["db_refused"]
+    busy = 1.0 / (1.0 - np.minimum(load, 0.97))
+    own = (MEDIAN + CPU * (busy - 1.0)) * who.speed * state["slow"] * (1.0 + 6.0 * pressure + 2.0 * cold)
+    in_queries = np.einsum("eq,qpt->ept", PER_REQUEST, query_median)
+    return Response(
+        outcomes=_one_after_the_other(obstacles, rate.shape),
+        median=own + in_queries + ASKING * waited + backlog * USERS,
+        queries=queries * (1.0 - state["db_refused"]) * (1.0 - no_slot),
+        query_median=query_median,
+        cpu=np.minimum(load, 0.985) * CPU_LIMIT * state["cpu_limit"],
+        in_use=np.minimum(demand, POOL_SIZE),
+        waiting=all_queries * waited * np.where(demand > 0.7 * POOL_SIZE, 1.0, state["db_refused"]),
+        connection_errors=all_queries * state["db_refused"] * 1.6,
+    )
+
+
+def _one_after_the_other(obstacles: Mapping[str, Floats], shape: tuple[int, ...]) -> Floats:
+    """Probability of ending at each obstacle, and last of none."""
+    left = np.ones(shape)
+    outcomes = np.empty((len(REASONS), *shape))
+    for number, reason in enumerate(REASONS[:-1]):
+        outcomes[number] = left * np.clip(obstacles[reason], 0.0, 1.0)
+        left = left - outcomes[number]
+    outcomes[-1] = left
+    return outcomes
+
+
+_BURSTS = np.exp(0.15 * np.array([-1.5, -0.75, 0.0, 0.75, 1.5]))
+
+
+def overflow(load: Floats) -> Floats:
+    """The share of the work that does not fit, for demand / capacity; bursts let a little overflow before 1."""
+    return sum(
+        (np.maximum(0.0, 1.0 - 1.0 / np.maximum(load * burst, 1e-9)) for burst in _BURSTS), np.zeros_like(load)
+    ) / len(_BURSTS)
+
+
+def exceeds(limit: float, median: Floats, steepness: float) -> Floats:
+    """How probably a log-logistic duration is longer than the limit."""
+    return 1.0 / (1.0 + (limit / np.maximum(median, 1e-9)) ** steepness)
