@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from math import prod
 
 from runbook.alerts.base import Cause, Results, Sign
-from runbook.model import JSON, Result, Verdict
+from runbook.model import JSON, Result, State, Verdict
 
 SUPPORTED_FROM = 0.5
 
@@ -28,7 +28,7 @@ def judge(cause: Cause, results: Results) -> Verdict:
         return Verdict(cause.name, cause.title, "not tested", None, f"no data from: {', '.join(missing)}", cause.needs)
     supports, refutes = _seen(cause.supports, results), _seen(cause.refutes, results)
     score = round((1 - prod(1 - s.weight for s in supports)) * prod(1 - s.weight for s in refutes), 2)
-    state = "supported" if score >= SUPPORTED_FROM else "refuted"
+    state: State = "supported" if score >= SUPPORTED_FROM else "refuted"
     telling = supports if state == "supported" else refutes + supports
     because = "; ".join(_say(s, results) for s in telling) or "no sign of it"
     return Verdict(

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from runbook.alerts.base import Answers, Context, Recovering
 from runbook.alerts.checks import endpoints
@@ -63,40 +64,24 @@ def _now(query: Query, moment: float) -> Query:
 
 
 def judge(series: Series, threshold: float, seconds: int) -> Outcome:
-    """recovered: below the threshold for the last `seconds`; relapsed: it was, and is above again."""
+    """recovered: at or below the threshold for the last `seconds` without a gap; relapsed: it was, and is above again."""
     times, values = np.asarray(series.times, dtype=float), np.asarray(series.values, dtype=float)
-    known = ~np.isnan(values)
-    times, below = times[known], values[known] <= threshold
-    if not len(times):
+    if np.isnan(values).all():
         return "not enough data"
-    if not below[-1]:
-        return "relapsed" if _calm(times, below, seconds) else "not recovered"
-    if _tail(times, below) >= seconds:
+    newest = int(np.flatnonzero(~np.isnan(values))[-1])
+    calm = _stretches(values[: newest + 1] <= threshold)
+    lasting = [(a, b) for a, b in calm if times[b] - times[a] >= seconds]
+    if values[newest] > threshold:
+        return "relapsed" if lasting else "not recovered"
+    if lasting and lasting[-1][1] == newest:
         return "recovered"
-    return "not enough data" if below.all() else "not recovered"
+    return "not recovered" if np.any(values > threshold) else "not enough data"
 
 
-def _runs(below: Iterable[bool]) -> list[tuple[int, int]]:
-    """(first, last) index of each stretch below."""
-    runs: list[tuple[int, int]] = []
-    first: int | None = None
-    flags = [*below, False]
-    for index, flag in enumerate(flags):
-        if flag and first is None:
-            first = index
-        if not flag and first is not None:
-            runs.append((first, index - 1))
-            first = None
-    return runs
-
-
-def _calm(times: np.ndarray, below: np.ndarray, seconds: int) -> bool:
-    return any(times[b] - times[a] >= seconds for a, b in _runs(below))
-
-
-def _tail(times: np.ndarray, below: np.ndarray) -> float:
-    runs = _runs(below)
-    return float(times[runs[-1][1]] - times[runs[-1][0]]) if runs else 0.0
+def _stretches(flags: NDArray[np.bool_]) -> list[tuple[int, int]]:
+    """(first, last) index of each stretch of true flags; a gap in the data ends a stretch."""
+    edges = np.flatnonzero(np.diff(np.concatenate(([False], flags, [False])).astype(int)))
+    return [(int(a), int(b) - 1) for a, b in zip(edges[::2], edges[1::2], strict=True)]
 
 
 def _conclude(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from runbook.alerts.base import Alert, Answers, Cause, Context, Recovering, Results, Sign
+from runbook.alerts.base import Alert, Answers, Cause, Context, Recovering, Sign
 from runbook.alerts.checks import authentication, changes, database, endpoints, errors, logs, resources, scope, traffic
 from runbook.alerts.checks.series import FAILED, WINDOW, line, metric, ratio, times_of
 from runbook.alerts.mitigations import mitigate

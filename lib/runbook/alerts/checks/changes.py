@@ -20,9 +20,11 @@ from runbook.alerts.checks.series import (
     ratio,
     series,
 )
-from runbook.model import JSON, Answer, Chart, Query, Result, Table
+from runbook.model import JSON, Chart, Query, Result, Table
 from runbook.sources import kubernetes
-from runbook.sources.kubernetes import Pod, Revision
+from runbook.sources.kubernetes_objects import Pod, pods_of
+from runbook.sources.kubernetes_rollouts import Revision
+from runbook.sources.kubernetes_rollouts import revisions as revisions_of
 from runbook.wording import clock_text, duration_text, share_text
 
 NEAR_SECONDS = 900  # a rollout this long before the onset may be its cause: a gradual one takes minutes
@@ -45,13 +47,13 @@ def _queries(c: Context) -> Mapping[str, Query]:
 
 def _judge(c: Context, answers: Answers, earlier: Results) -> Result:
     onset = onset_of(earlier)
-    revisions = kubernetes.revisions(answers["deployment"])
-    seen = [r for r in revisions if r.rolled_out_at is not None and c.start <= r.rolled_out_at <= c.end]
+    known = revisions_of(answers["deployment"])
+    seen = [r for r in known if r.rolled_out_at is not None and c.start <= r.rolled_out_at <= c.end]
     rollout = _suspect(seen, onset if onset is not None else c.started_at)
-    here = kubernetes.pods_of(answers["pods"]) if answers["pods"].usable else ()
+    here = pods_of(answers["pods"]) if answers["pods"].usable else ()
     restarts = _restarts(here, (onset if onset is not None else c.started_at) - RESTART_SECONDS, c.end)
-    shares = _shares(c, answers, revisions)
-    current = next((r for r in revisions if r.current), None)
+    shares = _shares(c, answers, known)
+    current = next((r for r in known if r.current), None)
     facts: dict[str, JSON] = {
         "events": [
             *({"time": r.rolled_out_at, "label": f"revision {r.number}", "kind": "rollout"} for r in seen),
@@ -64,8 +66,8 @@ def _judge(c: Context, answers: Answers, earlier: Results) -> Result:
         "rollout": rollout.rolled_out_at if rollout else None,
         "revision": rollout.number if rollout else None,
         "current_revision": current.number if current else None,
-        "previous_revision": _previous(revisions, rollout or current),
-        "image": ", ".join((rollout or current).images) if (rollout or current) else None,
+        "previous_revision": _previous(known, rollout or current),
+        "image": ", ".join(changed.images) if (changed := rollout or current) else None,
         "distance": number(onset - rollout.rolled_out_at, 0)
         if rollout and rollout.rolled_out_at and onset is not None
         else None,
@@ -99,7 +101,7 @@ def _judge(c: Context, answers: Answers, earlier: Results) -> Result:
         else ()
     )
     return Result(
-        "abnormal" if abnormal else "normal", _sentence(c, facts, seen), facts, charts, _tables(c, revisions, here)
+        "abnormal" if abnormal else "normal", _sentence(c, facts, seen), facts, charts, _tables(c, known, here)
     )
 
 

@@ -28,9 +28,8 @@ POOL_FULL = 0.95
 
 
 def _queries(c: Context) -> Mapping[str, Query]:
-    def state(name: str) -> Query:
-        matcher = f'state="{name}"'
-        return over_window(c, f"sum({metric(c.service, 'database_connections', matcher)})")
+    def state(name: str) -> str:
+        return metric(c.service, "database_connections", f'state="{name}"')
 
     short = f"{short_window(c)}s"
     return {
@@ -42,10 +41,9 @@ def _queries(c: Context) -> Mapping[str, Query]:
             f"histogram_quantile(0.95, sum by (le) (rate({metric(c.service, 'database_query_duration_seconds_bucket')}[{WINDOW}])))",
         ),
         "queries": over_window(c, f"sum(rate({metric(c.service, 'database_query_duration_seconds_count')}[{WINDOW}]))"),
-        "in use": state("in_use"),
-        "idle": state("idle"),
-        "waiting": state("waiting"),
-        "pods": over_window(c, f"count({metric(c.service, 'database_connections', 'state="in_use"')})"),
+        "in use": over_window(c, f"sum({state('in_use')})"),
+        "waiting": over_window(c, f"sum({state('waiting')})"),
+        "pods": over_window(c, f"count({state('in_use')})"),
     }
 
 

@@ -93,7 +93,7 @@ def _messages(c: Context, answer: Answer) -> list[tuple[float, str, float]]:
     return [(hit_time, str(source.get(c.service.message_field, "")), weight) for hit_time, source in _timed(c, hits)]
 
 
-def _timed(c: Context, hits: Sequence[Mapping[str, JSON]]) -> list[tuple[float, Mapping[str, JSON]]]:
+def _timed(c: Context, hits: Sequence[dict[str, JSON]]) -> list[tuple[float, dict[str, JSON]]]:
     return [(elasticsearch.time_of(hit, c.service.time_field), hit) for hit in hits]
 
 

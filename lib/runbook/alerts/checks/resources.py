@@ -7,10 +7,10 @@ from collections.abc import Mapping
 import numpy as np
 
 from runbook.alerts.base import Answers, Check, Context, Results
-from runbook.alerts.checks.series import WINDOW, change, grid, metric, number, onset_of, over_window, pods, series
-from runbook.model import JSON, Chart, Query, Result, Table
+from runbook.alerts.checks.series import WINDOW, change, metric, number, onset_of, over_window, pods, series
+from runbook.model import JSON, Chart, Query, Result, Status, Table
 from runbook.sources import kubernetes
-from runbook.sources.kubernetes import Pod
+from runbook.sources.kubernetes_objects import Pod, pods_of, usage_of
 from runbook.wording import share_text
 
 FULL = 0.9  # from 90 % of a limit on, it counts as reached
@@ -29,7 +29,7 @@ def _queries(c: Context) -> Mapping[str, Query]:
 
 
 def _judge(c: Context, answers: Answers, earlier: Results) -> Result:
-    here = kubernetes.pods_of(answers["pods"]) if answers["pods"].usable else ()
+    here = pods_of(answers["pods"]) if answers["pods"].usable else ()
     memory, cpu = pods(c, answers["memory"]), pods(c, answers["cpu"])
     if not memory and not cpu:
         return Result("unknown", "Not known: Prometheus has neither memory nor CPU of the pods.")
@@ -54,7 +54,7 @@ def _judge(c: Context, answers: Answers, earlier: Results) -> Result:
         "cpu_reached": bool(used["cpu"] >= FULL),
     }
     abnormal = bool(facts["memory_reached"] or facts["cpu_reached"] or kills)
-    status = "abnormal" if abnormal else "normal" if facts["limits_known"] else "unknown"
+    status: Status = "abnormal" if abnormal else "normal" if facts["limits_known"] else "unknown"
     return Result(status, _sentence(facts, answers), facts, _charts(c, memory, cpu, limits), _usage(here, answers))
 
 
@@ -116,7 +116,6 @@ def _charts(
             threshold=limit * scale if limit else None,
         )
 
-    assert len(grid(c))
     return (
         draw("memory", "Resident memory by pod, against the limit", "MiB", memory, 1 / MIB),
         draw("cpu", "CPU by pod, against the limit", "cores", cpu, 1.0),
@@ -127,7 +126,7 @@ def _usage(here: tuple[Pod, ...], answers: Answers) -> tuple[Table, ...]:
     """What `kubectl top pods` says, beside the limits."""
     if not answers["usage"].usable:
         return ()
-    used = kubernetes.usage_of(answers["usage"])
+    used = usage_of(answers["usage"])
     limits = {p.name: p for p in here}
     rows = tuple(
         (

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from runbook.alerts.base import Context, Results
 from runbook.model import Answer, Event, Query, Series
 from runbook.settings import Service
-from runbook.sources.prometheus import Matrix, label_matchers, matrix, range_
+from runbook.sources.prometheus import label_matchers, matrix, range_
 
 Floats = NDArray[np.float64]
 FAILED = 'status_code=~"5.."'
@@ -53,14 +53,7 @@ def times_of(query: Query) -> Floats:
 
 def line(answer: Answer) -> Floats:
     """The sum of all series of a range query's answer on its grid; all NaN where it has none."""
-    return total(matrix(answer)) if answer.usable else np.full(len(times_of(answer.query)), np.nan)
-
-
-def total(found: Matrix) -> Floats:
-    """The sum of all series, NaN where none has data."""
-    values = found.values
-    absent = np.isnan(values).all(axis=0)
-    return np.where(absent, np.nan, np.nansum(values, axis=0))
+    return matrix(answer).sum() if answer.usable else np.full(len(times_of(answer.query)), np.nan)
 
 
 def by_label(context: Context, answer: Answer, label: str) -> dict[str, Floats]:

@@ -1,0 +1,81 @@
+"""The ranking of causes."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from runbook.alerts.base import Cause, Sign
+from runbook.causes import judge, rank
+from runbook.model import Result
+
+
+def sign(check: str, weight: float, fact: str) -> Sign:
+    return Sign(check, weight, lambda facts: bool(facts.get(fact)), lambda facts: f"{check} shows {fact}")
+
+
+def cause(name: str = "database", **changes: object) -> Cause:
+    fields: dict[str, object] = {
+        "phrase": lambda results: "the database",
+        "needs": ("errors", "database"),
+        "supports": (sign("database", 0.6, "refusing"), sign("logs", 0.5, "speak")),
+        "refutes": (sign("database", 0.8, "well"),),
+    }
+    return Cause(name, name.title(), **{**fields, **changes})  # type: ignore[arg-type]
+
+
+def results(**facts: dict[str, bool] | None) -> dict[str, Result]:
+    return {name: Result("unknown" if f is None else "abnormal", "", f or {}) for name, f in facts.items()}
+
+
+def test_missing_data_leaves_a_cause_untested():
+    """A check that could not run makes its causes untested, however strong the other signs are."""
+    verdict = judge(cause(), results(errors={}, database=None, logs={"speak": True}))
+    assert (verdict.state, verdict.score) == ("not tested", None)
+    assert verdict.because == "no data from: database"
+
+
+def test_a_check_that_never_ran_counts_as_missing():
+    """A result that is not there at all is no data either."""
+    assert judge(cause(), results(errors={})).state == "not tested"
+
+
+def test_signs_add_up_without_reaching_certainty():
+    """Independent signs exclude chance together: 0.6 and 0.5 give 0.8."""
+    verdict = judge(cause(), results(errors={}, database={"refusing": True}, logs={"speak": True}))
+    assert (verdict.state, verdict.score) == ("supported", 0.8)
+    assert verdict.because == "database shows refusing; logs shows speak"
+
+
+def test_a_refuting_sign_weakens():
+    """What speaks against a cause is weighed against what speaks for it, and named first."""
+    verdict = judge(cause(), results(errors={}, database={"refusing": True, "well": True}, logs={}))
+    assert (verdict.state, verdict.score) == ("refuted", 0.12)
+    assert verdict.because.startswith("database shows well")
+
+
+def test_no_sign_at_all_refutes():
+    """Data without any sign says so in words."""
+    verdict = judge(cause(), results(errors={}, database={}, logs={}))
+    assert (verdict.state, verdict.score, verdict.because) == ("refuted", 0.0, "no sign of it")
+
+
+def test_ranking_puts_the_untested_last():
+    """The most probable cause comes first, what could not be tested last, ties in the order given."""
+    strong = cause("strong", needs=("database",))
+    weak = cause("weak", needs=("database",), supports=(sign("database", 0.2, "refusing"),))
+    blind = cause("blind", needs=("resources",))
+    ranked = rank([blind, weak, strong], results(database={"refusing": True}))
+    assert [v.cause for v in ranked] == ["strong", "weak", "blind"]
+
+
+@given(st.lists(st.floats(0, 1), max_size=6), st.lists(st.floats(0, 1), max_size=6))
+def test_a_score_stays_within_bounds(supports: list[float], refutes: list[float]):
+    """Whatever the weights, a score is between nothing and certainty, and only support can support."""
+    made = cause(
+        supports=tuple(sign("database", w, "on") for w in supports),
+        refutes=tuple(sign("database", w, "on") for w in refutes),
+    )
+    verdict = judge(made, results(errors={}, database={"on": True}))
+    assert verdict.score is not None and 0 <= verdict.score <= 1
+    assert verdict.state == ("supported" if verdict.score >= 0.5 else "refuted")
