@@ -1,13 +1,7 @@
-"""A run's queries and answers on disk: `Recorder` writes them as they come, `Replay` answers from them for ever.
+"""`Recorder` asks the sources and writes every answer down; `Replay` answers from what was written, for ever.
 
-The file is gzip over one JSON document per line, in canonical spelling:
-
-    {"format": "runbook-recording", "version": 1, "alert": ..., "recorded_at": ..., ...}     the header
-    {"n": 1, "query": {...}, "key": ..., "answer": {...}, "sha256": ...}                     one line per answer
-    {"end": 12, "sha256": ...}                                                               over all lines before
-
-Each line is flushed, so what a killed run leaves behind is readable up to its last answer. Queries and answers are
-redacted before they are written, and the run itself works on the redacted answer: a replay cannot differ from it.
+Queries and answers are redacted before they are written, and the run itself works on the redacted answer: a
+replay cannot differ from it. recording_file.py has the format.
 """
 
 from __future__ import annotations
@@ -16,27 +10,20 @@ import hashlib
 import os
 import tempfile
 import threading
-import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from difflib import SequenceMatcher
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Self
 
-import msgspec
-
-from runbook import __version__
-from runbook.errors import RecordingCorrupt, RecordingError, RecordingMiss, RunbookError
-from runbook.model import JSON, Answer, Completeness, Query, canonical, digest, failed
+from runbook import __version__, recording_file
+from runbook.errors import RecordingError, RecordingMiss, RunbookError
+from runbook.model import JSON, Answer, Query, canonical, failed
+from runbook.recording_file import MAX_BYTES, Line, Writer
 from runbook.redaction import Redactor
 from runbook.sources.base import Source
-
-FORMAT, VERSION = "runbook-recording", 1
-MAX_BYTES = 512 * 1024 * 1024
-_GZIP = 31
-_LEVEL = 3
 
 
 @dataclass(frozen=True)
@@ -47,113 +34,13 @@ class Header:
     incident: str
     started_at: float
     recorded_at: float
-    parameters: Mapping[str, JSON] = field(default_factory=dict[str, JSON])
-    context: Mapping[str, JSON] = field(default_factory=dict[str, JSON])
+    parameters: Mapping[str, JSON]
+    context: Mapping[str, JSON]
     runbook: str = __version__
 
 
-class _Query(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    source: str
-    kind: str
-    text: str
-    params: dict[str, Any]
-
-
-class _Answer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    completeness: Completeness
-    data: Any
-    error: str
-    seconds: float
-    warnings: tuple[str, ...]
-
-
-class _Line(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    n: int
-    query: _Query
-    key: str
-    answer: msgspec.Raw
-    sha256: str
-
-
-class _End(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    end: int
-    sha256: str
-
-
-class _Keys:
-    """Redacted queries and their keys; two different queries must not become one by redaction."""
-
-    def __init__(self, redactor: Redactor) -> None:
-        self._redactor = redactor
-        self._seen: dict[str, str] = {}
-        self._lock = threading.Lock()
-
-    def of(self, query: Query) -> Query:
-        """The query as it is written down."""
-        text, params = self._redactor.text(query.text), self._redactor.json(dict(query.params))
-        clean = Query(query.source, query.kind, text, params)
-        original = digest(query.as_json)
-        if original == clean.key:
-            return clean
-        with self._lock:
-            if self._seen.setdefault(clean.key, original) != original:
-                raise RecordingError(
-                    f"Two queries to {query.source} differ only in what is redacted, so a recording cannot tell them "
-                    f"apart; ask one of them only. Query: {text[:200]}"
-                )
-        return clean
-
-
-class _Writer:
-    """The lines of one recording, compressed as they come; equal lines give equal bytes."""
-
-    def __init__(self, file: IO[bytes], header: Mapping[str, JSON], limit: int) -> None:
-        self._file, self._limit = file, limit
-        self._zip = zlib.compressobj(_LEVEL, zlib.DEFLATED, _GZIP)
-        self._sum = hashlib.sha256()
-        self._size = self._count = 0
-        self._put(canonical({"format": FORMAT, "version": VERSION, **header}))
-
-    def answer(self, answer: Answer) -> None:
-        """One line."""
-        body = canonical(
-            {
-                "completeness": answer.completeness,
-                "data": answer.data,
-                "error": answer.error,
-                "seconds": answer.seconds,
-                "warnings": answer.warnings,
-            }
-        )
-        line = {
-            "n": self._count + 1,
-            "query": answer.query.as_json,
-            "key": answer.query.key,
-            "answer": msgspec.Raw(body),
-            "sha256": hashlib.sha256(body).hexdigest(),
-        }
-        self._put(canonical(line))
-        self._count += 1
-
-    def end(self) -> None:
-        """The last line, and everything on the disk."""
-        self._put(canonical({"end": self._count, "sha256": self._sum.hexdigest()}))
-        self._file.write(self._zip.flush(zlib.Z_FINISH))
-        self._file.flush()
-        with suppress(OSError):  # a pipe has nothing to sync
-            os.fsync(self._file.fileno())
-
-    def _put(self, line: bytes) -> None:
-        if self._size + len(line) + 200 > self._limit:
-            raise OSError(f"it would grow beyond {_mb(self._limit)}, the most that a replay reads")
-        self._size += len(line) + 1
-        self._sum.update(line + b"\n")
-        self._file.write(self._zip.compress(line + b"\n") + self._zip.flush(zlib.Z_SYNC_FLUSH))
-        self._file.flush()
-
-
 class Recorder:
-    """A source that asks others, by the query's source name, and writes every answer down, redacted.
+    """A source that asks others, by the query's source name, and records every answer, redacted.
 
     Put it outermost (around each Deadline): what it returns is what it wrote. With `path=None` answers stay in
     memory until `save`. Equal queries are asked once. A disk that fails does not stop the run: `trouble` then
@@ -168,73 +55,75 @@ class Recorder:
         redactor: Redactor | None = None,
         max_bytes: int = MAX_BYTES,
     ) -> None:
-        self._sources, self._limit = sources, max_bytes
-        self._redactor = redactor or Redactor()
-        self._header: dict[str, JSON] = self._redactor.json(vars(header))
-        self._keys = _Keys(self._redactor)
+        redactor = redactor or Redactor()
+        self.trouble = ""
+        self._sources, self._redactor, self._limit = sources, redactor, max_bytes
+        self._header: dict[str, JSON] = {**redactor.json(vars(header)), "redaction": redactor.settings}
+        self._keys = _Keys(redactor)
         self._asked: dict[str, Future[Answer]] = {}
         self._answers: list[Answer] = []
         self._lock = threading.Lock()
         self._closed = False
-        self._path = path
-        self.trouble = ""
+        self._path = None if path is None else Path(path)
         self._file: IO[bytes] | None = None
-        self._writer: _Writer | None = None
-        if path is not None:
-            self._append(lambda: self._open(Path(path)))
+        self._writer: Writer | None = None
+        self._attempt(self._open)
 
     def ask(self, query: Query) -> Answer:
         """The redacted answer, asked for once and recorded; a source's failure is an answer too."""
-        clean = self._keys.of(query)
+        clean = self._keys.redacted(query)
         with self._lock:
-            future, mine = self._asked.get(clean.key), False
-            if future is None:
-                future, mine = self._asked.setdefault(clean.key, Future()), True
+            mine = clean.key not in self._asked
+            future = self._asked.setdefault(clean.key, Future())
         if mine:
             try:
-                future.set_result(self._record(self._redacted(self._route(query), clean)))
-            except BaseException as error:
+                future.set_result(self._record(self._redacted(self._answer(query), clean)))
+            except BaseException as error:  # those who wait for the same answer must learn of it
                 future.set_exception(error)
         return future.result()
 
     def close(self) -> None:
-        """Write the end; afterwards nothing more is recorded."""
+        """Write the end; what is asked or answered afterwards is refused, since it would be missing."""
         with self._lock:
-            if not self._closed and self._writer:
-                self._append(self._writer.end)
+            if not self._closed:
+                self._attempt(self._end)
             self._closed = True
             if self._file:
-                with suppress(OSError):
+                with suppress(OSError):  # said in `trouble` already
                     self._file.close()
 
     def save(self, path: Path | str) -> None:
-        """The whole recording as one new file, there at once or not at all; answers ordered by query."""
+        """The whole recording so far as a new file, there at once or not at all; answers ordered by query."""
         path = Path(path)
         with self._lock:
             answers = sorted(self._answers, key=lambda a: (a.query.source, a.query.kind, a.query.text, a.query.key))
-        part = None
+        part: Path | None = None
         try:
-            handle, part = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-            with open(handle, "wb") as file:
-                _write(file, self._header, answers, self._limit)
-            os.chmod(part, 0o644)
-            os.replace(part, path)
+            handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+            part = Path(name)
+            with os.fdopen(handle, "wb") as file:
+                writer = Writer(file, self._header, self._limit)
+                for answer in answers:
+                    writer.answer(answer)
+                writer.end()
+            part.chmod(0o644)
+            part.replace(path)
         except OSError as error:
             raise RecordingError(_trouble(path, error)) from error
         finally:
             if part:
-                Path(part).unlink(missing_ok=True)
+                part.unlink(missing_ok=True)
 
-    def __enter__(self) -> Recorder:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _route(self, query: Query) -> Answer:
+    def _answer(self, query: Query) -> Answer:
         source = self._sources.get(query.source)
         if source is None:
-            return failed(query, f"No {query.source} is configured in this environment; add its section to runbook.toml.")
+            return failed(query, f"This environment has no {query.source}; add its section to runbook.toml.")
         try:
             return source.ask(query)
         except RunbookError as error:
@@ -242,7 +131,7 @@ class Recorder:
 
     def _redacted(self, answer: Answer, query: Query) -> Answer:
         text, data = self._redactor.text, self._redactor.json(answer.data)
-        warnings = tuple(text(w) for w in answer.warnings)
+        warnings = tuple(text(warning) for warning in answer.warnings)
         return replace(answer, query=query, data=data, warnings=warnings, error=text(answer.error))
 
     def _record(self, answer: Answer) -> Answer:
@@ -250,62 +139,75 @@ class Recorder:
             if self._closed:
                 raise RecordingError(f"The recording was closed before {answer.query.source} answered; run again.")
             self._answers.append(answer)
-            writer = self._writer
-            if writer:
-                self._append(lambda: writer.answer(answer))
+            if writer := self._writer:
+                self._attempt(lambda: writer.answer(answer))
         return answer
 
-    def _open(self, path: Path) -> None:
-        self._file = path.open("xb")
-        self._writer = _Writer(self._file, self._header, self._limit)
+    def _open(self) -> None:
+        if self._path:
+            self._file = self._path.open("xb")
+            self._writer = Writer(self._file, self._header, self._limit)
 
-    def _append(self, write: Callable[[], None]) -> None:
+    def _end(self) -> None:
+        if self._path and self._file and self._writer:
+            self._writer.end()
+            if not self._path.exists() or not os.path.samestat(self._path.stat(), os.fstat(self._file.fileno())):
+                raise OSError("it was removed while the run went on")
+
+    def _attempt(self, write: Callable[[], object]) -> None:
         try:
             write()
         except OSError as error:
             self._writer = None
-            self.trouble = _trouble(self._path, error)
+            self.trouble = self.trouble or _trouble(self._path, error)
 
 
 class Replay:
     """A source that answers from a recording and from nothing else.
 
-    It is read and checked whole when opened. `partial_ok` accepts what a killed run left behind (no end), never
-    what is damaged. `redactor` must be the one it was recorded with, so that queries are told by the same key.
+    The file is read and checked whole when opened. `partial_ok` accepts what a killed run left behind (no end),
+    never what is damaged. Queries are redacted as when recording, which the header tells, before they are looked up.
     """
 
-    def __init__(self, path: Path | str, redactor: Redactor | None = None, partial_ok: bool = False, max_bytes: int = MAX_BYTES) -> None:
-        self.path = Path(path)
-        self._keys = _Keys(redactor or Redactor())
-        self.header, self._lines, self.complete = _read(self.path, partial_ok, max_bytes)
-        self._by_key = {line.key: line for line in self._lines}
+    def __init__(
+        self,
+        path: Path | str,
+        redactor: Redactor | None = None,
+        partial_ok: bool = False,
+        max_bytes: int = MAX_BYTES,
+    ) -> None:
+        self._recording = recording_file.read(Path(path), partial_ok=partial_ok, limit=max_bytes)
+        self._header = recording_file.header(self._recording, Header)
+        self._keys = _Keys(redactor or Redactor.of(self._recording.header.get("redaction")))
+        self._lines = {line.key: line for line in self._recording.lines}
+
+    @property
+    def header(self) -> Header:
+        """Whose recording it is."""
+        return self._header
 
     @property
     def now(self) -> float:
         """The frozen now of the recorded run."""
-        return self.header.recorded_at
+        return self._header.recorded_at
 
-    def ask(self, query: Query) -> Answer:
-        """The recorded answer; a miss says what the nearest recorded query differs in."""
-        clean = self._keys.of(query)
-        line = self._by_key.get(clean.key)
-        if line is None:
-            raise RecordingMiss(self._miss(clean))
-        return _answer(line)
+    @property
+    def complete(self) -> bool:
+        """Whether its run came to its end."""
+        return self._recording.complete
 
     @property
     def answers(self) -> Iterator[Answer]:
         """All recorded answers in the order in which they came."""
-        return map(_answer, self._lines)
+        return map(self._recording.answer, self._recording.lines)
 
-    def _miss(self, query: Query) -> str:
-        asked = f"{self.path} holds no answer to this {query.source} {query.kind} query: {_short(query.text)}"
-        like = [line for line in self._lines if (line.query.source, line.query.kind) == (query.source, query.kind)]
-        if not like:
-            kinds = sorted({f"{line.query.source} {line.query.kind}" for line in self._lines})
-            return f"{asked}; it was recorded without such queries (it has {', '.join(kinds) or 'none'}); record again with this version."
-        near = min(like, key=lambda line: _distance(query, line.query))
-        return f"{asked}; nearest: answer {near.n}; differs in: {_differences(query, near.query)}; replay with the recorded parameters, or record again."
+    def ask(self, query: Query) -> Answer:
+        """The recorded answer; RecordingMiss says what the nearest recorded query differs in."""
+        clean = self._keys.redacted(query)
+        line = self._lines.get(clean.key)
+        if line is None:
+            raise RecordingMiss(_miss(clean, self._recording))
+        return self._recording.answer(line)
 
 
 def answers(path: Path | str, partial_ok: bool = True) -> Iterator[Answer]:
@@ -313,168 +215,78 @@ def answers(path: Path | str, partial_ok: bool = True) -> Iterator[Answer]:
     return Replay(path, partial_ok=partial_ok).answers
 
 
-def _write(file: IO[bytes], header: Mapping[str, JSON], answers: Iterable[Answer], limit: int) -> None:
-    writer = _Writer(file, header, limit)
-    for answer in answers:
-        writer.answer(answer)
-    writer.end()
+class _Keys:
+    """Queries as they are written down, told apart by their key; no two may become one by redaction."""
+
+    def __init__(self, redactor: Redactor) -> None:
+        self._redactor = redactor
+        self._originals: dict[str, str] = {}
+        self._lock = threading.Lock()
+
+    def redacted(self, query: Query) -> Query:
+        text, params = self._redactor.text(query.text), self._redactor.json(dict(query.params))
+        clean = Query(query.source, query.kind, text, params)
+        original = _fingerprint(query)
+        if original == clean.key:
+            return clean
+        with self._lock:
+            if self._originals.setdefault(clean.key, original) != original:
+                raise RecordingError(
+                    f"Two queries to {query.source} differ only in what is redacted, so a recording cannot tell them "
+                    f"apart; ask one of them. Query: {_short(text)}"
+                )
+        return clean
 
 
-def _trouble(path: Path | str | None, error: OSError) -> str:
-    reason = error.strerror or str(error)
-    return f"The recording {path} cannot be written: {reason}; the answers of this run cannot be replayed, so free the disk or name another folder and run again."
-
-
-# --- reading ---------------------------------------------------------------------------------------------------
-
-
-def _read(path: Path, partial_ok: bool, limit: int) -> tuple[Header, list[_Line], bool]:
-    text, whole = _unpack(path, limit)
-    *lines, rest = text.split(b"\n")
-    if not lines:
-        raise _corrupt(path, 1, "the header is missing")
-    header = _header(path, lines[0])
-    end = _end(path, lines, rest) if whole else None
-    if end is None and not partial_ok:
-        raise RecordingCorrupt(
-            f"{path} stops after line {len(lines)} without its end: the run that wrote it was killed, or the copy is cut off; "
-            "take the copy in its bundle, or open it as a partial recording."
-        )
-    body = lines[1:-1] if end else lines[1:]
-    answers = [_line(path, n, line) for n, line in enumerate(body, 1)]
-    _unique(path, answers)
-    return header, answers, end is not None
-
-
-def _unpack(path: Path, limit: int) -> tuple[bytes, bool]:
-    """The text, and whether the compressed stream came to its end."""
-    unzip, out, size = zlib.decompressobj(_GZIP), list[bytes](), 0
+def _fingerprint(query: Query) -> str:
     try:
-        with path.open("rb") as file:
-            while chunk := file.read(1 << 16):
-                if unzip.eof:
-                    raise _corrupt(path, 0, "something follows the end of its gzip stream")
-                while chunk:
-                    out.append(unzip.decompress(chunk, 1 << 20))
-                    size += len(out[-1])
-                    chunk = unzip.unconsumed_tail
-                    if size > limit:
-                        raise RecordingCorrupt(f"{path} holds more than {_mb(limit)}, the most that a replay reads; it is no recording of ours.")
-    except OSError as error:
-        raise RecordingError(f"The recording {path} cannot be read: {error.strerror}; check the path and its permissions.") from error
-    except zlib.error as error:
-        what = "it is no gzip file" if not out else "its gzip stream is damaged"
-        raise _corrupt(path, b"".join(out).count(b"\n") + 1, f"{what} ({error})") from error
-    if unzip.unused_data:
-        raise _corrupt(path, 0, "something follows the end of its gzip stream")
-    return b"".join(out), unzip.eof
+        return query.key
+    except (TypeError, ValueError):  # what JSON cannot spell: lone surrogates, keys that are no text
+        return hashlib.sha256(repr(query).encode("utf-8", "backslashreplace")).hexdigest()
 
 
-def _header(path: Path, line: bytes) -> Header:
-    try:
-        raw = msgspec.json.decode(line, type=dict[str, Any])
-    except (msgspec.MsgspecError, RecursionError) as error:
-        raise _corrupt(path, 1, f"the header is not JSON ({error})") from error
-    if raw.pop("format", None) != FORMAT:
-        raise RecordingCorrupt(f"{path} is no recording: its first line does not say {FORMAT!r}; give the recording.jsonl.gz of a bundle.")
-    version = raw.pop("version", None)
-    if version != VERSION:
-        raise RecordingCorrupt(f"{path} is a recording of version {version}, this program reads version {VERSION}; replay it with the runbook release that wrote it.")
-    try:
-        return msgspec.convert(raw, Header)
-    except msgspec.ValidationError as error:
-        raise _corrupt(path, 1, f"the header is incomplete ({error})") from error
-
-
-def _end(path: Path, lines: list[bytes], rest: bytes) -> _End | None:
-    """The end, checked against every line before it; None where there is none."""
-    if len(lines) < 2 or not lines[-1].startswith(b'{"end":'):
-        return None
-    try:
-        end = msgspec.json.decode(lines[-1], type=_End)
-    except msgspec.MsgspecError as error:
-        raise _corrupt(path, len(lines), f"the end is not what was written ({error})") from error
-    text = b"\n".join(lines[:-1]) + b"\n"
-    if rest or end.end != len(lines) - 2 or end.sha256 != hashlib.sha256(text).hexdigest():
-        raise _corrupt(path, _first_damaged(lines[1:-1]) + 1, "the lines are not those that were written")
-    return end
-
-
-def _first_damaged(lines: list[bytes]) -> int:
-    """The number of the first answer that is not as it was written; 0 where only the header can be meant."""
-    for n, line in enumerate(lines, 1):
-        with suppress(RecordingCorrupt):
-            _line(Path(), n, line)
-            continue
-        return n
-    return 0
-
-
-def _line(path: Path, n: int, raw: bytes) -> _Line:
-    try:
-        line = msgspec.json.decode(raw, type=_Line)
-    except (msgspec.MsgspecError, RecursionError) as error:
-        raise _corrupt(path, n + 1, f"it is not an answer ({error})") from error
-    if line.n != n:
-        raise _corrupt(path, n + 1, f"answer {n} is missing, found {line.n}")
-    if hashlib.sha256(bytes(line.answer)).hexdigest() != line.sha256:
-        raise _corrupt(path, n + 1, "the answer is not the one that was written")
-    if _query(line).key != line.key:
-        raise _corrupt(path, n + 1, "the query is not the one that was written")
-    return line
-
-
-def _unique(path: Path, lines: list[_Line]) -> None:
-    seen: dict[str, int] = {}
-    for line in lines:
-        if seen.setdefault(line.key, line.n) != line.n:
-            raise _corrupt(path, line.n + 1, f"it answers the query of line {seen[line.key] + 1} again")
-
-
-def _query(line: _Line) -> Query:
-    return msgspec.convert(msgspec.structs.asdict(line.query), Query)
-
-
-def _answer(line: _Line) -> Answer:
-    answer = msgspec.json.decode(line.answer, type=_Answer)
-    return Answer(_query(line), answer.completeness, answer.data, answer.warnings, answer.error, answer.seconds)
-
-
-def _corrupt(path: Path, line: int, what: str) -> RecordingCorrupt:
-    where = f"at line {line}" if line else "at its end"
-    return RecordingCorrupt(f"The recording {path} is damaged {where}: {what}; take the copy in its bundle, or record again.")
-
-
-def _mb(size: int) -> str:
-    return f"{size // (1024 * 1024)} MB" if size >= 1024 * 1024 else f"{size} bytes"
+def _trouble(path: Path | None, error: OSError) -> str:
+    return f"The recording {path} cannot be written ({error.strerror or error}), so this run cannot be replayed; free the disk or name another folder, then run again."
 
 
 # --- explaining a miss -----------------------------------------------------------------------------------------
 
 
-def _short(text: str, width: int = 120) -> str:
-    line = " ".join(text.split())
-    return line if len(line) <= width else f"{line[: width - 1]}…"
+def _miss(query: Query, recording: recording_file.Recording) -> str:
+    asked = f"{recording.path} holds no answer to this {query.source} {query.kind} query: {_short(query.text)}"
+    like = [line for line in recording.lines if (line.query.source, line.query.kind) == (query.source, query.kind)]
+    if not like:
+        kinds = sorted({f"{line.query.source} {line.query.kind}" for line in recording.lines})
+        return f"{asked}; it holds only {', '.join(kinds) or 'nothing'}; record again with this version."
+    near = min(like, key=lambda line: _distance(query, line))
+    differences = "; ".join(_difference(name, query, near.query) for name in _differing(query, near.query)[:5])
+    return f"{asked}; nearest: answer {near.n}; differs in: {differences}; replay with the recorded parameters, or record again."
 
 
-def _distance(asked: Query, recorded: _Query) -> tuple[int, float]:
+def _distance(asked: Query, line: Line) -> tuple[int, float, int]:
     """How many fields differ, then how unlike the texts are."""
-    likeness = SequenceMatcher(None, asked.text[:400], recorded.text[:400], autojunk=False).ratio()
-    return len(_fields(asked, recorded)), 1 - likeness
+    texts = SequenceMatcher(None, asked.text[:400], line.query.text[:400], autojunk=False)
+    return len(_differing(asked, line.query)), 1 - texts.ratio(), line.n
 
 
-def _fields(asked: Query, recorded: _Query) -> list[str]:
+def _differing(asked: Query, recorded: Query) -> list[str]:
     names = sorted({*asked.params, *recorded.params})
-    missing = object()
-    differing = [n for n in names if asked.params.get(n, missing) != recorded.params.get(n, missing)]
-    return [*(["text"] if asked.text != recorded.text else []), *differing]
+    return [
+        *(["text"] if asked.text != recorded.text else []),
+        *(name for name in names if _spelled(asked, name) != _spelled(recorded, name)),
+    ]
 
 
-def _differences(asked: Query, recorded: _Query) -> str:
-    def one(name: str) -> str:
-        if name == "text":
-            return f"text {_short(asked.text)} instead of {_short(recorded.text)}"
-        new, old = (_short(canonical(p[name]).decode(), 80) if name in p else "nothing" for p in (asked.params, recorded.params))
-        return f"{name} {new} instead of {old}"
+def _difference(name: str, asked: Query, recorded: Query) -> str:
+    if name == "text":
+        return f"text {_short(asked.text)} instead of {_short(recorded.text)}"
+    return f"{name} {_spelled(asked, name)} instead of {_spelled(recorded, name)}"
 
-    return "; ".join(one(name) for name in _fields(asked, recorded)[:5])
+
+def _spelled(query: Query, name: str) -> str:
+    return _short(canonical(query.params[name]).decode()) if name in query.params else "nothing"
+
+
+def _short(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= 120 else f"{line[:119]}…"

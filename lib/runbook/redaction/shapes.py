@@ -1,0 +1,120 @@
+"""Secrets that give themselves away by their shape: key blocks, JWTs, credentials in addresses and on command lines.
+
+Each rule takes a text and gives it back with `[redacted ...]` where a secret stood. It walks the text once from left
+to right (possessive patterns, no second look at what was passed), so that a line of a megabyte costs a moment
+whatever stands in it, and leaves a placeholder alone, so that redacting twice changes nothing.
+"""
+
+from __future__ import annotations
+
+import re
+
+from runbook.redaction.names import PROSE
+
+PLACEHOLDER = r"\[redacted [a-z ]{1,30}\]"
+
+_MARKER = re.compile(
+    r"-----(BEGIN|END)(?:[ +_]|%20)(?:[A-Z0-9]{1,12}(?:[ +_]|%20)){0,3}PRIVATE(?:[ +_]|%20)KEY(?:(?:[ +_]|%20)BLOCK)?-----"
+)
+_BODY = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=\\%:, \t\r\n-"
+
+
+def key_blocks(text: str) -> str:
+    """Private key blocks: whole, cut off at either end, on one line or with literal `\\n`."""
+    out: list[str] = []
+    done, inside = 0, False
+    for mark in _MARKER.finditer(text):
+        piece = text[done : mark.start()]
+        if mark[1] == "END":
+            out.append("" if inside else piece.rstrip(_BODY))
+        else:
+            out.append(piece.lstrip(_BODY) if inside else piece)
+        if mark[1] == "BEGIN" or not inside:
+            out.append("[redacted private key]")
+        done, inside = mark.end(), mark[1] == "BEGIN"
+    rest = text[done:]
+    return "".join([*out, rest.lstrip(_BODY) if inside else rest])
+
+
+_SHAPES = re.compile(
+    r"(?P<token>eyJ[\w-]{8,}+(?:(?:\.|%2E)[\w-]*+){0,4}+"
+    r"|(?:gh[pousr]_|github_pat_|glpat-|xox[abeoprs]-|[sr]k_(?:live|test)_|dckr_pat_|npm_|hvs\.|ya29\.|SG\.)[\w.-]{16,}+"
+    r"|(?<=hooks\.slack\.com/services/)[\w/]++)"
+    r"|(?P<key>(?<![A-Z0-9])(?:AKIA|ASIA|ABIA|ACCA)[A-Z0-9]{16}(?![A-Z0-9])|(?<![\w-])AIza[\w-]{35}(?![\w-]))"
+)
+_EMAIL = re.compile(r"(?<![\w.+/-])[\w.+-]++(?:@|%40)(?:[\w-]++\.)+[A-Za-z]{2,}+(?![\w-])")
+
+
+def shapes(text: str) -> str:
+    """JWTs, AWS access keys and the tokens of well-known services."""
+    return _SHAPES.sub(lambda found: f"[redacted {found.lastgroup}]", text)
+
+
+def emails(text: str) -> str:
+    """E-mail addresses; an `account@host` without a dotted domain stays."""
+    return _EMAIL.sub("[redacted email]", text) if "@" in text or "%40" in text else text
+
+
+_URL = re.compile(r"([A-Za-z][\w+.-]{0,30}+)?://((?:(?!://)[^\s\"`<>])*+)")
+_PORT = re.compile(r"[^:@]*+:\d{1,5}(?:[/?#]|$)")
+
+
+def _url(found: re.Match[str]) -> str:
+    scheme, rest = found[1] or "", found[2]
+    at = re.split("[?#]", rest, maxsplit=1)[0].rfind("@")
+    if _PORT.match(rest) or (at < 0 and ":" not in rest.partition("/")[0]):
+        return found[0]
+    at = at if at >= 0 else rest.rfind("@")
+    user, colon, password = rest[:at].partition(":") if at >= 0 else ("", "", "")
+    if scheme.lower().startswith(("http", "git")) and at > 0 and not re.fullmatch(PLACEHOLDER, rest[:at]):
+        return f"{scheme}://[redacted credentials]{rest[at:]}"
+    return f"{scheme}://{user}:[redacted password]{rest[at:]}" if colon and password else found[0]
+
+
+_GO_DSN = re.compile(r"@(?:[a-z][a-z0-9]{0,15})?\(")
+_BARE = re.compile(r"(?<![\w/.-])(\w[\w.-]*+:)([^\s@/:\"'\[\]]++)(?=@[\w.-]++(?::\d|/))")
+
+
+def addresses(text: str) -> str:
+    """Passwords in URLs, in `user:pw@tcp(host)/db` and in `user:pw@host:port`."""
+    if "@" not in text:
+        return text
+    text = _URL.sub(_url, text) if "://" in text else text
+    out: list[str] = []
+    done = 0
+    for mark in _GO_DSN.finditer(text):
+        piece = text[done : mark.start()]
+        start = max(piece.rfind(c) for c in " \t\r\n\"'`")
+        head, colon, password = piece[start + 1 :].partition(":")
+        out.append(f"{piece[: start + 1]}{head}:[redacted password]" if colon and password else piece)
+        done = mark.start()
+    return _BARE.sub(r"\1[redacted password]", "".join([*out, text[done:]]))
+
+
+_SCHEME = re.compile(r"(?i)(?<![\w-])(bearer|basic|apikey)((?:\s|%20|\+|\\+[nt])++)(?!realm=)([\w~+/.=|%:-]++)")
+
+
+def _scheme(found: re.Match[str]) -> str:
+    scheme, space, value = found.groups()
+    word = value.rstrip(".:")
+    plain = word.isalpha() and (word.islower() or word.istitle() or word.isupper())
+    if word.lower() in PROSE or (scheme.lower() == "basic" and plain):
+        return found[0]
+    return f"{scheme}{space}[redacted {'credentials' if scheme.lower() == 'basic' else 'token'}]"
+
+
+def schemes(text: str) -> str:
+    """`Bearer ...`, `Basic ...` and `ApiKey ...`, wherever they stand; "Bearer token expired" stays."""
+    return _SCHEME.sub(_scheme, text)
+
+
+_COMMAND = re.compile(r"(?<!\S)(-p|(?:-u|--user)[ =]?[\"']?[^\s:'\"@/-][^\s:'\"]*+:)((?!\[redacted )[^\s'\"]++)")
+
+
+def commands(text: str) -> str:
+    """Passwords on the command lines of mysql and curl."""
+    return (
+        _COMMAND.sub(r"\1[redacted password]", text)
+        if re.search(r"\b(?:mysql\w*|mariadb[\w-]*|sshpass|curl)\b", text)
+        else text
+    )
