@@ -54,10 +54,10 @@ Answers = Mapping[str, Reply] | Callable[[Request], Reply]
 class Canned:
     """Answers by path, or whatever a function says; `tls` makes it HTTPS."""
 
-    def __init__(self, answers: Answers, *, tls: ssl.SSLContext | None = None) -> None:
+    def __init__(self, answers: Answers, *, tls: ssl.SSLContext | None = None, port: int = 0) -> None:
         self._answers = answers
         self.requests: list[Request] = []
-        self._tls = tls
+        self._tls, self._port = tls, port
 
     @property
     def url(self) -> str:
@@ -65,7 +65,7 @@ class Canned:
         return f"{'https' if self._tls else 'http'}://127.0.0.1:{self._server.server_port}"
 
     def __enter__(self) -> Self:
-        self._server = _Server(("127.0.0.1", 0), self._handler())
+        self._server = _Server(("127.0.0.1", self._port), self._handler())
         if self._tls:
             self._server.socket = self._tls.wrap_socket(
                 self._server.socket, server_side=True, do_handshake_on_connect=False

@@ -118,7 +118,7 @@ class Connection(PrometheusConnect):
 
 
 class _RetryInTime(Retry):
-    """Twice more after a failed connection or a 502, 503, 504, POST too, as long as the running limit allows."""
+    """Twice more after a failed connection or a 502, 503, 504, POST too, while there is time."""
 
     @classmethod
     def usual(cls) -> Self:
@@ -133,7 +133,7 @@ class _RetryInTime(Retry):
 
     def increment(self, method: str | None = None, url: str | None = None, *args: Any, **kwargs: Any) -> Self:
         limit = running()
-        if limit is not None and limit.remaining < 1:
+        if limit is not None and limit.remaining < limit.seconds / 4:
             raise kwargs.get("error") or MaxRetryError(kwargs["_pool"], url or "", None)
         return super().increment(method, url, *args, **kwargs)
 

@@ -7,6 +7,7 @@ timer shuts them down, whatever they wait for (TLS handshake, headers or body).
 
 from __future__ import annotations
 
+import os
 import socket
 import threading
 import time
@@ -23,6 +24,7 @@ class TimeLimit:
     """`with TimeLimit(seconds) as limit:` cuts the connections used on this thread once the seconds are over."""
 
     def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
         self._ends = time.monotonic() + seconds
         self._lock = threading.Lock()
         self._handles: list[socket.socket] = []
@@ -41,8 +43,9 @@ class TimeLimit:
 
     def watch(self, connection: socket.socket) -> None:
         """Cut this connection too when the time is up. A duplicate is kept: TLS takes the original over."""
+        handle = socket.socket(fileno=os.dup(connection.fileno()))
         with self._lock:
-            self._handles.append(connection.dup())
+            self._handles.append(handle)
         if self.over:
             self._cut()
 
