@@ -12,6 +12,7 @@ import numpy as np
 
 from tests.lab.world import (
     ASKING,
+    ATTACKED,
     CAPACITY,
     CPU,
     CPU_LIMIT,
@@ -25,6 +26,7 @@ from tests.lab.world import (
     POOL_TIMEOUT,
     QUERY_MEDIAN,
     REASONS,
+    REPLICAS,
     STATEMENT_TIMEOUT,
     USERS,
     Character,
@@ -57,12 +59,14 @@ def respond(who: Character, rate: Floats, state: Conditions, *, fullness: Floats
     offered = (rate * USERS).sum(axis=0)
     shed = overflow(offered / CAPACITY)
     inside = rate * (1.0 - shed * USERS)
-    load = (0.012 + (inside * CPU).sum(axis=0) * who.cpu * state["cpu_cost"] + offered * shed * 0.001) / (
+    load = (0.012 + (inside * CPU).sum(axis=0) * who.cpu * state["cpu_cost"] + offered * shed * 0.002) / (
         CPU_LIMIT * state["cpu_limit"]
     )
     starved = overflow(load)
     pressure = np.clip((fullness - 0.9) / 0.1, 0.0, 1.0)
-    bad_token = np.clip(who.expired_tokens + state["bad_logins"], 0.0, 0.98) * np.ones_like(rate)
+    bad_token = np.clip(who.expired_tokens + state["bad_tokens"], 0.0, 0.98) * np.ones_like(rate)
+    guesses = np.minimum(state["attacks"] / REPLICAS / np.maximum(rate[ATTACKED], 1e-9), 1.0)
+    bad_token[ATTACKED] = 1.0 - (1.0 - bad_token[ATTACKED]) * (1.0 - guesses)
     verified = GUARDED * (1.0 - bad_token) * (1.0 - state["jwt_rejected"]) * (1.0 - state["auth_down"]) + (
         1.0 - GUARDED
     )

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from tests.lab.world import MEMORY_LIMIT, REPLICAS, Character, Effect, Floats
+from tests.lab.world import DEPLOYMENT, MEMORY_LIMIT, REPLICAS, Bools, Character, Effect, Floats
 
 LETTERS = "bcdfghjklmnpqrstvwxz2456789"  # what Kubernetes makes names of
 NODES = ("node-1", "node-2")
@@ -107,7 +107,7 @@ def _pod(rng: np.random.Generator, revisions: Sequence[Revision], number: int, s
     if number + 1 < len(revisions):
         following = revisions[number + 1]
         deleted = following.created + slot * following.seconds + STARTING + READY_AFTER + rng.uniform(2, 6)
-    name = f"{DEPLOYMENT_PREFIX}{own.hash}-{_word(rng, 5)}"
+    name = f"{DEPLOYMENT}-{own.hash}-{_word(rng, 5)}"
     where = int(rng.integers(0, 2)) if slot > 3 else slot % 2
     return Pod(
         name,
@@ -118,9 +118,6 @@ def _pod(rng: np.random.Generator, revisions: Sequence[Revision], number: int, s
         created,
         max(created, deleted),
     )
-
-
-DEPLOYMENT_PREFIX = "rust-micro-front-end-"
 
 
 def _word(rng: np.random.Generator, length: int) -> str:
@@ -185,12 +182,9 @@ def starts(pods: Sequence[Pod], times: Floats) -> Floats:
     return found
 
 
-def existing(pods: Sequence[Pod], times: Floats) -> NDArrayBool:
+def existing(pods: Sequence[Pod], times: Floats) -> Bools:
     """Whether a pod exists, running or not."""
     return np.array([(times[n] >= pod.created) & (times[n] < pod.deleted) for n, pod in enumerate(pods)])
-
-
-NDArrayBool = np.ndarray
 
 
 def coldness(times: Floats, started: Floats) -> Floats:

@@ -17,6 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+Integers = NDArray[np.int64]
 Conditions = Mapping[str, Floats]
 
 APP, SERVICE, DEPLOYMENT, CONTAINER, PORT = (
@@ -27,8 +29,8 @@ APP, SERVICE, DEPLOYMENT, CONTAINER, PORT = (
     8080,
 )
 REPLICAS, POOL_SIZE = 6, 20
-CPU_LIMIT, MEMORY_LIMIT = 0.5, 640 * 2**20
-CAPACITY = 45.0  # requests/s that one pod lets in before it sheds
+CPU_LIMIT, MEMORY_LIMIT = 0.4, 640 * 2**20
+CAPACITY = 30.0  # requests/s that one pod lets in before it sheds
 STATEMENT_TIMEOUT, POOL_TIMEOUT = 5.0, 3.0
 HEALTH_CHECKS = 0.2  # per second and pod, whatever the hour
 DAY, WEEK = 86_400, 604_800
@@ -65,6 +67,7 @@ SHARE = np.array([e.share for e in ENDPOINTS])
 CPU = np.array([e.cpu for e in ENDPOINTS])[:, None, None]
 MEDIAN = np.array([e.median for e in ENDPOINTS])[:, None, None]
 PER_REQUEST = np.array([e.queries for e in ENDPOINTS])
+ATTACKED = 4  # POST /edit
 ASKING = (PER_REQUEST.sum(axis=1) > 0).astype(float)[:, None, None]  # whether it needs the database
 GUARDED = np.array([e.guarded for e in ENDPOINTS], dtype=float)[:, None, None]
 PAGE = np.array([e.page for e in ENDPOINTS], dtype=float)[:, None, None]
@@ -97,7 +100,8 @@ QUANTITIES: dict[str, tuple[float, Literal["times", "either", "sum"]]] = {
     "db_slow": (1.0, "times"),          # duration of queries
     "jwt_rejected": (0.0, "either"),    # probability that a valid token does not verify
     "auth_down": (0.0, "either"),       # probability that a token cannot be verified at all
-    "bad_logins": (0.0, "sum"),         # share of guarded requests with a wrong token, beyond the usual
+    "bad_tokens": (0.0, "sum"),         # share of guarded requests with an expired token, beyond the usual
+    "attacks": (0.0, "sum"),            # requests/s to the whole service that guess tokens, all at ATTACKED
     "render_failed": (0.0, "either"),   # probability that a page cannot be rendered
     "config_missing": (0.0, "either"),  # probability that a guarded request meets an absent setting
     "crash_after": (0.0, "sum"),        # seconds that a container lives; 0: for ever
@@ -224,4 +228,5 @@ def asked(who: Character, weights: Floats, times: Floats, state: Conditions) -> 
     all_weights = weights.sum(axis=0)
     portion = np.divide(weights, all_weights, out=np.zeros_like(weights), where=all_weights > 0)
     users = SHARE[:, None, None] * (total * portion)[None]
+    users[ATTACKED] += state["attacks"] * portion
     return users + (1.0 - USERS) * HEALTH_CHECKS * (weights > 0)

@@ -1,0 +1,203 @@
+"""One window of the service's life, drawn: what happened between two scrapes, by pod. Pure, the same for the same seed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from tests.lab.answering import Response, respond
+from tests.lab.fleet import Fleet, Pod, coldness, existing, grown, resident, serving, starts
+from tests.lab.world import (
+    ENDPOINTS,
+    GUARDED,
+    MEMORY_LIMIT,
+    POOL_SIZE,
+    REASONS,
+    Bools,
+    Character,
+    Effect,
+    Floats,
+    Integers,
+    asked,
+    conditions,
+)
+
+LE = np.array([0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, np.inf])
+STEEPNESS, QUERY_STEEPNESS = 2.4, 2.6  # of log-logistic durations: p95 is 3.4 and 3.1 times the median
+STATUSES = ("200", "302", "400", "401", "404", "500", "503", "504")
+RETRYING = 0.35  # how much of a failed request comes again
+
+# How long requests take that do not end well: (median, steepness); the others take their usual time.
+TEMPERS = {"quick": (0.0015, 2.4), "retry": (0.6, 2.2), "late": (4.3, 9.0)}
+TEMPER = {"shed": "quick", "unauthorized": "quick", "jwt": "quick", "auth_down": "retry", "starved": "late", "refused": "retry", "pool": "late", "query": "late"}
+
+
+@dataclass(frozen=True)
+class Window:
+    """From `start` to `end`, scraped every `step` seconds."""
+
+    start: float
+    end: float
+    step: float = 15.0
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """What happened in a window; the last two axes are always (pod, time).
+
+    Counts are of the time since the last scrape. `running`: scraped with success; `known`: the pod exists.
+    """
+
+    window: Window
+    pods: tuple[Pod, ...]
+    times: Floats
+    known: Bools
+    running: Bools
+    started: Floats
+    ends: Integers              # (reason, endpoint, pod, time)
+    requests: Integers          # (status, endpoint, pod, time)
+    durations: Integers         # (bucket, endpoint, pod, time)
+    query_durations: Integers   # (bucket, query, pod, time)
+    connection_errors: Integers
+    logins: Integers            # (success, failure; pod, time)
+    cpu_seconds: Floats
+    memory: Floats
+    cache: Floats
+    connections: Integers       # (in use, idle, waiting; pod, time)
+    warnings: Integers
+    failing: Floats             # expected share of failed requests of the whole service, by time
+
+
+def simulate(who: Character, fleet: Fleet, effects: Sequence[Effect], window: Window) -> Drawn:
+    """Draw one window."""
+    rng = np.random.default_rng([who.seed, 4, int(window.start)])
+    pods = fleet.within(window.start, window.end)
+    times = _scrape_times(who, pods, window)
+    started, ready = starts(pods, times), serving(pods, times, window.step)
+    state = conditions(effects, [(pod.revision, pod.slot) for pod in pods], times)
+    cached = np.minimum(24 * 2**20, 2e4 * np.nan_to_num(times - started)) + grown(effects, "caching", pods, times, started)
+    memory = resident(who, grown(effects, "leak", pods, times, started) + cached)
+    weights = ready * np.array([_taste(who, pod) for pod in pods])[:, None]
+    rate = asked(who, weights, times, state) * _bursts(rng, times.shape)
+    fullness, cold = memory / MEMORY_LIMIT, coldness(times, started)
+    first = respond(who, rate, state, fullness=fullness, cold=cold)
+    again = 1.0 + RETRYING * _mean_failing(first, rate)
+    wearier = {**state, "bad_tokens": state["bad_tokens"] + 0.12 * (again - 1.0)[GUARDED[:, 0, 0] > 0].mean(axis=0)}
+    rate = rate * again
+    response = respond(who, rate, wearier, fullness=fullness, cold=cold)
+    return _drawn(rng, who, window, pods, times, rate, response, state, memory, cached, started)
+
+
+def _drawn(rng: np.random.Generator, who: Character, window: Window, pods: tuple[Pod, ...], times: Floats, rate: Floats, response: Response, state: Mapping[str, Floats], memory: Floats, cached: Floats, started: Floats) -> Drawn:  # noqa: PLR0913 - one place that puts the parts together
+    ends = np.moveaxis(rng.multinomial(rng.poisson(rate * window.step), np.moveaxis(response.outcomes, 0, -1)), -1, 0)
+    running = ~np.isnan(started)
+    queries = rng.poisson(response.queries * window.step)
+    in_use = np.minimum(rng.poisson(response.in_use), POOL_SIZE)
+    opened = np.clip(in_use + 5 + rng.integers(-1, 2, in_use.shape), 0, POOL_SIZE) * (1.0 - state["db_refused"])
+    waiting = rng.poisson(response.waiting)
+    guarded = ends[:, GUARDED[:, 0, 0] > 0].sum(axis=1)
+    failures = sum(guarded[REASONS.index(reason)] for reason in ("unauthorized", "jwt", "auth_down"))
+    unseen = sum(guarded[REASONS.index(reason)] for reason in ("shed", "starved"))
+    return Drawn(
+        window=window,
+        pods=pods,
+        times=times,
+        known=existing(pods, times),
+        running=running,
+        started=started,
+        ends=ends,
+        requests=_by_status(rng, who, ends),
+        durations=_durations(rng, ends, response),
+        query_durations=_multinomial(rng, queries, _buckets(response.query_median, QUERY_STEEPNESS)),
+        connection_errors=rng.poisson(response.connection_errors * window.step),
+        logins=np.array([guarded.sum(axis=0) - unseen - failures, failures]),
+        cpu_seconds=response.cpu * window.step * rng.normal(1.0, 0.03, times.shape).clip(0.8, 1.02) * running,
+        memory=memory + waiting * 0.25 * 2**20 + rng.normal(0, 1.5 * 2**20, times.shape),
+        cache=cached,
+        connections=np.array([in_use, np.maximum(np.round(opened) - in_use, 0).astype(int), waiting]),
+        warnings=rng.poisson(state["warnings"] * window.step) * running,
+        failing=np.divide((rate * response.failing).sum(axis=(0, 1)), rate.sum(axis=(0, 1)), out=np.zeros(times.shape[1]), where=rate.sum(axis=(0, 1)) > 0),
+    )
+
+
+def _scrape_times(who: Character, pods: Sequence[Pod], window: Window) -> Floats:
+    """Each pod is scraped at a moment of its own within the interval, to the millisecond."""
+    grid = np.arange(window.start, window.end, window.step)
+    offsets = np.array([_own(who, pod, 5).uniform(0, window.step) for pod in pods])
+    return np.round(grid[None] + offsets[:, None], 3)
+
+
+def _own(who: Character, pod: Pod, what: int) -> np.random.Generator:
+    return np.random.default_rng([who.seed, what, pod.revision, pod.slot])
+
+
+def _taste(who: Character, pod: Pod) -> float:
+    """No load balancer is quite fair."""
+    return float(_own(who, pod, 6).normal(1.0, 0.04))
+
+
+def _bursts(rng: np.random.Generator, shape: tuple[int, ...]) -> Floats:
+    return rng.lognormal(0.0, 0.05, shape[1])[None, None] * rng.lognormal(0.0, 0.04, shape)[None]
+
+
+def _mean_failing(response: Response, rate: Floats) -> Floats:
+    """By endpoint and time, over pods: clients try again wherever they are sent."""
+    whole = rate.sum(axis=1)
+    mean = np.divide((response.failing * rate).sum(axis=1), whole, out=np.zeros_like(whole), where=whole > 0)
+    return mean[:, None, :]
+
+
+def statuses(who: Character, reason: str, success: str) -> tuple[tuple[str, float], ...]:
+    """The status codes that a reason ends in, with their shares."""
+    mixed = {
+        "starved": (("504", who.starved_as_504), ("503", 1 - who.starved_as_504)),
+        "jwt": (("401", who.jwt_as_401), ("500", 1 - who.jwt_as_401)),
+        "auth_down": (("503", 0.7), ("500", 0.3)),
+        "memory": (("503", 0.5), ("500", 0.5)),
+        "refused": (("500", who.refused_as_500), ("503", 1 - who.refused_as_500)),
+        "pool": (("503", 0.35), ("504", 0.65)),
+        "background": (("500", 0.75), ("504", 0.15), ("503", 0.1)),
+    }
+    plain = {"shed": "503", "unauthorized": "401", "config": "500", "query": "504", "render": "500", "missing": "404", "ok": success}
+    return mixed.get(reason) or ((plain[reason], 1.0),)
+
+
+def _by_status(rng: np.random.Generator, who: Character, ends: Integers) -> Integers:
+    found = np.zeros((len(STATUSES), *ends.shape[1:]), dtype=np.int64)
+    for number, endpoint in enumerate(ENDPOINTS):
+        for reason, counts in zip(REASONS, ends[:, number], strict=True):
+            shares = statuses(who, reason, endpoint.success)
+            if reason == "missing" and endpoint.method == "POST":
+                shares = (("400", 1.0),)
+            first = rng.binomial(counts, shares[0][1]) if len(shares) > 1 else counts
+            parts = [first, *([counts - first] if len(shares) == 2 else [])]
+            if len(shares) == 3:
+                second = rng.binomial(counts - first, shares[1][1] / (1 - shares[0][1]))
+                parts += [second, counts - first - second]
+            for (status, _), part in zip(shares, parts, strict=True):
+                found[STATUSES.index(status), number] += part
+    return found
+
+
+def _durations(rng: np.random.Generator, ends: Integers, response: Response) -> Integers:
+    usual = sum(ends[n] for n, reason in enumerate(REASONS) if reason not in TEMPER)
+    found = _multinomial(rng, usual, _buckets(response.median, STEEPNESS))
+    for temper, (median, steepness) in TEMPERS.items():
+        counts = sum(ends[n] for n, reason in enumerate(REASONS) if TEMPER.get(reason) == temper)
+        found += _multinomial(rng, counts, _buckets(np.array(median), steepness))
+    return found
+
+
+def _buckets(median: Floats, steepness: float) -> Floats:
+    """Probability of each bucket, on a new last axis."""
+    with np.errstate(divide="ignore"):
+        below = 1.0 / (1.0 + (median[..., None] / LE) ** steepness)
+    return np.diff(below, axis=-1, prepend=0.0)
+
+
+def _multinomial(rng: np.random.Generator, counts: Integers, shares: Floats) -> Integers:
+    return np.moveaxis(rng.multinomial(counts, shares), -1, 0)
+
+
