@@ -90,6 +90,16 @@ class Happening:
     last_at: float | None
 
 
+@dataclass(frozen=True)
+class Permission:
+    """Whether one thing may be read, e.g. `verb` "list" and `resource` "pods"; `error` is "" where it may."""
+
+    verb: str
+    resource: str
+    allowed: bool
+    error: str
+
+
 def pods_of(answer: Answer) -> tuple[Pod, ...]:
     """The pods of a `pods` answer, by name."""
     data = answer.data or {}
@@ -107,6 +117,14 @@ def events_of(answer: Answer) -> tuple[Happening, ...]:
 def usage_of(answer: Answer) -> dict[str, tuple[float, float]]:
     """By pod: CPU cores and bytes of memory in use, as metrics-server last measured them."""
     return {one["metadata"]["name"]: _used(one["containers"]) for one in (answer.data or {}).get("usage", [])}
+
+
+def access_of(answer: Answer) -> tuple[Permission, ...]:
+    """What of an `access` answer may be read; anything but 401 and 403 counts as allowed, as it says nothing of rights."""
+    tried = (answer.data or {}).get("access", [])
+    return tuple(
+        Permission(one["verb"], one["resource"], one["status"] not in (401, 403), one["error"]) for one in tried
+    )
 
 
 def version_of(answer: Answer) -> str:
