@@ -57,7 +57,9 @@ class Kubernetes(Server):
 
     def get(self, kind: str, namespace: str = "default", *flags: str) -> list[dict[str, Any]]:
         """The objects of a kind in a namespace; `flags` such as `--selector=app=web`."""
-        return json.loads(self.kubectl("get", kind, f"--namespace={namespace}", *flags, "-o", "json"))["items"]
+        printed = self.kubectl("get", kind, f"--namespace={namespace}", *flags, "-o", "json")
+        found: list[dict[str, Any]] = json.loads(printed)["items"]
+        return found
 
     def backdate(self, objects: Sequence[Object]) -> None:
         """Apply these objects, then give them their past `metadata.creationTimestamp`, and their `status` if there is one.

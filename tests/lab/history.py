@@ -12,9 +12,11 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 from tests.lab.backdating import Object
+
+Json: TypeAlias = "None | bool | float | str | list[Json] | dict[str, Json]"
 
 REVISION = "deployment.kubernetes.io/revision"
 CHANGE_CAUSE = "kubernetes.io/change-cause"
@@ -81,13 +83,13 @@ def _hash(template: Mapping[str, Any]) -> str:
     return "".join(HASH_ALPHABET[byte % len(HASH_ALPHABET)] for byte in content[:10])
 
 
-def _with_times(value: Any, time: str) -> Any:
+def _with_times(value: Json, time: str) -> Json:
     if isinstance(value, list):
         return [_with_times(one, time) for one in value]
-    if not isinstance(value, dict):
-        return value
-    return {key: time if _is_time(key, one) else _with_times(one, time) for key, one in value.items()}
+    if isinstance(value, dict):
+        return {key: time if _is_time(key, one) else _with_times(one, time) for key, one in value.items()}
+    return value
 
 
-def _is_time(key: str, value: Any) -> bool:
+def _is_time(key: str, value: Json) -> bool:
     return isinstance(value, str) and key.endswith(("Time", "At"))

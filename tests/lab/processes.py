@@ -17,10 +17,11 @@ from concurrent.futures import ThreadPoolExecutor
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from pathlib import Path
 from ssl import SSLContext
-from typing import Self
+from typing import Self, TypeVar
 
 from tests.lab.cache import LabError
 
+T = TypeVar("T")
 GUARD = Path(__file__).with_name("guard.py")
 FIRST_PORT, LAST_PORT = 20_000, 32_000  # below the range that Linux takes for outgoing connections
 TAIL_LINES = 15
@@ -170,3 +171,11 @@ def fetch(port: int, path: str, *, tls: SSLContext | None = None, token: str = "
         return None
     finally:
         connection.close()
+
+
+def eventually(ask: Callable[[], T], seconds: float = 30.0) -> T:
+    """The first answer that is true in Python's sense, or the last one when there is none in time."""
+    deadline = time.monotonic() + seconds
+    while not (answer := ask()) and time.monotonic() < deadline:
+        time.sleep(0.2)
+    return answer

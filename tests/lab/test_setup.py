@@ -71,7 +71,7 @@ def test_a_failed_part_does_not_stop_the_others(tmp_path: Path) -> None:
     """Each part that fails is told, the compiler's own words are shown, and no folder is left."""
     done = _setup(tmp_path, "--kubernetes", "--prometheus3", go=BROKEN_GO)
     assert done.returncode == 1
-    assert [line.split(":")[0] for line in done.stdout.splitlines() if "failed" in line] == [
+    assert [line.split(":")[0] for line in done.stdout.splitlines() if ": failed: " in line] == [
         "kubernetes",
         "prometheus3",
     ]
