@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -301,3 +302,22 @@ def secret(env_name: str, file_name: str) -> str:
     if not value:
         raise SettingsError(f"{where} is not set or empty; put the secret there, or take its name out of runbook.toml.")
     return value
+
+
+def secrets(environment: Environment) -> tuple[str, ...]:
+    """Every secret that the environment's settings name and that can be read, so that none is ever recorded."""
+    named = [source.auth for source in (environment.prometheus, environment.elasticsearch) if source]
+    pairs = [
+        pair
+        for auth in named
+        for pair in (
+            (auth.password_env, auth.password_file),
+            (auth.bearer_env, auth.bearer_file),
+            (auth.api_key_env, auth.api_key_file),
+        )
+    ]
+    found: list[str] = []
+    for env_name, file_name in pairs:
+        with suppress(SettingsError):  # one that cannot be read will be missed when its source is asked
+            found.append(secret(env_name, file_name))
+    return tuple(value for value in found if value)

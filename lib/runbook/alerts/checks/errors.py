@@ -23,11 +23,12 @@ from runbook.alerts.checks.series import (
     series,
     short_window,
 )
-from runbook.findings import onset
+from runbook.findings import Onset, onset
 from runbook.model import JSON, Chart, Query, Result
 from runbook.wording import clock_text, count_text, share_text
 
 HOLD_SECONDS = 300
+NOISE = 0.002  # a share that wanders less than this is still calm
 
 
 def failed_rate(context: Context, window: str = WINDOW) -> str:
@@ -67,7 +68,7 @@ def _judge(c: Context, answers: Answers, earlier: Results) -> Result:
             "Not known: no requests reached the service since the alert, so there is no share of failed ones.",
         )
     abnormal = bool(np.nanmax(firing) > threshold)
-    began = onset(grid(c), _share(c, answers, ", short"), window=short_window(c)) if abnormal else None
+    began = _onset(c, _share(c, answers, ", short")) if abnormal else None
     start = began.time if began else None
     last_week = _share(c, answers, ", last week")
     facts: dict[str, JSON] = {
@@ -84,6 +85,11 @@ def _judge(c: Context, answers: Answers, earlier: Results) -> Result:
     lines = (series(c, "same hours last week", last_week, "reference", 100), series(c, "now", now, scale=100))
     chart = Chart("failed-requests", "Failed requests (5xx)", "% of requests", lines, threshold=threshold * 100)
     return Result("abnormal" if abnormal else "normal", _sentence(c, facts, abnormal), facts, (chart,))
+
+
+def _onset(c: Context, share: Floats) -> Onset | None:
+    least = c.service.thresholds.error_ratio / 2
+    return onset(grid(c), share, window=short_window(c), min_effect=least, noise_floor=NOISE)
 
 
 def _typical(share: Floats) -> float | None:
