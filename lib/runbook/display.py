@@ -19,6 +19,7 @@ from runbook.cells import Block
 from runbook.escaping import plain, prose
 from runbook.investigation import Investigation
 from runbook.model import Chart, Finding, Mitigation, Recovery, Verdict
+from runbook.report import picture
 from runbook.wording import clock_text, duration_text
 
 
@@ -32,13 +33,11 @@ class Picture:
     def _repr_mimebundle_(
         self, include: object = None, exclude: object = None
     ) -> tuple[dict[str, Any], dict[str, Any]]:
-        from runbook import charts  # matplotlib takes half a second; only a chart needs it
-
         alt = plain(f"{self.chart.title}: {self.sentence}")
-        return {"image/png": charts.png(self.chart), "text/plain": repr(self)}, {"image/png": {"alt": alt}}
+        return {"image/png": picture(self.chart), "text/plain": repr(self)}, {"image/png": {"alt": alt}}
 
     def __repr__(self) -> str:
-        from runbook import charts
+        from runbook import charts  # matplotlib takes half a second; only a chart needs it
 
         return charts.twin(self.chart)
 
@@ -53,7 +52,7 @@ class Shown:
         from IPython.display import display  # a notebook has it loaded; the command line need not
 
         for part in self.parts:
-            display(part)
+            display(part)  # type: ignore[no-untyped-call] # IPython ships no types for it
 
     def __repr__(self) -> str:
         return "\n".join(map(repr, self.parts))

@@ -10,7 +10,7 @@ import base64
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -42,13 +42,15 @@ class _Safe(str):
     """Text that is Markdown on purpose."""
 
 
-def _draw(chart: Chart) -> bytes:
+@lru_cache(maxsize=64)
+def picture(chart: Chart) -> bytes:
+    """A chart's PNG, drawn once for the notebook, the report and the bundle of a run."""
     from runbook import charts  # matplotlib takes half a second, and Markdown needs none
 
     return charts.png(chart)
 
 
-def html(investigation: Investigation, *, proof: Proof, draw: Draw = _draw) -> str:
+def html(investigation: Investigation, *, proof: Proof, draw: Draw = picture) -> str:
     """The report: one file without script or remote reference; the verdict first, the proof last."""
     style = (TEMPLATES / "report.css").read_text(encoding="utf-8")
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()

@@ -75,7 +75,7 @@ def _caption(query: Query) -> str:
         words.append(window(start, end))
     if isinstance(step, int | float):
         words.append(f"every {step:g} s")
-    return " ".join(words)
+    return ", ".join(words)
 
 
 def pages(answers: tuple[Answer, ...], context: Context) -> str:
@@ -132,6 +132,11 @@ def window(start: float, end: float) -> str:
 def stamp(time: float) -> str:
     """20260115T104700Z, as in the name of a bundle."""
     return _utc(time).strftime("%Y%m%dT%H%M%SZ")
+
+
+def unstamped(text: str) -> float:
+    """The time of a stamp."""
+    return datetime.strptime(text, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC).timestamp()
 
 
 def iso(time: float) -> str:

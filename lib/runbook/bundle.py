@@ -1,0 +1,58 @@
+"""The files of a bundle that come from the investigation, by their names in it. Pure: text and pictures out."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator
+
+import msgspec
+
+from runbook import charts, escaping, model, outcome, report
+from runbook.investigation import Investigation
+from runbook.model import Chart, Table
+from runbook.report import Proof
+
+
+def files(investigation: Investigation, proof: Proof) -> Iterator[tuple[str, bytes]]:
+    """Name and content of each; what explains most comes first, should the disk fill up."""
+    findings = model.canonical(outcome.findings_json(investigation))
+    yield "findings.json", msgspec.json.format(findings, indent=1) + b"\n"
+    yield "report.html", report.html(investigation, proof=proof).encode()
+    yield "report.md", report.markdown(investigation).encode()
+    taken: set[str] = set()
+    for table in _tables(investigation):
+        yield f"data/{_free(table.name, taken)}.csv", table_csv(table).encode()
+    for chart in _charts(investigation):
+        name = _free(chart.name, taken)
+        yield f"charts/{name}.png", report.picture(chart)
+        yield f"data/{name}.csv", charts.csv(chart).encode()
+
+
+def table_csv(table: Table) -> str:
+    """A table for a spreadsheet, in which no cell is a formula."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow([escaping.csv_cell(column) for column in table.columns])
+    writer.writerows([escaping.csv_cell(value) for value in row] for row in table.rows)
+    return text.getvalue()
+
+
+def _charts(investigation: Investigation) -> Iterator[Chart]:
+    for finding in investigation.findings:
+        yield from finding.result.charts
+    yield from investigation.recovery.charts
+
+
+def _tables(investigation: Investigation) -> Iterator[Table]:
+    for finding in investigation.findings:
+        yield from finding.result.tables
+
+
+def _free(name: str, taken: set[str]) -> str:
+    """The name as a file name that no other file has, on systems that ignore case as well."""
+    base = escaping.filename(name)
+    numbered = (base if n == 1 else f"{base}-{n}" for n in range(1, len(taken) + 2))
+    free = next(one for one in numbered if one.casefold() not in taken)
+    taken.add(free.casefold())
+    return free
