@@ -5,19 +5,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from math import ceil, floor, isfinite, log10
+from math import ceil, floor, log10
 
 from runbook.wording import MONTHS, days_text
 
-STEPS = (1, 2, 2.5, 5, 10)
-SECONDS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10_800, 21_600, 43_200, 86_400, 172_800, 604_800)
-SI = ((1e18, "E"), (1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
-SMALL, LARGE = -1e15, 1e15  # seconds of the epoch that have a calendar day, generously
+ROUND = (1.0, 2.0, 2.5, 5.0, 10.0)
+WEEK = 604_800
+SECONDS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10_800, 21_600, 43_200, 86_400, 172_800, WEEK)
+LETTERS = ((1e18, "E"), (1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
+HUGE = 1e21  # from here on powers of ten
+AIR = 0.05  # of the height, above the highest value
 
 
 @dataclass(frozen=True)
 class Scale:
-    """An axis from `low` to `high`, with ticks at `places` that say `labels`. Values are divided by `divisor`."""
+    """An axis from `low` to `high` with `labels` at `places`; values are divided by `divisor` to be on it."""
 
     low: float
     high: float
@@ -25,71 +27,74 @@ class Scale:
     labels: tuple[str, ...]
     divisor: float = 1.0
 
+    def from_top(self, value: float) -> float:
+        """How far below its upper end a value stands: 0 at the top, 1 at the bottom."""
+        return (self.high - value / self.divisor) / (self.high - self.low)
 
-def value_scale(values: Sequence[float], *, whole: bool = False, count: int = 5) -> Scale:
-    """A scale that holds finite values and zero, with some air above; `whole`: ticks at whole numbers only."""
-    low, high = min(0.0, *values, 0.0), max(0.0, *values, 0.0)
+
+def values(shown: Sequence[float], *, whole: bool = False, count: int = 5) -> Scale:
+    """A scale that holds these finite values and zero; `whole`: labels at whole numbers only."""
+    low, high = min(0.0, *shown), max(0.0, *shown)
     size = max(-low, high)
-    divisor = 10.0 ** floor(log10(size)) if size >= 1e-290 else 1.0
+    divisor = 10.0 ** floor(log10(size)) if size > 1e-290 else 1.0
     low, high = low / divisor, high / divisor
     if high - low < 1e-9:
         high = low + 1
-    step = _step((high - low) / count)
-    if whole:
-        step = max(step, 1 / divisor)
-    first, last = ceil(low / step - 1e-9), floor(high / step + 1e-9)
-    air = 0.05 * (high - low)
-    high, low = high + air, low - air if low < 0 else low
-    last = max(last, floor(high / step + 1e-9))
-    places = tuple(k * step for k in range(first, last + 1))
-    return Scale(low, high, places, number_labels([place * divisor for place in places]), divisor)
+    step = max(_round(high / count - low / count), 1 / divisor if whole else 0.0)
+    low, high = low - (AIR * (high - low) if low < 0 else 0), high + AIR * (high - low)
+    places = tuple(k * step for k in range(ceil(low / step), floor(high / step) + 1))
+    return Scale(low, high, places, _numbers([place * divisor for place in places]), divisor)
 
 
-def _step(rough: float) -> float:
+def _round(rough: float) -> float:
     power = 10.0 ** floor(log10(rough))
-    return next(s for s in STEPS if s * power >= rough * (1 - 1e-9)) * power
+    return next(factor for factor in ROUND if factor * power >= rough * (1 - 1e-9)) * power
 
 
-def number_labels(values: Sequence[float]) -> tuple[str, ...]:
-    """Short labels in one unit: thousands separated, from ten thousand on k, M, G, ..., beyond in powers of ten."""
-    size = max((abs(value) for value in values), default=0.0)
-    divisor, suffix = next(((d, s) for d, s in SI if size >= 10 * d or (size >= d > 1e3)), (1.0, ""))
-    return tuple(_short(value / divisor, suffix) for value in values)
+def number(value: float) -> str:
+    """A value as its axis would label it."""
+    return _numbers([value])[0]
 
 
-def number_label(value: float) -> str:
-    """One such label by itself."""
-    return number_labels([value])[0]
+def _numbers(shown: Sequence[float]) -> tuple[str, ...]:
+    """Short labels in one unit: thousands separated; from ten thousand on k, M, G ...; beyond, powers of ten."""
+    size = max((abs(value) for value in shown), default=0.0)
+    by, letter = next(((d, s) for d, s in LETTERS if HUGE > size >= (1e4 if d == 1e3 else d)), (1.0, ""))
+    return tuple(_number(value / by, letter) for value in shown)
 
 
-def _short(value: float, suffix: str) -> str:
+def _number(value: float, letter: str) -> str:
     if value == 0:
         return "0"
-    if abs(value) >= 1e6 or abs(value) < 1e-3:
-        return f"{value:.3g}{suffix}"
-    return f"{float(f'{value:.4g}'):,.10g}{suffix}"
+    digits = f"{value:.3g}" if abs(value) >= 1e6 or abs(value) < 1e-3 else f"{float(f'{value:.4g}'):,.10g}"
+    return f"{digits}{letter}".replace("-", "−")
 
 
-def time_scale(first: float, last: float, count: int = 8) -> Scale:
-    """Clock times between two moments; midnight also says the new day."""
+def times(first: float, last: float, count: int) -> Scale:
+    """Clock times between two moments, at most `count` of them; midnight also says the day that begins."""
     span = last - first
-    step = next((s for s in SECONDS if span / s <= count), None) or 604_800 * ceil(span / 604_800 / count)
-    start = ceil(first / step - 1e-9)
-    places = tuple(float(k * step) for k in range(start, floor(last / step + 1e-9) + 1))
-    return Scale(first, last, places, tuple(_clock(place, step) for place in places))
+    step = next((s for s in SECONDS if span / s <= count), WEEK * ceil(span / WEEK / count))
+    places = tuple(float(k * step) for k in range(ceil(first / step), floor(last / step) + 1))
+    return Scale(first, last, places, tuple(_tick(place, step) for place in places))
 
 
-def _clock(epoch: float, step: float) -> str:
-    if not SMALL < epoch < LARGE or not isfinite(epoch):
-        return ""
-    moment = datetime.fromtimestamp(epoch, UTC)
-    day = f"{moment.day} {MONTHS[moment.month - 1][:3]}"
+def _tick(epoch: float, step: float) -> str:
     if step >= 86_400:
-        return day
-    clock = f"{moment:%H:%M:%S}" if step < 60 else f"{moment:%H:%M}"
-    return f"{clock}\n{day}" if epoch % 86_400 == 0 else clock
+        return clock(epoch, day=True).rsplit(" ", 1)[0]
+    said = clock(epoch, seconds=step < 60)
+    return f"{said}\n{clock(epoch, day=True).rsplit(' ', 1)[0]}" if epoch % 86_400 == 0 else said
 
 
-def time_title(first: float, last: float) -> str:
+def clock(epoch: float, *, day: bool = False, seconds: bool = False) -> str:
+    """A time of day in UTC without the zone, which the axis names: "10:40", "10:40:15", "15 Jan 10:40"."""
+    try:
+        moment = datetime.fromtimestamp(floor(epoch), UTC)
+    except (ValueError, OverflowError, OSError):
+        return "?"
+    date = f"{moment.day} {MONTHS[moment.month - 1][:3]} " if day else ""
+    return f"{date}{moment:%H:%M:%S}" if seconds else f"{date}{moment:%H:%M}"
+
+
+def days(first: float, last: float) -> str:
     """The day or days of a time axis, and its time zone."""
     return f"{days_text(first, last)}, UTC"

@@ -8,8 +8,9 @@ from datetime import UTC, datetime
 from io import StringIO
 from math import isfinite
 
+from runbook.escaping import csv_cell, plain
 from runbook.model import Chart, Event, Series, digest
-from runbook.wording import clock_text, plain_text
+from runbook.wording import clock_text
 
 DIGITS = 6  # significant ones that the digest sees: platforms differ in the last of sixteen
 
@@ -24,12 +25,12 @@ def twin(chart: Chart) -> str:
         parts.append(f"threshold {_number(chart.threshold)}")
     if chart.events:
         parts.append(f"events: {', '.join(_event(event) for event in chart.events)}")
-    return f"{plain_text(chart.title)}, {plain_text(chart.unit)}: {'; '.join(parts)}; data {_digest(chart)}"
+    return f"{plain(chart.title)}, {plain(chart.unit)}: {'; '.join(parts)}; data {_digest(chart)}"
 
 
 def _series(series: Series) -> str:
     known = [value for value in series.values if isfinite(value)]
-    name = plain_text(series.label, 80)
+    name = plain(series.label, 80)
     if not series.times:
         return f"{name} no points"
     span = f"{_clock(series.times[0])}–{clock_text(series.times[-1], series.times[0])}"
@@ -49,7 +50,7 @@ def _clock(epoch: float) -> str:
 
 
 def _event(event: Event) -> str:
-    return f"{plain_text(event.label, 80)} {_clock(event.time)}"
+    return f"{plain(event.label, 80)} {_clock(event.time)}"
 
 
 def _number(value: float) -> str:
@@ -74,16 +75,10 @@ def csv(chart: Chart) -> str:
     columns = [dict(zip(series.times, series.values, strict=True)) for series in chart.series]
     out = StringIO()
     table = standard.writer(out, lineterminator="\n")
-    table.writerow(["time (UTC)", *(_cell(f"{series.label}, {chart.unit}") for series in chart.series)])
+    table.writerow(["time (UTC)", *(csv_cell(f"{series.label}, {chart.unit}") for series in chart.series)])
     for time in sorted({time for column in columns for time in column}):
         table.writerow([_stamp(time), *(_value(column.get(time)) for column in columns)])
     return out.getvalue()
-
-
-def _cell(text: str) -> str:
-    """A title that no spreadsheet takes for a formula."""
-    plain = plain_text(text)
-    return f"'{plain}" if plain[:1] in "=+-@" else plain
 
 
 def _value(value: float | None) -> str:
@@ -95,4 +90,8 @@ def _stamp(epoch: float) -> str:
         moment = datetime.fromtimestamp(round(epoch, 3), UTC)
     except (ValueError, OverflowError, OSError):
         return _value(epoch)
-    return moment.strftime("%Y-%m-%dT%H:%M:%S") + (f".{moment.microsecond // 1000:03d}" if moment.microsecond else "") + "Z"
+    return (
+        moment.strftime("%Y-%m-%dT%H:%M:%S")
+        + (f".{moment.microsecond // 1000:03d}" if moment.microsecond else "")
+        + "Z"
+    )
