@@ -11,6 +11,7 @@ import ssl
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from email.message import Message
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
 from urllib.parse import parse_qs, urlsplit
@@ -22,13 +23,13 @@ class Request:
 
     method: str
     path: str
-    headers: Mapping[str, str]
+    headers: Message
     body: bytes
 
     @property
     def params(self) -> dict[str, str]:
         """Query string and form, together."""
-        form = self.body.decode() if "form" in self.headers.get("Content-Type", "") else ""
+        form = self.body.decode() if "form" in self.headers.get_content_type() else ""
         return {
             name: values[0] for text in (urlsplit(self.path).query, form) for name, values in parse_qs(text).items()
         }
@@ -92,7 +93,7 @@ class Canned:
 
             def do_GET(self) -> None:
                 body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-                reply = canned.reply(Request(self.command, self.path, dict(self.headers), body))
+                reply = canned.reply(Request(self.command, self.path, self.headers, body))
                 self.send_response(reply.status)
                 for name, value in {"Content-Type": "application/json", **reply.headers}.items():
                     self.send_header(name, value)

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit, urlunsplit
 import elasticsearch
 import msgspec
 from elastic_transport import NodeConfig, ObjectApiResponse, SerializationError, TransportError, Urllib3HttpNode
-from elasticsearch import ApiError, ElasticsearchWarning, UnsupportedProductError
+from elasticsearch import ApiError, ElasticsearchWarning, NotFoundError, UnsupportedProductError
 
 from runbook import settings
 from runbook.errors import Reason, SourceError
@@ -51,30 +51,17 @@ class Connection:
         )
 
     def response(self, query: Query, seconds: float) -> JSON:
-        """The body as plain JSON; a missing index is a response too. Raises SourceError if there is none."""
+        """The body as plain JSON; that there is no such index is a response too. Raises SourceError without one."""
         with TimeLimit(seconds) as limit:
             try:
-                return self._perform(query, limit).body
-            except elasticsearch.NotFoundError as error:
-                if query.kind != "info" and _cause(error.body).get("type") == "index_not_found_exception":
+                body = self._perform(query, limit).body
+            except (ApiError, TransportError, OSError) as error:
+                if isinstance(error, NotFoundError) and _cause(error.body).get("type") == "index_not_found_exception":
                     return error.body
-                raise self._refusal(error, query) from None
-            except UnsupportedProductError:
-                raise self._error(
-                    "is not Elasticsearch",
-                    "OpenSearch and proxies that drop the header X-Elastic-Product are not supported, correct `url`",
-                    "garbage",
-                ) from None
-            except ApiError as error:
-                raise self._refusal(error, query) from None
-            except SerializationError:
-                raise self._error(
-                    "answered something that is not JSON", faults.status_words(200)[1], "garbage"
-                ) from None
-            except (TransportError, OSError) as error:
-                raise faults.source_error(
-                    "Elasticsearch", self._place, faults.TIMEOUT if limit.over else faults.fault(error)
-                ) from None
+                raise self._source_error(error, query, limit) from None
+        if not _right_shape(query, body):
+            raise self._error("answered JSON of an unknown shape", faults.status_words(200)[1], "garbage")
+        return body
 
     def _perform(self, query: Query, limit: TimeLimit) -> ObjectApiResponse[Any]:
         credentials = auth.authorization(self._config.auth, self._config.url)
@@ -90,32 +77,39 @@ class Connection:
         body = {"timeout": f"{int(limit.remaining * 800)}ms", **msgspec.json.decode(query.text)}
         return client.search(index=index, body=body)
 
+    def _source_error(self, error: Exception, query: Query, limit: TimeLimit) -> SourceError:
+        if isinstance(error, UnsupportedProductError):
+            advice = "OpenSearch and proxies that drop the header X-Elastic-Product are not supported, correct `url`"
+            return self._error("is not Elasticsearch", advice, "garbage")
+        if isinstance(error, ApiError):
+            return self._refusal(error, query)
+        if isinstance(error, SerializationError):
+            return self._error("answered something that is not JSON", faults.status_words(200)[1], "garbage")
+        return faults.source_error("Elasticsearch", self._place, faults.TIMEOUT if limit.over else faults.fault(error))
+
     def _refusal(self, error: ApiError, query: Query) -> SourceError:
+        """What an error status means, in Elasticsearch's own words where it has any."""
         status, cause = error.status_code, _cause(error.body)
         if "media_type_header" in cause.get("type", "") or status == 406:
-            major = elasticsearch.__version__[0]
-            return self._error(
-                f"does not speak with version {major} of the Python client",
-                'install "elasticsearch>=8.19,<9", which speaks with servers 8 and 9',
-                "refused",
-            )
+            what = f"does not speak with version {elasticsearch.__version__[0]} of the Python client"
+            return self._error(what, 'install "elasticsearch>=8.19,<9", which speaks with servers 8 and 9', "refused")
         if not cause or status in (401, 403):
             words, advice = faults.status_words(status)
             return self._error(words, advice, faults.reason(status))
-        words = auth.hidden(
-            f"{status} {cause.get('type')}: {cause.get('reason')}", self._config.auth, self._config.url
-        )[:500]
-        return self._error(
-            f"refused the query ({words})",
-            "check the field names of the service's profile",
-            faults.reason(status),
-            query,
-        )
+        words = auth.hidden(f"{cause.get('type')}: {cause.get('reason')}", self._config.auth, self._config.url)[:500]
+        what, advice = f"refused the query ({status} {words})", "check the field names of the service's profile"
+        return self._error(what, advice, faults.reason(status), query)
 
     def _error(self, what: str, advice: str, reason: Reason, query: Query | None = None) -> SourceError:
         return SourceError(
             f"Elasticsearch at {self._place} {what}; {advice}.{f' Query: {query.text[:500]}' if query else ''}", reason
         )
+
+
+def _right_shape(query: Query, body: JSON) -> bool:
+    """Whether the pure functions of `elasticsearch` can read it."""
+    part = {"search": "hits", "fields": "fields", "info": "version"}[query.kind]
+    return isinstance(body, dict) and isinstance(body.get(part), dict)
 
 
 def _cause(body: JSON) -> Mapping[str, Any]:
