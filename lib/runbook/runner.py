@@ -1,0 +1,171 @@
+"""One headless run: parameters checked, notebook executed, evidence sealed, whatever happens in between."""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+from runbook import interruption
+from runbook.execution import Executed, Limits, Progress, Tell, execute
+from runbook.interruption import terminable, undisturbed
+from runbook.kernel import Kernel
+from runbook.parameters import Value
+from runbook.preparation import Plan, plan
+from runbook.redaction import Redactor
+from runbook.settings import Settings, secrets
+
+if TYPE_CHECKING:  # half a second to import: the kernel is started first
+    from runbook.evidence import Draft
+
+PRELOAD: Final = ("runbook.incident",)
+CELL_SECONDS: Final = 120.0
+PATIENCE: Final = 3  # a recovery is waited for three times the span that it is judged by
+Status = Literal["complete", "incomplete", "failed"]
+EXIT_CODES: Final[Mapping[Status, int]] = {"complete": 0, "incomplete": 3, "failed": 1}
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a run left. `reason` says why it failed; `digest` is the manifest's SHA-256; `notices` are about earlier runs.
+
+    `exit_code` is 0 for complete, 3 where a check could not run, 1 for failed, 128 + n where signal n stopped it.
+    """
+
+    status: Status
+    exit_code: int
+    bundle: Path
+    digest: str
+    headline: str
+    ledger: str
+    reason: str
+    notices: tuple[str, ...]
+    seconds: float
+    parameters: Mapping[str, Value]
+
+
+def silent(progress: Progress) -> None:
+    """Tells nobody."""
+
+
+def run(
+    alert: str,
+    parameters: Mapping[str, Value],
+    settings: Settings,
+    *,
+    evidence: Path | None = None,
+    progress: Tell = silent,
+    notebook: Path | None = None,
+    limits: Limits | None = None,
+    by: str | None = None,
+) -> Outcome:
+    """Execute the alert's notebook and leave a sealed bundle: in `evidence`, else where the environment says.
+
+    `notebook` is another notebook for the same alert, `by` who wants the run: the login unless told otherwise. Raises
+    UsageError before anything ran and EvidenceError where no bundle can be written; any other end is an Outcome.
+    """
+    began = time.monotonic()
+    prepared = plan(alert, parameters, settings, evidence=evidence, now=time.time(), notebook=notebook)
+    with terminable(), Kernel({"MPLBACKEND": "agg", "RUNBOOK_SETTINGS": str(settings.path)}, PRELOAD) as kernel:
+        from runbook.evidence import Draft  # the kernel imports at the same time
+
+        draft = Draft(prepared.evidence, prepared.incident, alert, prepared.started_at)
+        try:
+            executed = _execute(prepared, settings, kernel, draft.path, progress, limits)
+        except KeyboardInterrupt as stop:
+            executed = Executed(None, "The run was interrupted before its notebook began.", interruption.number(stop))
+        kernel.kill()
+        with undisturbed():
+            return _conclude(draft, prepared, executed, by, began)
+
+
+def _execute(
+    prepared: Plan, settings: Settings, kernel: Kernel, draft: Path, tell: Tell, limits: Limits | None
+) -> Executed:
+    from runbook import alerts
+    from runbook.labels import label
+
+    _hush()
+    alert = alerts.load(prepared.alert)
+    service = settings.service(prepared.environment.service)
+    redactor = Redactor(service.redact_emails, service.redact_patterns, secrets(prepared.environment))
+    wait = 0.0 if prepared.mitigated_at is None else PATIENCE * alert.recovery.seconds
+    cell = CELL_SECONDS + prepared.environment.deadline_seconds + wait
+    limits = limits or Limits(cell, 2 * CELL_SECONDS + cell)
+    return execute(
+        prepared.notebook, prepared.values, kernel, draft, limits, lambda h, s: label(alert, h, s), tell, redactor
+    )
+
+
+def _conclude(draft: Draft, prepared: Plan, executed: Executed, by: str | None, began: float) -> Outcome:
+    """Whatever was found, under its name, with its true status."""
+    reason = executed.failure
+    if not (draft.path / "findings.json").is_file():
+        reason = reason or "The notebook left no findings; let its last cell be incident.record()."
+        reason = f"{reason} {_salvage(draft, prepared)}"
+    if executed.notebook is not None:
+        _write(executed.notebook, draft.path / "notebook.ipynb")
+    found = _findings(draft.path)
+    ledger: Mapping[str, Any] = found.get("ledger", {})
+    status: Status = "failed" if reason else "incomplete" if ledger.get("unknown") else "complete"
+    bundle = draft.seal(
+        status,
+        reason=reason,
+        parameters=prepared.values,
+        environment=str(prepared.values.get("environment", "")),
+        by=by,
+    )
+    return Outcome(
+        status,
+        EXIT_CODES[status] if executed.stopped is None else 128 + executed.stopped,
+        bundle,
+        draft.manifest_sha256,
+        found.get("headline", ""),
+        ledger.get("sentence", "no check ran"),
+        reason,
+        draft.notices,
+        time.monotonic() - began,
+        prepared.values,
+    )
+
+
+def _salvage(draft: Draft, prepared: Plan) -> str:
+    """Judge again by what was recorded until the notebook failed; in one sentence how far that went."""
+    if prepared.replayed and not draft.recording.exists():
+        draft.adopt(prepared.replayed)
+    if not draft.recording.is_file():
+        return "Nothing had been recorded yet."
+    try:
+        from runbook.incident import Incident
+
+        draft.write(Incident.replay(draft.recording, partial_ok=True).investigation())
+    except Exception as error:  # it must be sealed in any case
+        return (
+            f"What was recorded until then is kept, but cannot be judged ({type(error).__name__}: {str(error)[:200]})."
+        )
+    return "The findings are judged by what was recorded until then."
+
+
+def _write(notebook: Any, path: Path) -> None:
+    import nbformat
+
+    path.write_text(nbformat.writes(notebook) + "\n", encoding="utf-8")  # type: ignore[no-untyped-call] # nbformat types a part of itself
+
+
+def _findings(folder: Path) -> Mapping[str, Any]:
+    try:
+        found: Mapping[str, Any] = json.loads((folder / "findings.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found
+
+
+def _hush() -> None:
+    """What the libraries log is in our sentences already."""
+    for name in ("papermill", "traitlets", "nbformat"):
+        logging.getLogger(name).addHandler(logging.NullHandler())
+        logging.getLogger(name).propagate = False
