@@ -18,10 +18,10 @@ _TELLING = re.compile(r"^(\S*kubectl (?:set env|set resources --env|patch|run|cr
 
 
 def deployment(found: JSON) -> JSON:
-    """Name, times, annotations of the rollout, selector, wanted replicas, and the whole status but its messages."""
+    """Name, times, annotations of the rollout, selector, replicas, and conditions."""
     spec = _only(found["spec"], "replicas", "paused", "selector")
     status = _only(found.get("status"), "replicas", "updatedReplicas", "readyReplicas", "availableReplicas")
-    conditions = _each(found.get("status"), "conditions", _condition)
+    conditions = _each(found.get("status"), "conditions", _told_condition)
     return {"metadata": _metadata(found), "spec": spec, "status": {**status, "conditions": conditions}}
 
 
@@ -104,6 +104,11 @@ def _state(state: JSON) -> JSON:
 
 def _condition(condition: JSON) -> JSON:
     return _only(condition, "type", "status", "reason", "lastUpdateTime", "lastTransitionTime")
+
+
+def _told_condition(condition: JSON) -> JSON:
+    """A deployment's: the message names the ReplicaSet that it is about."""
+    return {**_condition(condition), **_only(condition, "message")}
 
 
 def _resources(thing: JSON) -> JSON:

@@ -2,16 +2,15 @@
 
 A ReplicaSet is made when its pod template is first rolled out, so its creation is the time of the rollout, unless it
 was used again: `kubectl rollout undo` gives an old ReplicaSet a new number and leaves its creation time alone.
-Kubernetes notes that in the annotation `revision-history`, but no time. For these we take, in this order and only
-if it is after the revision before it: the event that scaled the ReplicaSet up (kept for an hour by default), else
-the creation of its oldest pod since, else, for the current one, the deployment's Progressing condition (which says
-when the rollout last moved, so somewhat late). If none of them is left, the time is not known.
+Kubernetes notes that in the annotation `revision-history`, but no time. What tells it then is later than the rollout
+or at the same time, so the earliest that is after the revision before is nearest: an event that scaled the ReplicaSet
+up (kept for an hour by default), the creation of one of its pods, or the deployment's Progressing condition (which
+moves until the rollout is through). If nothing of that is left, the time is not known.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -27,7 +26,6 @@ from runbook.sources.kubernetes_objects import (
 )
 
 Evidence = Literal["creation", "event", "pod", "condition", "none"]
-_SCALED_UP = re.compile(r"Scaled up replica set (?P<name>\S+) ")
 
 
 @dataclass(frozen=True)
@@ -101,7 +99,7 @@ def was_reused(replicaset: JSON) -> bool:
 def _revision(replicaset: JSON, data: JSON, after: Revision | None) -> Revision:
     metadata, status = replicaset["metadata"], replicaset.get("status") or {}
     current = annotation(replicaset, REVISION) == annotation(data["deployment"], REVISION)
-    at, evidence = _rollout(replicaset, data, current, after)
+    at, evidence = _rollout(replicaset, data, after)
     return Revision(
         number=int(annotation(replicaset, REVISION)),
         replicaset=metadata["name"],
@@ -117,37 +115,34 @@ def _revision(replicaset: JSON, data: JSON, after: Revision | None) -> Revision:
     )
 
 
-def _rollout(replicaset: JSON, data: JSON, current: bool, after: Revision | None) -> tuple[float | None, Evidence]:
+def _rollout(replicaset: JSON, data: JSON, after: Revision | None) -> tuple[float | None, Evidence]:
     """When this revision was last rolled out, and what tells so."""
-    created = seconds(replicaset["metadata"]["creationTimestamp"])
     if not was_reused(replicaset):
-        return created, "creation"
-    earliest = (after.rolled_out_at or after.created_at) if after else created or 0.0
+        return seconds(replicaset["metadata"]["creationTimestamp"]), "creation"
     name = replicaset["metadata"]["name"]
-    if (scaled := _first(_scale_ups(name, data.get("events", [])), earliest)) is not None:
-        return scaled, "event"
-    if (started := _first(_pod_starts(name, data.get("pods", [])), earliest)) is not None:
-        return started, "pod"
-    moved = seconds(_progressing(data["deployment"]).get("lastUpdateTime"))
-    return (moved, "condition") if current and moved is not None and moved >= earliest else (None, "none")
+    told: list[tuple[float | None, Evidence]] = [(_progress(name, data["deployment"]), "condition")]
+    if after is not None:  # else nothing tells this rollout from the first one
+        told += [(at, "event") for at in _scale_ups(name, data.get("events", []))]
+        told += [(at, "pod") for at in _pod_starts(name, data.get("pods", []))]
+    earliest = (after.rolled_out_at or after.created_at) if after else 0.0
+    known = [(at, evidence) for at, evidence in told if at is not None and at > earliest]
+    return min(known, default=(None, "none"))
 
 
 def _scale_ups(replicaset: str, events: Iterable[JSON]) -> list[float | None]:
     found = [happening(one) for one in events if one.get("reason") == "ScalingReplicaSet"]
-    return [one.last_at for one in found if (said := _SCALED_UP.match(one.message)) and said["name"] == replicaset]
+    return [one.last_at for one in found if one.message.startswith(f"Scaled up replica set {replicaset} ")]
 
 
 def _pod_starts(replicaset: str, pods: Iterable[JSON]) -> list[float | None]:
-    owned = (
-        one
-        for one in pods
-        if any(owner["name"] == replicaset for owner in one["metadata"].get("ownerReferences") or [])
-    )
+    owned = [one for one in pods if replicaset in (owner["name"] for owner in one["metadata"]["ownerReferences"])]
     return [seconds(one["metadata"]["creationTimestamp"]) for one in owned]
 
 
-def _first(times: Sequence[float | None], earliest: float) -> float | None:
-    return min((time for time in times if time is not None and time >= earliest), default=None)
+def _progress(replicaset: str, deployment: JSON) -> float | None:
+    """When the rollout of this ReplicaSet last moved, if it is the last one of all."""
+    condition = _progressing(deployment)
+    return seconds(condition.get("lastUpdateTime")) if f'"{replicaset}"' in condition.get("message", "") else None
 
 
 def _progressing(deployment: JSON) -> JSON:
