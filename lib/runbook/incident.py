@@ -8,13 +8,14 @@ from pathlib import Path
 
 import msgspec
 
-from runbook import alerts, display, evidence, parameters, settings
+from runbook import alerts, display, parameters, settings
 from runbook.alerts.base import Alert, Context
 from runbook.clock import Frozen, Wall
-from runbook.display import Shown
-from runbook.errors import RecordingCorrupt
+from runbook.errors import ParameterError, RecordingCorrupt
+from runbook.evidence import RECORDING, Draft
 from runbook.inquiry import Inquiry
 from runbook.investigation import Investigation
+from runbook.manifest import Status
 from runbook.recording import Header, Recorder, Replay
 from runbook.redaction import Redactor
 from runbook.settings import Auth, Environment, Kubernetes, Service
@@ -38,11 +39,20 @@ class Given:
     recording: str = ""
 
 
+@dataclass(frozen=True)
+class Trail:
+    """What the run leaves: the recorder of live answers, or the recording that is replayed; and the draft, if any."""
+
+    recorder: Recorder | None = None
+    replayed: Path | None = None
+    draft: Draft | None = None
+
+
 class Incident:
     """One alert of one incident. Each method shows one thing, with the sentence that says what it means."""
 
-    def __init__(self, inquiry: Inquiry, recording: Recorder | Replay, draft: evidence.Draft | None) -> None:
-        self._inquiry, self._recording, self._draft = inquiry, recording, draft
+    def __init__(self, inquiry: Inquiry, given: Given, trail: Trail) -> None:
+        self._inquiry, self._given, self._trail = inquiry, given, trail
 
     @classmethod
     def open(cls, alert: str, **given: str) -> Incident:
@@ -57,80 +67,89 @@ class Incident:
         environment = known.environment(wanted.environment)
         recorded = wanted.recording or environment.recording.format(alert=alert)
         if recorded:
-            return cls._replay(catalogued, wanted, _open_replay(Path(recorded), partial_ok=False))
+            return cls._replay(catalogued, wanted, Path(recorded))
         return cls._ask(catalogued, wanted, environment, known.service(environment.service))
 
     @classmethod
     def replay(cls, path: Path, *, partial_ok: bool = False) -> Incident:
-        """The run that a recording or a bundle holds, with the parameters that it was run with."""
-        replay = _open_replay(path, partial_ok)
-        given = Given(**{name: str(value) for name, value in replay.header.parameters.items()})
-        return cls._replay(alerts.load(replay.header.alert), given, replay)
+        """The run that a recording or a bundle holds, with the parameters that it was run with.
+
+        `partial_ok` accepts the recording of a run that was killed.
+        """
+        header = Replay(_file(path), partial_ok=partial_ok).header
+        given = Given(**{name: str(value) for name, value in header.parameters.items()})
+        return cls._replay(alerts.load(header.alert), given, path, partial_ok=partial_ok)
 
     @classmethod
-    def _replay(cls, alert: Alert, given: Given, replay: Replay) -> Incident:
-        recorded = _Recorded.of(replay)
+    def _replay(cls, alert: Alert, given: Given, path: Path, *, partial_ok: bool = False) -> Incident:
+        replay = Replay(_file(path), partial_ok=partial_ok)
+        if replay.header.alert != alert.name:
+            raise ParameterError(f"{path} is a recording of {replay.header.alert}, not of {alert.name}; give another.")
+        recorded = _Recorded.of(replay, path)
         given = replace(given, environment=recorded.environment_name)
         context = _context(alert, given, recorded.environment, recorded.service, replay.now, inf)
-        source = Deadline(replay, REPLAY_SECONDS)
-        return cls(Inquiry(alert, context, source, Frozen(replay.now)), replay, evidence.runners_draft())
+        inquiry = Inquiry(alert, context, Deadline(replay, REPLAY_SECONDS), Frozen(replay.now))
+        return cls(inquiry, given, Trail(replayed=_file(path), draft=_runners_draft()))
 
     @classmethod
     def _ask(cls, alert: Alert, given: Given, environment: Environment, service: Service) -> Incident:
         clock = Wall()
         now = clock.now()
         context = _context(alert, given, environment, service, now, now)
-        draft = evidence.runners_draft() or _own_draft(context)
+        draft = _runners_draft() or _own_draft(context)
         recorder = Recorder(
             connect(given.environment, environment),
             draft.recording if draft else None,
             _header(context, given),
             Redactor(service.redact_emails, service.redact_patterns, settings.secrets(environment)),
         )
-        return cls(Inquiry(alert, context, recorder, clock), recorder, draft)
+        return cls(Inquiry(alert, context, recorder, clock), given, Trail(recorder, draft=draft))
 
-    def context(self) -> Shown:
+    def context(self) -> None:
         """What is asked, where, and for which window."""
-        return display.context(self._inquiry.alert, self._inquiry.context)
+        display.show_context(self._inquiry.alert, self._inquiry.context)
 
-    def show(self, *checks: str) -> Shown:
-        """The findings of these checks: status, sentence, charts, tables, queries."""
-        found = [display.finding(self._inquiry.finding(name), self._inquiry.context) for name in checks]
-        return Shown(tuple(part for shown in found for part in shown.parts))
+    def show(self, *checks: str) -> None:
+        """The findings of these checks: question, status, sentence, charts, tables, queries."""
+        for name in checks:
+            display.show_finding(self._inquiry.finding(name), self._inquiry.context)
 
-    def causes(self) -> Shown:
+    def causes(self) -> None:
         """The verdict, and the probable causes, ranked, each with its reasons."""
-        found = self.investigation()
-        return Shown((*display.verdict(found).parts, *display.causes(found.verdicts).parts))
+        display.show_causes(self.investigation())
 
-    def mitigation(self) -> Shown:
-        """Ready commands for the supported causes, never executed."""
-        return display.mitigations(self._inquiry.mitigations())
+    def mitigation(self) -> None:
+        """Ready commands for the supported causes, never executed; and when to call for help."""
+        display.show_mitigations(self.investigation())
 
-    def verification(self) -> Shown:
+    def verification(self) -> None:
         """Whether it recovered since `mitigated_at`; waits for it, telling how far it is."""
-        return display.recovery(self._inquiry.recovery(_tell), self._inquiry.context)
+        display.show_recovery(self._inquiry.recovery(display.progress), self._inquiry.context)
 
-    def escalation(self) -> Shown:
-        """When to call somebody else."""
-        return display.escalation(self._inquiry.alert)
-
-    def record(self) -> Shown:
+    def record(self) -> None:
         """Leave the evidence and say where it is."""
-        return display.record(self.investigation(), self._leave())
+        display.show_record(self._leave(), self.investigation())
 
     def investigation(self) -> Investigation:
         """All of it as data."""
         return self._inquiry.investigation()
 
     def _leave(self) -> Path | None:
-        """Write what was found into the draft; seal it unless the runner will. None where nothing is kept."""
-        if isinstance(self._recording, Recorder):
-            self._recording.close()
-        if self._draft is None:
+        """Write what was found into the draft, and seal it unless the runner will; None where nothing is kept."""
+        recorder, draft = self._trail.recorder, self._trail.draft
+        if recorder:
+            recorder.close()
+        if draft is None:
             return None
-        self._draft.write(self.investigation())
-        return self._draft.path
+        if self._trail.replayed:
+            draft.adopt(self._trail.replayed)
+        found = self.investigation()
+        draft.write(found)
+        if settings.draft_folder() is not None:
+            return draft.path
+        trouble = recorder.trouble if recorder else ""
+        status: Status = "failed" if trouble else "incomplete" if found.unknown else "complete"
+        return draft.seal(status, reason=trouble, parameters=asdict(self._given), environment=self._given.environment)
 
 
 class _Recorded(msgspec.Struct, frozen=True):
@@ -141,22 +160,19 @@ class _Recorded(msgspec.Struct, frozen=True):
     service: Service
 
     @classmethod
-    def of(cls, replay: Replay) -> _Recorded:
+    def of(cls, replay: Replay, path: Path) -> _Recorded:
         """Raises RecordingCorrupt where the header lacks it."""
         try:
             return msgspec.convert(replay.header.context, cls)
         except msgspec.ValidationError as error:
             raise RecordingCorrupt(
-                f"{replay.path} says nothing usable about its service ({error}); it was not taken by `runbook run`."
+                f"{path} says nothing usable about its service ({error}); replay the recording of a bundle."
             ) from error
 
 
-def _open_replay(path: Path, partial_ok: bool) -> Replay:
-    """A recording, or the one in a bundle; read with the redaction that it was written with."""
-    file = path / evidence.RECORDING if path.is_dir() else path
-    replay = Replay(file, partial_ok=partial_ok)
-    service = _Recorded.of(replay).service
-    return Replay(file, Redactor(service.redact_emails, service.redact_patterns), partial_ok=partial_ok)
+def _file(path: Path) -> Path:
+    """A recording, or the one in a bundle."""
+    return path / RECORDING if path.is_dir() else path
 
 
 def _header(context: Context, given: Given) -> Header:
@@ -180,7 +196,7 @@ def _context(
 ) -> Context:
     """The window: `lookback` before the alert, to its end or now, at a step that gives a chart a few hundred points."""
     span = parameters.span(given.started_at, given.lookback, given.ended_at, given.mitigated_at, latest)
-    end = min(span.ended_at if span.ended_at is not None else now, now)
+    end = max(span.started_at, min(span.ended_at if span.ended_at is not None else now, now))
     length = span.lookback + end - span.started_at
     step = service.scrape_interval_seconds * max(1, ceil(length / POINTS / service.scrape_interval_seconds))
     start = (span.started_at - span.lookback) // step * step
@@ -199,7 +215,13 @@ def _context(
     )
 
 
-def _own_draft(context: Context) -> evidence.Draft | None:
+def _runners_draft() -> Draft | None:
+    """The draft that `runbook run` opened for this kernel, and will seal."""
+    folder = settings.draft_folder()
+    return Draft.at(folder) if folder else None
+
+
+def _own_draft(context: Context) -> Draft | None:
     """Where a notebook run by plain papermill or in JupyterLab leaves its evidence: the environment's folder."""
     folder = context.environment.evidence
-    return evidence.Draft(Path(folder), context.incident, context.alert, context.started_at) if folder else None
+    return Draft(Path(folder), context.incident, context.alert, context.started_at) if folder else None

@@ -38,7 +38,7 @@ class Absent:
         )
 
 
-def connect(name: str, environment: Environment) -> Mapping[SourceName, Source]:
+def connect(name: str, environment: Environment) -> Mapping[str, Source]:
     """All sources of an environment by name; those without settings fail every query in one sentence."""
     prometheus, elasticsearch, kubernetes = environment.prometheus, environment.elasticsearch, environment.kubernetes
     seconds = 0.9 * environment.deadline_seconds  # a little below the deadline: the source's sentence names the address
