@@ -45,22 +45,23 @@ def install(packages: list[str]) -> None:
         raise PackagesFailed(f"This is not Debian: install by your own means what Debian calls {wanted}.")
     if os.geteuid() != 0:
         raise PackagesFailed(f"Installing packages needs root: run `sudo apt-get install {wanted}`, then this again.")
-    with _no_services():
+    with no_services():
         _apt("update")
         _apt("install", "-y", "--no-install-recommends", *packages)
 
 
 @contextmanager
-def _no_services() -> Generator[None, None, None]:
-    if POLICY.exists():  # the machine has a policy already; it is not ours to change
+def no_services(policy: Path = POLICY) -> Generator[None, None, None]:
+    """Keep Debian from starting services meanwhile; a policy that the machine has already is not ours to change."""
+    if policy.exists():
         yield
         return
-    POLICY.write_text(START_NOTHING)
-    POLICY.chmod(0o755)
+    policy.write_text(START_NOTHING)
+    policy.chmod(0o755)
     try:
         yield
     finally:
-        POLICY.unlink()
+        policy.unlink()
 
 
 def _apt(*arguments: str) -> None:

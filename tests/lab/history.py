@@ -16,7 +16,7 @@ from typing import Any, TypeAlias
 
 from tests.lab.backdating import Object
 
-Json: TypeAlias = "None | bool | float | str | list[Json] | dict[str, Json]"
+Json: TypeAlias = "bool | float | str | list[Json] | dict[str, Json] | None"
 
 REVISION = "deployment.kubernetes.io/revision"
 CHANGE_CAUSE = "kubernetes.io/change-cause"

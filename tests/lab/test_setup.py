@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.lab.cache import HERE, building, digest
+from tests.lab.debian import no_services
 
 OLD_GO = "#!/bin/sh\necho go1.25.3\n"
 BROKEN_GO = '#!/bin/sh\n[ "$1" = env ] && echo go1.26.4 && exit\necho cannot compile >&2\nexit 1\n'
@@ -77,6 +78,23 @@ def test_a_failed_part_does_not_stop_the_others(tmp_path: Path) -> None:
     ]
     assert "cannot compile" in done.stderr
     assert list((tmp_path / "cache" / "runbook-lab").iterdir()) == []
+
+
+def test_services_stay_off_during_an_installation(tmp_path: Path) -> None:
+    """Debian is told to start nothing while packages are installed, and no longer."""
+    policy = tmp_path / "policy-rc.d"
+    with no_services(policy):
+        assert subprocess.run([str(policy), "nginx", "start"], check=False).returncode == 101
+    assert not policy.exists()
+
+
+def test_a_policy_of_the_machine_is_left_alone(tmp_path: Path) -> None:
+    """A policy that is there already stays as it is, during and after."""
+    policy = tmp_path / "policy-rc.d"
+    policy.write_text("theirs")
+    with no_services(policy):
+        assert policy.read_text() == "theirs"
+    assert policy.read_text() == "theirs"
 
 
 def test_nothing_of_the_lab_names_this_machine() -> None:
