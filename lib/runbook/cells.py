@@ -71,9 +71,10 @@ def bar(score: float | None) -> Markup:
     return _BAR.format(round(60 * min(1.0, max(0.0, score))), f"{score:.2f}")
 
 
-def said(word: str, tone: view.Tone, sentence: str) -> Block:
-    """A chip and its sentence."""
-    return Block(Markup("<p>{} {}</p>").format(chip(word, tone), prose(sentence)), f"[{word}] {plain(sentence)}")
+def said(question: str, word: str, tone: view.Tone, sentence: str) -> Block:
+    """A question, the chip of its answer and the sentence."""
+    html = Markup("<p><b>{}</b> {}<br>{}</p>").format(prose(question), chip(word, tone), prose(sentence))
+    return Block(html, f"{plain(question)} [{word}] {plain(sentence)}")
 
 
 def lines(head: Markup, head_text: str, rest: Iterable[str]) -> Block:
@@ -87,12 +88,20 @@ def table(table: Table) -> Block:
     """A table's first rows, numbers flush right."""
     rows = [[view.cell(value) for value in row] for row in table.rows[:ROWS]]
     shown = rows_of(
-        table.columns, [[escaping.html(v, 300) for v in row] for row in rows], rows, view.numeric_columns(table)
+        table.columns,
+        [[_value(c, v) for c, v in zip(table.columns, row, strict=True)] for row in rows],
+        rows,
+        view.numeric_columns(table),
     )
     if len(table.rows) <= ROWS:
         return shown
     more = f"and {len(table.rows) - ROWS} more rows in data/{escaping.filename(table.name)}.csv"
     return Block(shown.html + Markup("\n<p>{}</p>").format(more), f"{shown.text}\n{more}")
+
+
+def _value(column: str, value: str) -> Markup:
+    """A cell; in a column without a title it is a mark, such as "new"."""
+    return escaping.html(value, 300) if column or not value else chip(value, "amber")
 
 
 def rows_of(

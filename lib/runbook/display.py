@@ -63,7 +63,7 @@ def context(alert: Alert, context: Context) -> Block:
     response = view.RESPONSES[alert.severity]
     firing = duration_text(max(0.0, context.now - context.started_at))
     facts = [
-        f"{response.within}; told by {response.told}",
+        f"{response.within}; notify by {response.told}",
         f"incident {context.incident}, {context.service.name} in {context.environment_name}, "
         f"firing since {clock_text(context.started_at)} ({firing})",
         f"data {view.window(context.start, context.end)}, every {context.step} s",
@@ -75,7 +75,7 @@ def context(alert: Alert, context: Context) -> Block:
 def finding(finding: Finding, context: Context) -> Shown:
     """A check: its status and sentence, its charts and tables unless all is normal, its queries under a fold."""
     result = finding.result
-    spoken = cells.said(result.status, view.STATUS[result.status], result.sentence)
+    spoken = cells.said(finding.question, result.status, view.STATUS[result.status], result.sentence)
     whole = result.status != "normal"
     pictures = tuple(Picture(chart, result.sentence) for chart in result.charts if whole)
     tables = tuple(cells.table(table) for table in result.tables if whole)
@@ -118,7 +118,7 @@ def escalation(alert: Alert) -> Block:
 
 def recovery(recovery: Recovery, context: Context | None = None) -> Shown:
     """Whether the service recovered, and its curve; without a context, without its queries."""
-    spoken = cells.said(recovery.state, view.RECOVERY[recovery.state], recovery.sentence)
+    spoken = cells.said("Did it recover?", recovery.state, view.RECOVERY[recovery.state], recovery.sentence)
     pictures = tuple(Picture(chart, recovery.sentence) for chart in recovery.charts)
     return Shown((spoken, *pictures, *(cells.queries(recovery.answers, context) if context else ())))
 
@@ -130,6 +130,11 @@ def record(left: Path | None, investigation: Investigation) -> Block:
     )
     head = Markup("<b>{}</b>").format(prose(where))
     return cells.lines(head, where, [f"{investigation.headline} {investigation.ledger}."])
+
+
+def show_context(alert: Alert, opened: Context) -> None:
+    """Put what is investigated into the cell."""
+    Shown((context(alert, opened),))._ipython_display_()
 
 
 def show_finding(found: Finding, context: Context) -> None:
