@@ -1,0 +1,259 @@
+"""Whether an environment is fit for a run: each source reachable, allowed, and holding what the checks ask for.
+
+All questions go out in parallel, through the same sources and deadlines as a run's. Nothing is changed anywhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Literal
+
+from runbook import needs
+from runbook.alerts.base import Alert, Context
+from runbook.model import Answer, Query
+from runbook.needs import Need
+from runbook.recording import Replay
+from runbook.settings import Environment, Service, Settings
+from runbook.sources import elasticsearch, kubernetes, probe, prometheus
+from runbook.sources.base import Source
+from runbook.sources.connect import connect
+
+State = Literal["ok", "missing", "failed"]
+RECENT_SECONDS = 3600
+FIELD_TYPES = {  # what the checks can do with a field of the logs
+    "time_field": ("date", "date_nanos"),
+    "level_field": ("keyword", "text", "constant_keyword", "wildcard", "match_only_text"),
+    "message_field": ("text", "match_only_text", "keyword", "wildcard"),
+    "app_field": ("keyword", "text", "constant_keyword"),
+    "client_ip_field": ("ip", "keyword"),
+}
+
+
+@dataclass(frozen=True)
+class Line:
+    """One thing looked at. `says` is what was found or, where the state is not ok, what is wrong and what to do."""
+
+    source: str
+    about: str
+    state: State
+    says: str
+
+
+Sources = Mapping[str, Source]
+
+
+def examine(
+    name: str, settings: Settings, alerts: Iterable[Alert], now: float, sources: Sources | None = None
+) -> tuple[Line, ...]:
+    """All that there is to say about an environment, source by source. `sources` stand in for its own."""
+    environment = settings.environment(name)
+    service = settings.service(environment.service)
+    catalogue = tuple(alerts)
+    if environment.recording:
+        return tuple(_recording(environment, alert) for alert in catalogue)
+    asked = sources if sources is not None else connect(name, environment)
+    context = _context(name, environment, service, now)
+    looks: tuple[Callable[[], list[Line]], ...] = (
+        lambda: _prometheus(asked["prometheus"], needs.metrics(catalogue, context), service, int(now)),
+        lambda: _elasticsearch(asked["elasticsearch"], service, now),
+        lambda: _kubernetes(asked["kubernetes"], service),
+        lambda: _probe(asked["probe"], service),
+    )
+    with ThreadPoolExecutor(len(looks)) as pool:
+        return tuple(line for lines in pool.map(lambda look: look(), looks) for line in lines)
+
+
+def _context(name: str, environment: Environment, service: Service, now: float) -> Context:
+    """An incident that never was: its queries say what is needed."""
+    start = now - RECENT_SECONDS
+    return Context("", "INC-2000-01-01-01", name, environment, service, now, start, now, 60, now)
+
+
+def _recording(environment: Environment, alert: Alert) -> Line:
+    path = environment.recording.format(alert=alert.name)
+    try:
+        replay = Replay(path)
+    except Exception as error:
+        return Line("recording", alert.name, "failed", str(error))
+    return Line(
+        "recording",
+        alert.name,
+        "ok",
+        f"{sum(1 for _ in replay.answers)} recorded answers are replayed; nobody is asked",
+    )
+
+
+def _ask(source: Source, queries: Iterable[Query]) -> list[Answer]:
+    with ThreadPoolExecutor(16) as pool:
+        return list(pool.map(source.ask, queries))
+
+
+def _failed(answer: Answer, about: str) -> Line:
+    return Line(answer.query.source, about, "failed", answer.error)
+
+
+# --- Prometheus ------------------------------------------------------------------------------------------------
+
+
+def _prometheus(source: Source, needed: tuple[Need, ...], service: Service, now: int) -> list[Line]:
+    hello = source.ask(prometheus.instant("vector(1)", now))
+    if not hello.usable:
+        return [_failed(hello, "connection")]
+    build = source.ask(prometheus.build_info())
+    version = prometheus.version(build) if build.usable else ""
+    first = Line(
+        "prometheus", "connection", "ok", f"reachable, {f'version {version}' if version else 'of unknown version'}"
+    )
+    with ThreadPoolExecutor(16) as pool:
+        return [first, *pool.map(lambda need: _metric(source, need, service, now), needed)]
+
+
+def _metric(source: Source, need: Need, service: Service, now: int) -> Line:
+    selector = need.metric + prometheus.label_matchers(service.metric_labels)
+    answer = source.ask(prometheus.label_names(selector, now - RECENT_SECONDS, now))
+    if answer.completeness == "failed":
+        return _failed(answer, need.metric)
+    cost = f"without it: {', '.join(need.checks)}"
+    if not answer.data:
+        return Line("prometheus", need.metric, "missing", f"{_why_none(source, need.metric, service, now)}; {cost}")
+    lacking = sorted(need.labels - set(answer.data))
+    if lacking:
+        advice = "set instance_label or pod_label of the service in runbook.toml, or let the service export it"
+        return Line("prometheus", need.metric, "missing", f"has no label {', '.join(lacking)}: {advice}; {cost}")
+    return Line("prometheus", need.metric, "ok", "there, with all its labels")
+
+
+def _why_none(source: Source, metric: str, service: Service, now: int) -> str:
+    """Whether the metric itself is unknown, or our labels do not fit it."""
+    for name, value in service.metric_labels.items():
+        found = source.ask(prometheus.label_values(name, metric, now - RECENT_SECONDS, now))
+        if found.usable and value not in found.data:
+            others = ", ".join(map(str, sorted(found.data)[:5]))
+            return f'is there, but with {name} {others} instead of "{value}": correct metric_labels in runbook.toml'
+    return "was not seen in the last hour: check metric_prefix in runbook.toml, and that the service is scraped and exports it"
+
+
+# --- Elasticsearch ---------------------------------------------------------------------------------------------
+
+
+def _elasticsearch(source: Source, service: Service, now: float) -> list[Line]:
+    hello = source.ask(elasticsearch.info())
+    if not hello.usable:
+        return [_failed(hello, "connection")]
+    first = Line("elasticsearch", "connection", "ok", f"reachable, version {elasticsearch.version(hello) or 'unknown'}")
+    names = {setting: str(getattr(service, setting)) for setting in FIELD_TYPES}
+    fields, recent = _ask(
+        source,
+        (
+            elasticsearch.fields(service.index, sorted(set(names.values()))),
+            elasticsearch.newest_errors(service, now - RECENT_SECONDS, now, 1, level=""),
+        ),
+    )
+    if fields.completeness == "failed":
+        return [first, _failed(fields, service.index)]
+    if fields.completeness == "empty":
+        return [
+            first,
+            Line(
+                "elasticsearch",
+                service.index,
+                "missing",
+                "no index of that name: correct `index` of the service in runbook.toml",
+            ),
+        ]
+    types = elasticsearch.field_types(fields)
+    return [
+        first,
+        _logs(recent, service),
+        *(_field(setting, name, types.get(name, ())) for setting, name in names.items()),
+    ]
+
+
+def _field(setting: str, name: str, types: tuple[str, ...]) -> Line:
+    if not types:
+        return Line(
+            "elasticsearch",
+            f"field {name}",
+            "missing",
+            f"no index has it: correct {setting} of the service in runbook.toml",
+        )
+    unfit = [one for one in types if one not in FIELD_TYPES[setting]]
+    if unfit:
+        wanted = " or ".join(FIELD_TYPES[setting][:2])
+        return Line(
+            "elasticsearch",
+            f"field {name}",
+            "missing",
+            f"is of type {', '.join(unfit)}, the checks need {wanted}: correct {setting} in runbook.toml, or the mapping",
+        )
+    return Line("elasticsearch", f"field {name}", "ok", f"there, of type {', '.join(types)}")
+
+
+def _logs(recent: Answer, service: Service) -> Line:
+    if recent.completeness == "failed":
+        return _failed(recent, service.index)
+    if not elasticsearch.hits(recent):
+        return Line(
+            "elasticsearch",
+            service.index,
+            "missing",
+            f"no message of {service.log_app} in the last hour: check log_app and index in runbook.toml, and the shipping of logs",
+        )
+    return Line("elasticsearch", service.index, "ok", f"has messages of {service.log_app} from the last hour")
+
+
+# --- Kubernetes and the service itself -------------------------------------------------------------------------
+
+
+def _kubernetes(source: Source, service: Service) -> list[Line]:
+    hello, access, deployment = _ask(
+        source,
+        (
+            kubernetes.version(),
+            kubernetes.access(service.namespace, service.deployment),
+            kubernetes.deployment(service.namespace, service.deployment),
+        ),
+    )
+    if not hello.usable and not access.usable:
+        return [_failed(hello, "connection")]
+    first = Line("kubernetes", "connection", "ok", f"reachable, version {kubernetes.version_of(hello) or 'unknown'}")
+    if not access.usable:
+        return [first, _failed(access, "access")]
+    lines = [
+        Line(
+            "kubernetes",
+            f"{one.verb} {one.resource}",
+            "ok" if one.allowed and not one.error else "failed",
+            one.error or "allowed",
+        )
+        for one in kubernetes.access_of(access)
+    ]
+    name = f"deployment {service.namespace}/{service.deployment}"
+    if deployment.usable:
+        return [first, *lines, Line("kubernetes", name, "ok", "there")]
+    return [first, *lines]
+
+
+def _probe(source: Source, service: Service) -> list[Line]:
+    answers = _ask(source, (probe.get(path) for path in dict.fromkeys((service.health_path, service.probe_path))))
+    return [_path(answer) for answer in answers]
+
+
+def _path(answer: Answer) -> Line:
+    if answer.completeness == "failed":
+        return _failed(answer, answer.query.text)
+    status, error = answer.data["status"], answer.data["error"]
+    if status is None:
+        return Line(
+            "probe", answer.query.text, "failed", f"{error}: correct base_url in runbook.toml, or look at the service"
+        )
+    if status >= 400:
+        return Line(
+            "probe",
+            answer.query.text,
+            "failed",
+            f"answers {status}: correct its path in runbook.toml, or look at the service",
+        )
+    return Line("probe", answer.query.text, "ok", f"answers {status}")

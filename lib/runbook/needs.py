@@ -1,0 +1,51 @@
+"""What the checks of the alerts need to find in Prometheus: metrics and labels, read off their queries' text. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from runbook.alerts.base import Alert, Context
+
+_STRING = r'"(?:[^"\\]|\\.)*"'
+_MATCHERS = rf"\{{((?:[^\"}}]|{_STRING})*)\}}"
+_LABEL = re.compile(rf"([a-zA-Z_]\w*)\s*(?:=~|!~|!=|=)\s*{_STRING}", re.ASCII)
+_GROUPING = re.compile(r"\b(?:by|without|on|ignoring)\s*\(([^)]*)\)")
+
+
+@dataclass(frozen=True)
+class Need:
+    """One metric with the labels that queries use, and the checks that cannot do without it."""
+
+    metric: str
+    labels: frozenset[str]
+    checks: tuple[str, ...]
+
+
+def metrics(alerts: Iterable[Alert], context: Context) -> tuple[Need, ...]:
+    """The metrics that the alerts' queries ask Prometheus for, in alphabetical order."""
+    labels: dict[str, set[str]] = {}
+    checks: dict[str, dict[str, None]] = {}
+    for alert in alerts:
+        for check in alert.checks:
+            for query in check.queries(context).values():
+                if query.source == "prometheus":
+                    for metric, used in of(query.text, context.service.metric_prefix).items():
+                        labels.setdefault(metric, set()).update(used)
+                        checks.setdefault(metric, {})[check.name] = None
+    return tuple(Need(metric, frozenset(labels[metric]), tuple(checks[metric])) for metric in sorted(labels))
+
+
+def of(text: str, prefix: str) -> Mapping[str, frozenset[str]]:
+    """The metrics of one PromQL expression, each with its matchers' labels and those it is grouped by.
+
+    Recognised are names with the service's prefix, process_ metrics and `up`, each with its braces: no parser is
+    needed, since the library writes its queries like this.
+    """
+    name = re.compile(rf"\b((?:{re.escape(prefix)}|process_)\w+|up){_MATCHERS}", re.ASCII)
+    grouped = {label.strip() for labels in _GROUPING.findall(text) for label in labels.split(",") if label.strip()}
+    found: dict[str, frozenset[str]] = {}
+    for metric, matchers in name.findall(text):
+        found[metric] = found.get(metric, frozenset()) | grouped | set(_LABEL.findall(matchers))
+    return found
