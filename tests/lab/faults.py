@@ -49,7 +49,7 @@ class Situation:
 
     def effect(self, quantity: str, size: float, *, ramp: float = 0.0, minutes: tuple[float, float] = (18, 70)) -> Effect:
         """An effect from now on for so many minutes, as restless as chance has it."""
-        return Effect(quantity, size, self.at, self.at + 60 * self.between(*minutes), ramp, flicker=self.between(0.02, 0.18))
+        return Effect(quantity, float(size), self.at, self.at + 60 * self.between(*minutes), ramp, flicker=self.between(0.02, 0.18))
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ class Fault:
 
 def database_refused(s: Situation) -> Plan:
     """Connections are refused, now and then after a slow minute."""
-    effects = [s.effect("db_refused", s.between(0.2, 0.95), ramp=s.between(0, 90))]
+    effects = [s.effect("db_refused", s.between(0.1, 0.95), ramp=s.between(0, 90))]
     if s.between(0, 1) < 0.4:
         effects.append(s.effect("db_slow", s.between(2, 8), ramp=30))
     return Plan(tuple(effects))
@@ -81,18 +81,18 @@ def database_refused(s: Situation) -> Plan:
 
 def database_slow(s: Situation) -> Plan:
     """Queries take seconds: they time out, and the pool has no connection left."""
-    seconds = s.between(1.4, 3.6)
+    seconds = s.between(1.2, 3.6)
     return Plan((s.effect("db_slow", seconds / (QUERY_MEDIAN[0] * s.who.speed), ramp=s.between(30, 240)),))
 
 
 def jwt_key_broken(s: Situation) -> Plan:
     """Valid tokens do not verify any more: the public key was changed or is broken."""
-    return Plan((s.effect("jwt_rejected", s.between(0.55, 1.0), ramp=s.between(0, 180)),))
+    return Plan((s.effect("jwt_rejected", s.between(0.4, 1.0), ramp=s.between(0, 180)),))
 
 
 def auth_service_down(s: Situation) -> Plan:
     """Tokens cannot be checked: the auth service is away, or its certificate has expired."""
-    return Plan((s.effect("auth_down", s.between(0.5, 1.0), ramp=s.between(0, 60)),))
+    return Plan((s.effect("auth_down", s.between(0.4, 1.0), ramp=s.between(0, 60)),))
 
 
 def out_of_memory(s: Situation) -> Plan:
@@ -107,12 +107,12 @@ def out_of_memory(s: Situation) -> Plan:
 def cpu_throttled(s: Situation) -> Plan:
     """Requests have become expensive: more CPU is needed than the limit grants."""
     usual = s.rate / REPLICAS * MEAN_CPU * s.who.cpu
-    return Plan((s.effect("cpu_cost", CPU_LIMIT * s.between(1.2, 1.8) / usual, ramp=s.between(20, 240)),))
+    return Plan((s.effect("cpu_cost", CPU_LIMIT * s.between(1.15, 1.7) / usual, ramp=s.between(20, 240)),))
 
 
 def bad_release(s: Situation) -> Plan:
     """A release whose pages cannot be rendered, pod after pod."""
-    broken = replace(s.effect("render_failed", s.between(0.35, 1.0)), revision=s.next_revision, start=0.0, end=float("inf"))
+    broken = replace(s.effect("render_failed", s.between(0.15, 1.0)), revision=s.next_revision, start=0.0, end=float("inf"))
     return Plan((broken,), (Rollout(s.at, s.between(15, 55)),))
 
 
@@ -126,7 +126,7 @@ def bad_configuration(s: Situation) -> Plan:
 
 def traffic_surge(s: Situation) -> Plan:
     """Four to ten times the requests: more than the pods let in."""
-    factor = np.clip(CAPACITY * REPLICAS * s.between(1.3, 2.3) / s.rate, 4.0, 10.0)
+    factor = np.clip(CAPACITY * REPLICAS * s.between(1.25, 2.2) / s.rate, 4.0, 10.0)
     return Plan((s.effect("traffic", float(factor), ramp=s.between(20, 240)),))
 
 
@@ -159,7 +159,7 @@ def warnings(s: Situation) -> Plan:
 
 def short_spike(s: Situation) -> Plan:
     """Many requests fail for a minute or so; over before anybody is called."""
-    return Plan((s.effect("errors", s.between(0.12, 0.35), minutes=(0.6, 1.5)),))
+    return Plan((s.effect("errors", s.between(0.12, 0.28), minutes=(0.7, 1.4)),))
 
 
 def busy_hour(s: Situation) -> Plan:

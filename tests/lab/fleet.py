@@ -85,7 +85,7 @@ def fleet(who: Character, now: float, rollouts: Sequence[Rollout], effects: Sequ
 
 def _revisions(rng: np.random.Generator, now: float, rollouts: Sequence[Rollout]) -> tuple[Revision, ...]:
     first, ages = int(rng.integers(9, 40)), np.sort(rng.uniform([16, 9, 1.3], [30, 14, 6]))[::-1]
-    past = [Rollout(now - age * 86_400, rng.uniform(14, 40)) for age in ages]
+    past = [Rollout(now - age * 86_400, rng.uniform(14, 40)) for age in ages.tolist()]
     minor = int(rng.integers(2, 9))
     return tuple(
         Revision(

@@ -1,0 +1,120 @@
+"""Puts scenarios into a running lab: metrics into Prometheus, logs into Elasticsearch, objects into Kubernetes."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from tests.lab import messages, objects, openmetrics
+from tests.lab.cache import LabError
+from tests.lab.cluster import Kubernetes
+from tests.lab.elastic import Elasticsearch
+from tests.lab.processes import eventually
+from tests.lab.prometheus import Prometheus, promtool
+from tests.lab.scenarios import Scenario
+from tests.lab.servers import Lab, in_parallel
+
+BLOCK = "162h"  # long, for promtool reads the whole file once per block
+AT_ONCE = 25    # scenarios per call of kubectl
+PATIENCE = 60.0
+
+
+def load(lab: Lab, scenarios: Sequence[Scenario]) -> None:
+    """Put all of these into a lab that runs; Prometheus is started anew, at the same address, to see its new past."""
+    in_parallel(
+        [
+            lambda: load_kubernetes(lab.kubernetes, scenarios),
+            lambda: load_elasticsearch(lab.elasticsearch, scenarios),
+            lambda: load_prometheus(lab.prometheus, scenarios),
+        ]
+    )
+
+
+def load_prometheus(prometheus: Prometheus, scenarios: Sequence[Scenario]) -> None:
+    """Backfill every window of every scenario, two at a time: one is written while promtool reads the other."""
+    if prometheus.openmetrics is not None:
+        raise LabError("This Prometheus would load its `openmetrics` once more when started anew; load that as a scenario, or into another.")
+    with ThreadPoolExecutor(2) as pool:
+        for done in [pool.submit(_backfill, prometheus.directory, scenario, number) for scenario in scenarios for number in range(3)]:
+            done.result()
+    prometheus.stop()
+    prometheus.start()
+
+
+def load_elasticsearch(elasticsearch: Elasticsearch, scenarios: Sequence[Scenario]) -> None:
+    """Index every scenario's logs, each day into its own index, and make them visible."""
+    with elasticsearch.client() as client:
+        client.perform_request("PUT", "/_index_template/micro-apps", headers=_JSON, body=messages.TEMPLATE)
+        for scenario in scenarios:
+            for body in messages.bulk(scenario.documents()):
+                answer: Any = client.perform_request("POST", "/_bulk", headers=_LINES, body=body).body
+                if answer["errors"]:
+                    raise LabError(f"Elasticsearch refused documents of {scenario.name}: {str(answer)[:500]}")
+        client.indices.refresh(index=f"{messages.INDEX}*")
+
+
+_JSON = {"content-type": "application/json", "accept": "application/json"}
+_LINES = {"content-type": "application/x-ndjson", "accept": "application/json"}
+
+
+def load_kubernetes(cluster: Kubernetes, scenarios: Sequence[Scenario]) -> None:
+    """Make every scenario's namespace as it was when the runbook is opened."""
+    for begin in range(0, len(scenarios), AT_ONCE):
+        _make(cluster, scenarios[begin : begin + AT_ONCE])
+
+
+def _backfill(directory: Path, scenario: Scenario, number: int) -> None:
+    drawn = scenario.drawn if number == 0 else scenario.draw(scenario.windows[number])
+    with tempfile.TemporaryDirectory(dir=directory) as folder:
+        file = Path(folder) / f"{scenario.name}.om"
+        with file.open("w", encoding="ascii", buffering=2**20) as text:
+            openmetrics.write(drawn, text)
+        promtool("tsdb", "create-blocks-from", f"--max-block-duration={BLOCK}", "openmetrics", "--quiet", str(file), str(directory / "data"))
+
+
+def _make(cluster: Kubernetes, scenarios: Sequence[Scenario]) -> None:
+    """Pods first, while nothing manages them; ReplicaSets and deployments then find and adopt them."""
+    names = {scenario.namespace for scenario in scenarios}
+    cluster.apply([{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}} for name in sorted(names)])
+    _wait(cluster, "serviceaccounts", {(name, "default") for name in names}, lambda one: True)
+    pods = [pod for one in scenarios for pod in objects.pods(one.fleet, one.namespace, one.ended_at, one.usage())]
+    cluster.apply([_created(pod) for pod in pods])
+    _wait(cluster, "pods", {(pod["metadata"]["namespace"], pod["metadata"]["name"]) for pod in pods}, lambda one: one["status"].get("podIP"))
+    cluster.backdate(_with_uid(cluster, pods))
+    managed = [managed for one in scenarios for managed in objects.deployment(one.fleet, one.namespace, one.ended_at)]
+    told = [event for one in scenarios for event in objects.events(one.fleet, one.namespace, one.ended_at)]
+    cluster.backdate([one for one in managed if one["kind"] == "ReplicaSet"])
+    cluster.backdate([*(one for one in managed if one["kind"] == "Deployment"), *told])
+
+
+def _created(pod: objects.Object) -> objects.Object:
+    """What the API server takes of a pod."""
+    metadata = {key: value for key, value in pod["metadata"].items() if key != "creationTimestamp"}
+    return {**{key: value for key, value in pod.items() if key != "status"}, "metadata": metadata}
+
+
+def _with_uid(cluster: Kubernetes, pods: Sequence[objects.Object]) -> list[objects.Object]:
+    """The same pods, marked as being there already."""
+    uids = {_place(one): one["metadata"]["uid"] for one in _everywhere(cluster, "pods")}
+    return [{**pod, "metadata": {**pod["metadata"], "uid": uids[_place(pod)]}} for pod in pods]
+
+
+def _wait(cluster: Kubernetes, kind: str, wanted: set[tuple[str, str]], ready: Callable[[objects.Object], object]) -> None:
+    """Until all objects of a kind are there and ready; kwok, too, has then done with them what it does."""
+
+    def all_there() -> bool:
+        return wanted <= {_place(one) for one in _everywhere(cluster, kind) if ready(one)}
+
+    if not eventually(all_there, seconds=PATIENCE):
+        raise LabError(f"Not all {kind} of the scenarios came up within {PATIENCE:g} s.")
+
+
+def _everywhere(cluster: Kubernetes, kind: str) -> list[objects.Object]:
+    return cluster.get(kind, "default", "--all-namespaces")
+
+
+def _place(one: objects.Object) -> tuple[str, str]:
+    return one["metadata"]["namespace"], one["metadata"]["name"]

@@ -1,0 +1,214 @@
+"""Scenarios of the simulated service, each on past days and in a namespace of its own, so that one lab holds many.
+
+    from tests.lab.loading import load
+    from tests.lab.scenarios import matrix
+    from tests.lab.servers import Lab
+
+    scenarios = matrix(["database-refused", "quiet"], seeds=range(10))     # pure: nothing is drawn yet
+    with Lab(directory) as lab:
+        load(lab, scenarios)
+        for one in scenarios:
+            ask(**one.context_parameters())
+            one.truth          # what really was wrong, since when, and when the alert should have fired
+
+A scenario has its metrics in three windows: its own, and the same hours a day and a week before. No two scenarios of
+a matrix share an hour, and rules and queries need no label to tell them apart.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from zlib import crc32
+
+import numpy as np
+
+from tests.lab import faults, messages, objects
+from tests.lab.faults import FAULTS, Fault, Plan, Situation
+from tests.lab.fleet import Fleet, fleet
+from tests.lab.simulation import STATUSES, Drawn, Window, simulate
+from tests.lab.world import DAY, REPLICAS, WEEK, Character, Floats, character, usual_rate
+
+FIRST_DAY = dt.datetime(2026, 1, 12, tzinfo=dt.UTC)  # a Monday
+DAYS_OF_BLOCK = (0, 2, 4)  # within two weeks, so that these days, those before and those a week before are all different
+BEFORE, AFTER = 9000.0, 3600.0  # the window around the fault's start
+REFERENCE_STEP = 60.0  # older metrics are kept more coarsely
+THRESHOLD, RATE_WINDOW, HOLD = 0.05, 300.0, 300.0
+NOTICEABLE = 0.015  # failures beyond the usual share from which on a fault has set in
+GAP = 90.0  # seconds without failures that do not yet divide one trouble from the next
+
+
+@dataclass(frozen=True)
+class Truth:
+    """What really happened. `began`: the fault's start; `onset`: when requests began to fail beyond the usual, if ever.
+
+    `alert_at`: when the rule (5xx > 5 % over 5 min, for 5 min) fires, None if it never does; `rollouts`: in the window,
+    guilty or not; `ended`: when the last of the fault's effects is over, infinite if not in the window.
+    """
+
+    fault: str
+    causes: tuple[str, ...]
+    began: float
+    onset: float | None
+    alert_at: float | None
+    rollouts: tuple[float, ...]
+    decoy: bool
+    ended: float
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """One fault, one seed, one day. Everything drawn is the same for the same three and the version of this code."""
+
+    fault: Fault
+    seed: int
+    day: dt.datetime
+    namespace: str = "web"
+
+    @property
+    def name(self) -> str:
+        """Short and unique in a matrix."""
+        return f"{self.fault.name}-{self.seed}"
+
+    @cached_property
+    def who(self) -> Character:
+        """The service of this scenario."""
+        return character(crc32(self.fault.name.encode()) % 100_000 + 1_000_003 * self.seed)
+
+    @cached_property
+    def began(self) -> float:
+        """When the fault strikes; far enough from midnight for the window to stay on its day."""
+        hour = np.random.default_rng([self.who.seed, 10]).uniform(*self.fault.hours)
+        return float(int(self.day.timestamp() + 3600 * hour))
+
+    @cached_property
+    def _planned(self) -> tuple[Plan, bool]:
+        rate = float(usual_rate(self.who, np.array([self.began]))[0])
+        quiet = fleet(self.who, self.began, (), ())
+        situation = Situation(np.random.default_rng([self.who.seed, 11]), self.who, self.began, rate, quiet.revisions[-1].number + 1)
+        plan = self.fault.plan(situation)
+        release = faults.decoy(situation) if self.fault.causes and not plan.rollouts else None
+        return (replace(plan, rollouts=(release,)), True) if release else (plan, False)
+
+    @property
+    def plan(self) -> Plan:
+        """What happens: the fault's effects and rollouts, and in some seeds an innocent rollout beside it."""
+        return self._planned[0]
+
+    @cached_property
+    def fleet(self) -> Fleet:
+        """Its pods, then and before."""
+        return fleet(self.who, self.began, self.plan.rollouts, self.plan.effects)
+
+    @cached_property
+    def windows(self) -> tuple[Window, ...]:
+        """Its own, then those of reference."""
+        own = Window(self.began - BEFORE, self.began + AFTER)
+        return (own, *(Window(own.start - ago, own.end - ago, REFERENCE_STEP) for ago in (DAY, WEEK)))
+
+    def draw(self, window: Window) -> Drawn:
+        """What happened in one of its windows."""
+        return simulate(self.who, self.fleet, self.plan.effects, window)
+
+    @cached_property
+    def drawn(self) -> Drawn:
+        """What happened in its own window."""
+        return self.draw(self.windows[0])
+
+    @cached_property
+    def truth(self) -> Truth:
+        """What a runbook should find out."""
+        times = self.drawn.times.mean(axis=0)
+        ends = [effect.end for effect in self.plan.effects if effect.end < times[-1]]
+        fired = fires(times, failed_ratio(self.drawn))
+        return Truth(
+            fault=self.fault.name,
+            causes=self.fault.causes,
+            began=self.began,
+            onset=onset(times, self.drawn.failing, fired),
+            alert_at=fired,
+            rollouts=tuple(rollout.at for rollout in self.plan.rollouts),
+            decoy=self._planned[1],
+            ended=max(ends) if len(ends) == len(self.plan.effects) and ends else float("inf"),
+        )
+
+    @cached_property
+    def started_at(self) -> float:
+        """The alert's `startsAt`; for what fires nothing, when somebody looks into it all the same."""
+        return round(self.truth.alert_at or (self.truth.onset or self.began) + 420.0)
+
+    @cached_property
+    def ended_at(self) -> float:
+        """When the runbook is opened: some minutes later, no rollout being under way."""
+        later = self.started_at + np.random.default_rng([self.who.seed, 12]).uniform(60, 900)
+        done = [r.created + REPLICAS * r.seconds + 20 for r in self.fleet.revisions if r.created < later]
+        return float(round(min(max(later, *done), self.windows[0].end - 60)))
+
+    def context_parameters(self) -> dict[str, str]:
+        """What to open an incident with; the namespace goes into the service's profile."""
+        started, ended = (objects.timestamp(time) for time in (self.started_at, self.ended_at))
+        return {"started_at": started, "ended_at": ended, "namespace": self.namespace}
+
+    def documents(self) -> list[messages.Document]:
+        """Its logs."""
+        attacks = [(effect.start, effect.end) for effect in self.plan.effects if effect.quantity == "attacks"]
+        return messages.documents(self.who, self.drawn, {one.number: one.version for one in self.fleet.revisions}, attacks)
+
+    def usage(self) -> dict[str, tuple[float, float]]:
+        """Cores and bytes by pod when the runbook is opened."""
+        place = int(np.searchsorted(self.drawn.times.mean(axis=0), self.ended_at)) - 1
+        recent = slice(max(0, place - 3), place + 1)
+        cores = self.drawn.cpu_seconds[:, recent].mean(axis=1) / self.drawn.window.step
+        return {pod.name: (float(cores[n]), float(self.drawn.memory[n, place])) for n, pod in enumerate(self.drawn.pods)}
+
+
+def scenario(fault: str, seed: int, day: int = 0, namespace: str = "web") -> Scenario:
+    """One fault; `day` counts from FIRST_DAY."""
+    return Scenario(FAULTS[fault], seed, FIRST_DAY + dt.timedelta(days=day), namespace)
+
+
+def matrix(names: Iterable[str] | None = None, seeds: Iterable[int] = range(10)) -> list[Scenario]:
+    """Every fault with every seed, on days and in namespaces of their own."""
+    pairs = [(name, seed) for seed in seeds for name in (names if names is not None else FAULTS)]
+    return [scenario(name, seed, _day(number), f"web-{name.replace('+', '-')}-{seed}") for number, (name, seed) in enumerate(pairs)]
+
+
+def _day(number: int) -> int:
+    return number // len(DAYS_OF_BLOCK) * 14 + DAYS_OF_BLOCK[number % len(DAYS_OF_BLOCK)]
+
+
+def failed_ratio(drawn: Drawn) -> Floats:
+    """5xx / all over the last five minutes, as the rule computes it, from what was counted; NaN without requests."""
+    counted = (drawn.requests * drawn.running).sum(axis=(1, 2))
+    failed = counted[[STATUSES.index(status) for status in STATUSES if status.startswith("5")]].sum(axis=0)
+    width = int(RATE_WINDOW / drawn.window.step)
+    recent_failed, recent = (np.convolve(counts, np.ones(width))[: counts.size] for counts in (failed, counted.sum(axis=0)))
+    return np.divide(recent_failed, recent, out=np.full(recent.size, np.nan), where=recent > 0)
+
+
+def fires(times: Floats, ratio: Floats) -> float | None:
+    """When a rule fires that is evaluated at every scrape and has to hold for HOLD seconds."""
+    since: float | None = None
+    for time, above in zip(times.tolist(), (np.nan_to_num(ratio) > THRESHOLD).tolist(), strict=True):
+        since = (time if since is None else since) if above else None
+        if since is not None and time - since >= HOLD:
+            return time
+    return None
+
+
+def onset(times: Floats, failing: Floats, fired: float | None) -> float | None:
+    """When the expected share of failures left its usual level, for the time in which the alert fired if it did."""
+    usual = float(np.median(failing[: failing.size // 4]))
+    above = times[failing > usual + NOTICEABLE]
+    if not above.size:
+        return None
+    stretches = np.split(above, np.flatnonzero(np.diff(above) > GAP) + 1)
+    before = [stretch for stretch in stretches if fired is None or stretch[0] <= fired]
+    return float(before[-1][0] if fired else max(before, key=len)[0]) if before else None
+
+
+def select(scenarios: Sequence[Scenario], *causes: str) -> list[Scenario]:
+    """Those with exactly these causes; none named: the harmless ones."""
+    return [one for one in scenarios if set(one.fault.causes) == set(causes)]
