@@ -55,15 +55,15 @@ class Incident:
         self._inquiry, self._given, self._trail = inquiry, given, trail
 
     @classmethod
-    def open(cls, alert: str, **given: str) -> Incident:
+    def open(cls, alert: str, known: settings.Settings | None = None, **given: str) -> Incident:
         """Check the parameters (see Given), then send all queries of the alert's checks at once.
 
-        Replays instead of asking where `recording` or the environment names a recording or a bundle.
+        `known`: settings other than those of runbook.toml. Replays instead of asking where `recording` or the environment names a recording or a bundle.
         Raises UsageError for wrong parameters or settings, RecordingError for a recording that cannot be read.
         """
         catalogued, wanted = alerts.load(alert), Given(**given)
         parameters.incident_id(wanted.incident_id)
-        known = settings.load()
+        known = known or settings.load()
         environment = known.environment(wanted.environment)
         recorded = wanted.recording or environment.recording.format(alert=alert)
         if recorded:

@@ -1,0 +1,58 @@
+"""The runbook pointed at the lab: its settings as values or as a file, and a scenario investigated in this process."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from runbook.incident import Incident
+from runbook.investigation import Investigation
+from runbook.settings import Elasticsearch, Environment, Kubernetes, Prometheus, Service, Settings
+from tests.lab import world
+from tests.lab.scenarios import Scenario
+from tests.lab.servers import Lab
+
+LOOKBACK = "90m"
+
+
+def profile(namespace: str = "web") -> Service:
+    """What the simulated service calls things."""
+    return Service(
+        name="micro-frontend",
+        metric_prefix="micro_frontend_",
+        metric_labels={"app": world.APP},
+        log_app=world.SERVICE,
+        deployment=world.DEPLOYMENT,
+        namespace=namespace,
+        index="micro-apps-*",
+        database_pool_size=world.POOL_SIZE,
+    )
+
+
+def environment(lab: Lab, base_url: str = "", user: str = "admin") -> Environment:
+    """Where the lab's servers are."""
+    return Environment(
+        service="micro-frontend",
+        base_url=base_url,
+        prometheus=Prometheus(url=lab.prometheus.url),
+        elasticsearch=Elasticsearch(url=lab.elasticsearch.url),
+        kubernetes=Kubernetes(kubeconfig=str(lab.kubernetes.kubeconfig(user))),
+    )
+
+
+def known(lab: Lab, namespace: str = "web", base_url: str = "") -> Settings:
+    """Settings with the one environment `lab`."""
+    return Settings(Path(), {"lab": environment(lab, base_url)}, {"micro-frontend": profile(namespace)})
+
+
+def investigate(lab: Lab, one: Scenario, base_url: str = "") -> Investigation:
+    """HighErrorRate on a scenario, as a notebook would do it."""
+    given = one.context_parameters()
+    return Incident.open(
+        one.fault.alert,
+        known(lab, given["namespace"], base_url),
+        environment="lab",
+        incident_id="INC-2026-01-15-01",
+        started_at=given["started_at"],
+        ended_at=given["ended_at"],
+        lookback=LOOKBACK,
+    ).investigation()
