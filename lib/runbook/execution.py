@@ -71,7 +71,7 @@ def execute(
     _import_quickly()
     import nbformat
 
-    notebook = nbformat.read(path, as_version=4)  # type: ignore[no-untyped-call] # nbformat types a part of itself
+    notebook = nbformat.read(path, as_version=4)
     run = _Run(kernel, draft, limits, label, tell)
     try:
         failure, stopped = run.execute(notebook, dict(parameters)), None

@@ -95,6 +95,11 @@ def iso(moment: float) -> str:
     return f"{datetime.fromtimestamp(int(moment), UTC):%Y-%m-%dT%H:%M:%SZ}"
 
 
+def stamp(moment: float) -> str:
+    """Epoch seconds as a bundle's name spells a time."""
+    return f"{datetime.fromtimestamp(int(moment), UTC):%Y%m%dT%H%M%SZ}"
+
+
 def _read(file: Path) -> Any:
     try:
         return json.loads(file.read_text(encoding="utf-8"))
@@ -129,8 +134,7 @@ def _recording(name: str) -> Path | None:
 def _next_incident(root: Path, alert: str, started_at: float) -> str:
     """The incident that already holds a run of the same alert from the same start, else a new one of that day."""
     folders = sorted(folder for folder in root.glob("INC-*") if folder.is_dir()) if root.is_dir() else []
-    stamp = f"{datetime.fromtimestamp(started_at, UTC):%Y%m%dT%H%M%SZ}"
     for folder in folders:
-        if any(folder.glob(f"{alert}-{stamp}*")):
+        if any(folder.glob(f"{alert}-{stamp(started_at)}*")):
             return folder.name
     return parameters.next_incident_id(started_at, [folder.name for folder in folders])

@@ -153,7 +153,7 @@ def _salvage(draft: Draft, prepared: Plan) -> str:
 def _write(notebook: Any, path: Path) -> None:
     import nbformat
 
-    path.write_text(nbformat.writes(notebook) + "\n", encoding="utf-8")  # type: ignore[no-untyped-call] # nbformat types a part of itself
+    path.write_text(nbformat.writes(notebook) + "\n", encoding="utf-8")
 
 
 def _findings(folder: Path) -> Mapping[str, Any]:

@@ -276,6 +276,11 @@ def draft_folder() -> Path | None:
     return Path(named) if named else None
 
 
+def default_environment() -> str:
+    """The environment that this machine is for; "" where nobody said."""
+    return os.environ.get("RUNBOOK_ENVIRONMENT", "")
+
+
 def child_environment(**more: str) -> dict[str, str]:
     """The environment for a process that we start: ours, and what it is told in addition."""
     return {**os.environ, **more}

@@ -1,0 +1,40 @@
+"""`runbook doctor`"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from runbook.commands import options
+
+COLOURS = {"ok": "green", "missing": "yellow", "failed": "red"}
+
+
+@click.command("doctor")
+@click.argument("alert", nargs=-1)
+@options.environment
+@options.settings_file
+@options.as_json
+def command(alert: tuple[str, ...], environment: str | None, settings_path: Path | None, json_: bool) -> int:
+    """Check each source of an environment: reachable, allowed, and with what the checks of ALERT (or of all) need.
+
+    Exit code 0 if all is well, 3 if some check could not run.
+    """
+    from runbook import alerts
+    from runbook import settings as reader
+    from runbook.doctor import examine
+
+    settings = reader.load(settings_path)
+    name = options.chosen_environment(settings, environment)
+    lines = examine(name, settings, [alerts.load(one) for one in alert or alerts.names()], time.time())
+    if json_:
+        options.print_json([asdict(line) for line in lines])
+    else:
+        for line in lines:
+            mark = click.style(f"{line.state:7}", fg=COLOURS[line.state])
+            click.echo(f"{mark} ", nl=False)
+            options.line(f"{line.source:13} {line.about}: {line.says}")
+    return 0 if all(line.state == "ok" for line in lines) else 3

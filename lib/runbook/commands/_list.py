@@ -1,0 +1,24 @@
+"""`runbook list`"""
+
+from __future__ import annotations
+
+import click
+
+from runbook.commands import options
+
+
+@click.command("list")
+@options.as_json
+def command(json_: bool) -> None:
+    """List the alerts that there are runbooks for: name, severity, meaning."""
+    from runbook import alerts
+
+    found = [alerts.load(name) for name in alerts.names()]
+    if json_:
+        options.print_json(
+            [{"name": a.name, "severity": a.severity, "summary": a.summary, "meaning": a.meaning} for a in found]
+        )
+        return
+    width = max((len(alert.name) for alert in found), default=0)
+    for alert in found:
+        options.line(f"{alert.name:{width}}  {alert.severity:8}  {alert.meaning}")

@@ -1,0 +1,41 @@
+"""`runbook replay`"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from runbook.commands import options
+
+
+@click.command("replay")
+@click.argument("target", metavar="BUNDLE|RECORDING", type=click.Path(path_type=Path, exists=True))
+@options.as_json
+def command(target: Path, json_: bool) -> int:
+    """Judge a recording again, offline, and compare with the findings beside it.
+
+    Exit code 0 if they are equal, or if there is nothing to compare with; 1 if they differ.
+    """
+    from runbook.replaying import replay
+
+    replayed = replay(target)
+    differences = replayed.differences
+    if json_:
+        options.print_json(
+            {
+                "equal": None if differences is None else not differences,
+                "differences": differences,
+                "findings": replayed.findings,
+            }
+        )
+        return 1 if differences else 0
+    options.line(replayed.findings["headline"], bold=True)
+    options.line(f"{replayed.findings['ledger']['sentence']}.")
+    if differences is None:
+        options.line("No findings lie beside this recording, so there is nothing to compare.")
+        return 0
+    for difference in differences:
+        options.line(difference)
+    options.line(f"{len(differences)} differences." if differences else "Equal to what was found then.")
+    return 1 if differences else 0

@@ -1,0 +1,71 @@
+"""`runbook run`"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from runbook.commands import options
+
+if TYPE_CHECKING:
+    from runbook.runner import Outcome
+
+
+@click.command("run")
+@click.argument("alert")
+@options.incident
+@options.environment
+@options.evidence
+@options.settings_file
+@options.as_json
+def command(
+    alert: str,
+    environment: str | None,
+    evidence: Path | None,
+    settings_path: Path | None,
+    json_: bool,
+    more: tuple[tuple[str, str], ...],
+    **named: str | None,
+) -> int:
+    """Investigate ALERT: run its notebook headless and leave a sealed evidence bundle.
+
+    Prints the verdict, how many checks ran, the bundle's folder and the SHA-256 of its manifest, which proves it.
+    """
+    from runbook import settings as reader
+    from runbook.commands.progress import shown
+    from runbook.runner import run
+
+    settings = reader.load(settings_path)
+    parameters = options.given(environment, more, **named)
+    parameters["environment"] = options.chosen_environment(settings, parameters.get("environment"))
+    with shown() as progress:
+        outcome = run(alert, parameters, settings, evidence=evidence, progress=progress)
+    _print(outcome, json_)
+    return outcome.exit_code
+
+
+def _print(outcome: Outcome, json_: bool) -> None:
+    from runbook.escaping import plain
+
+    for notice in (*outcome.notices, *([outcome.reason] if outcome.reason else [])):
+        click.echo(f"runbook: {plain(notice)}", err=True)
+    if json_:
+        options.print_json(
+            {
+                "status": outcome.status,
+                "headline": outcome.headline,
+                "ledger": outcome.ledger,
+                "reason": outcome.reason,
+                "bundle": str(outcome.bundle),
+                "manifest_sha256": outcome.digest,
+                "parameters": dict(outcome.parameters),
+                "seconds": round(outcome.seconds, 3),
+            }
+        )
+        return
+    options.line(outcome.headline or "The run failed before anything was found.", bold=True)
+    options.line(f"{outcome.ledger}.")
+    options.line(f"Evidence: {outcome.bundle}")
+    options.line(f"Manifest: sha256 {outcome.digest}")

@@ -1,0 +1,45 @@
+"""A recording judged again by today's rules, and what its bundle found then."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from runbook.errors import RecordingError
+from runbook.incident import Incident
+from runbook.model import JSON
+from runbook.outcome import compare, findings_json
+
+
+@dataclass(frozen=True)
+class Replayed:
+    """What is found now. `differences` has a sentence for each thing found otherwise then; None without a "then"."""
+
+    findings: Mapping[str, JSON]
+    differences: tuple[str, ...] | None
+
+
+def replay(target: Path) -> Replayed:
+    """Judge a recording, or the one of a bundle, anew; nobody is asked anything."""
+    incident = Incident.replay(target, partial_ok=True)
+    incident.verification()
+    found = findings_json(incident.investigation())
+    then = _then(target if target.is_dir() else target.parent)
+    return Replayed(found, None if then is None else tuple(compare(then, found)))
+
+
+def _then(folder: Path) -> Mapping[str, JSON] | None:
+    """The findings beside the recording."""
+    file = folder / "findings.json"
+    try:
+        found: Mapping[str, JSON] = msgspec.json.decode(file.read_bytes(), type=dict)
+    except FileNotFoundError:
+        return None
+    except (OSError, msgspec.DecodeError) as error:
+        raise RecordingError(
+            f"The findings to compare with, {file}, cannot be read ({type(error).__name__}); run `runbook audit` on the bundle."
+        ) from None
+    return found
