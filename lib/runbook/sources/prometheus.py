@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
@@ -143,13 +144,21 @@ def matrix(answer: Answer) -> Matrix:
     found: list[dict[str, Any]] = answer.data["result"] if answer.data else []
     values = np.full((len(found), len(times)), np.nan)
     for row, one in zip(values, found, strict=True):
-        at, texts = zip(*one["values"], strict=True)
-        numbers = np.fromiter(map(float, texts), np.float64, len(texts))
+        numbers = _floats([text for _, text in one["values"]])
         if len(numbers) == len(row):
             row[:] = numbers
         else:  # gaps
-            row[np.rint((np.array(at) - start) / step).astype(np.int64)] = numbers
+            offsets = np.array([at for at, _ in one["values"]], np.float64) - start
+            row[np.rint(offsets / step).astype(np.int64)] = numbers
     return Matrix(times, values, tuple(one["metric"] for one in found))
+
+
+def _floats(texts: list[str]) -> list[float]:
+    """As float() reads them, four times as fast."""
+    try:
+        return msgspec.convert(texts, list[float], strict=False)
+    except msgspec.ValidationError:  # "+Inf"
+        return [float(text) for text in texts]
 
 
 def vector(answer: Answer) -> tuple[tuple[Labels, float], ...]:
