@@ -1,4 +1,4 @@
-"""Secrets that their name gives away: k=v, k: v, "k":"v", \\"k\\":\\"v\\", k%3Dv, <k>v</k>, --k v, name: k value: v.
+"""Secrets that their name gives away: k=v, k: v, "k":"v", \\"k\\":\\"v\\", <k>v</k>, --k v, name: k value: v.
 
 The text is read once from left to right: a pattern finds the next name with what follows it, then a small reader
 finds where the value ends, however it is quoted, escaped, nested or cut off. What is consumed is not read again.
@@ -7,33 +7,28 @@ finds where the value ends, however it is quoted, escaped, nested or cut off. Wh
 from __future__ import annotations
 
 import re
-from functools import lru_cache
 
 from runbook.redaction.names import PROSE, counts_secrets, is_status, secret_label
-from runbook.redaction.shapes import PLACEHOLDER
+from runbook.redaction.shapes import PLACEHOLDER, SPACE
 
 _WHOLE = re.compile(rf"(?:(?i:bearer|basic|apikey|token|digest|negotiate) )?{PLACEHOLDER}")
 
-_QUOTE = r"(?:\\*[\"'`]|%(?:25)*+2[27]|&(?:quot|apos|#3[49]);|\\++u002[27])"
+_QUOTE = r"(?:\\*[\"'`]|&(?:quot|apos|#3[49]);|\\++u002[27])"
 _NAMED = re.compile(
-    r"(?<![\w.-])(?:--(?P<flag>[\w.-]++)[ \t]++(?=[^\s-])|(?P<name>[\w.-]++)(?:\]|%5D)?+"
-    rf"(?P<quote>{_QUOTE})?+\]?+(?:\s*+(?P<sep>=>|:=|[=!]~|[=!]?=|:|%(?:25)*+3[AaDd]|\\++u003[AaDd])"
-    rf"|(?P<tag>>)|(?P<pair>\s*+,?\s*+{_QUOTE}?+(?i:value|val){_QUOTE}?+\s*+[:=])|(?P<call>\s*+\(?\s*+(?=\\*['\"])))\s*+)"
+    rf"(?<![\w.-])(?:--(?P<flag>[\w.-]++)[ \t]++(?=[^\s-]|-[^\s-])|(?P<name>[\w.-]++)"
+    rf"(?P<quote>{_QUOTE})?+\]?+(?:{SPACE}*+(?P<sep>=>|:=|[=!]~|[=!]?=|:|\\++u003[AaDd])"
+    rf"|(?P<tag>>)|(?P<pair>{SPACE}*+,?{SPACE}*+{_QUOTE}?+(?i:value|val){_QUOTE}?+{SPACE}*+[:=])|(?P<call>{SPACE}*+\(?{SPACE}*+(?=\\*['\"]))){SPACE}*+)"
 )
 _OPEN = re.compile(rf"[bBuUrR]{{0,2}}(?P<open>{_QUOTE})")
 _CLOSE = re.compile(r"(\\*+)([\"'`])")
 _NEST = re.compile(r"[\[\]{}]|\\*+[\"']")
-_FIELD_AHEAD = rf"{_QUOTE}?[\w.-]{{1,64}}+{_QUOTE}?\s{{0,4}}[=:]"
+_FIELD_AHEAD = rf"{_QUOTE}?[A-Za-z_][\w.-]{{1,63}}+{_QUOTE}?\s{{0,4}}[=:]"
 _SCHEMED = re.compile(r"(?i:digest|aws4|oauth|hawk|signature)[^\r\n]*+|(?:[A-Za-z][\w-]{0,30}+[ \t]++)?")
 _COOKIES = re.compile(r"(?:[^\"'\r\n\\]++|'(?=\w)|(?<==)\\*+\"[^\"\r\n]*+\"?|\\(?![rn\"'\\])|\\(?=\\+[^rn\"'\\]))*+")
 _TRAILING = ")]}>\"'`,;.!?\\|"
 
 
-@lru_cache(maxsize=8)
-def _run(level: int) -> re.Pattern[str]:
-    """An unquoted value; `level` is how often the text around it was URL-encoded."""
-    encoded = f"(?!&|%(?:25){{0,{level - 1}}}(?:26|2C|3B|22|27|7D|5D|20|0A|0D))" if level else ""
-    return re.compile(rf"(?:{PLACEHOLDER}|{encoded}(?:[^\s,;&<\\]|[,;&](?!{_FIELD_AHEAD})|<(?!/)|\\(?!u0026)))*+")
+_RUN = re.compile(rf"(?:{PLACEHOLDER}|[^\s,;&<\\]|[,;&](?!{_FIELD_AHEAD})|<(?!/)|\\(?!u0026))*+")
 
 
 def _string_end(text: str, start: int, opener: str) -> int:
@@ -45,9 +40,11 @@ def _string_end(text: str, start: int, opener: str) -> int:
     level = depth.bit_length()
     for found in _CLOSE.finditer(text, start):
         slashes = len(found[1])
+        if found[2] != mark:
+            continue
         if slashes & depth != depth:
             return found.start()
-        if found[2] == mark and (slashes >> level) % 2 == 0:
+        if (slashes >> level) % 2 == 0 and (mark == '"' or slashes == depth):
             return found.end() - len(opener)
     return len(text)
 
@@ -68,14 +65,14 @@ def _nest_end(text: str, start: int) -> int:
     return len(text)
 
 
-def _run_end(text: str, start: int, name: str, level: int) -> int:
+def _run_end(text: str, start: int, name: str) -> int:
     """Where an unquoted value ends: at white space or the next field, without closing punctuation."""
     low = name.lower()
     if low.endswith(("cookie", "cookies")):
         return _matched_end(_COOKIES, text, start)
     if low.endswith("authorization"):
         start = _matched_end(_SCHEMED, text, start)
-    end = _matched_end(_run(level), text, start)
+    end = _matched_end(_RUN, text, start)
     bare = start + len(text[start:end].rstrip(_TRAILING))
     last = text.rfind("[redacted ", start, end)
     kept = re.compile(PLACEHOLDER).match(text, last) if last >= 0 else None
@@ -148,6 +145,5 @@ def _span(text: str, found: re.Match[str]) -> tuple[int, int, int]:
     if text[start : start + 1] in ("[", "{") and not text.startswith("[redacted ", start):
         end = _nest_end(text, start)
     else:
-        sep = found["sep"] or ""
-        end = _run_end(text, start, found["flag"] or found["name"], sep.count("25") + 1 if sep[:1] == "%" else 0)
+        end = _run_end(text, start, found["flag"] or found["name"])
     return start, end, max(end, start)

@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Sequence
 from operator import itemgetter
 from typing import Any, Final
+from urllib.parse import unquote
 
 import msgspec
 
@@ -20,11 +21,15 @@ from runbook.redaction.shapes import PLACEHOLDER, addresses, commands, emails, k
 RULES: Final[tuple[Callable[[str], str], ...]] = (key_blocks, shapes, addresses, schemes, named_values, commands)
 HINTS: Final = (
     *("pass", "pwd", "wort", "secret", "token", "key", "auth", "cookie", "cred", "sess", "otp", "bearer", "basic"),
-    *("@", "%40", "private", "identified", "mysql", "eyj", "akia", "asia", "abia", "acca", "aiza", "signature", "sig"),
+    *("@", "%", "private", "identified", "mysql", "eyj", "akia", "asia", "abia", "acca", "aiza", "signature", "sig"),
     *("ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_", "glpat", "xox", "_live_", "_test_", "dckr_", "npm_", "hvs."),
-    *("ya29", "sg.", "slack", "connect"),
+    *("ya29", "sg.", "slack", "connect", "curl"),
 )
+_PLACEHOLDER = re.compile(PLACEHOLDER)
 MAX_DEPTH: Final = 100
+MAX_DECODED: Final = 3
+_SPACE = "\u2420"  # stands for an encoded space, which does not end a value
+_TOKEN = re.compile(r"[^\s\"'`]++")
 _NUMERIC = re.compile(r"[+-]?(?:\d++(?:\.\d*+)?|\.\d++)(?:[eE][+-]?\d++)?|[+-]?Inf|NaN")
 _SAMPLES = re.compile(r"[0-9+\-.eE\nInfNa]*")
 _FIRST, _SECOND = itemgetter(0), itemgetter(1)
@@ -35,9 +40,7 @@ class Redactor:
 
     def __init__(self, emails: bool = True, patterns: Sequence[str] = (), secrets: Sequence[str] = ()) -> None:
         self._emails = emails
-        self._patterns = [
-            p for p in patterns if p and not re.search(PLACEHOLDER, p)
-        ]  # those of a recording are redacted
+        self._patterns = [p for p in patterns if p and not _PLACEHOLDER.search(p)]  # those of a recording are redacted
         self._own = [rule for rule in (own.literals(secrets), *map(own.pattern, self._patterns)) if rule]
 
     @classmethod
@@ -58,7 +61,7 @@ class Redactor:
         if not self._own and (_NUMERIC.fullmatch(text) or not _suspicious(text)):
             return text
         for _ in range(4):
-            before, text = text, self._once(text)
+            before, text = text, self._once(text, MAX_DECODED)
             if text == before:
                 break
         return text
@@ -67,7 +70,7 @@ class Redactor:
         """The value without its secrets, keys too; a new value of plain JSON, its keys in canonical order."""
         return self._json(value, 0)
 
-    def _once(self, text: str) -> str:
+    def _once(self, text: str, decode: int) -> str:
         if text[:1] in ("{", "["):
             text = self._embedded(text)
         for rule in self._own:
@@ -76,7 +79,20 @@ class Redactor:
             return text
         for rule in RULES:
             text = rule(text)
-        return emails(text) if self._emails else text
+        text = emails(text) if self._emails else text
+        return _TOKEN.sub(lambda token: self._decoded(token[0], decode - 1), text) if decode and "%" in text else text
+
+    def _decoded(self, token: str, decode: int) -> str:
+        """A URL-encoded word: if its decoded text holds a secret, then that text without it."""
+        plain = unquote(token.replace("%20", _SPACE)) if "%" in token else token
+        if plain == token:
+            return token
+        for text in (plain, plain.replace("+", _SPACE)):
+            clean = self._once(text, 0)
+            if clean != text:
+                return clean.replace(_SPACE, " ")
+        deeper = self._decoded(plain, decode - 1) if decode else plain
+        return token if deeper == plain else deeper
 
     def _embedded(self, text: str) -> str:
         """JSON inside a string, as log lines and Kubernetes annotations hold it."""
@@ -106,17 +122,13 @@ class Redactor:
         if _are_samples(items):
             return items
         clean = [self._json(item, depth) for item in items]
-        label = secret_label(items[0].lstrip("-")) if len(items) == 2 and isinstance(items[0], str) else ""
-        if label and isinstance(items[1], str) and items[1] and not is_status(items[1]):
-            return [clean[0], f"[redacted {label}]"]
+        label = _label(items[0]) if len(items) == 2 and isinstance(items[0], str) else ""
+        if label and isinstance(items[1], str) and not is_status(items[1]):
+            return [clean[0], _hidden(items[1], label)]
         for i, item in enumerate(items[:-1]):
-            if (
-                isinstance(item, str)
-                and item.startswith("--")
-                and (label := secret_label(item))
-                and isinstance(items[i + 1], str)
-            ):
-                clean[i + 1] = f"[redacted {label}]"
+            flag = _label(item) if isinstance(item, str) and item.startswith("--") else ""
+            if flag and isinstance(items[i + 1], str):
+                clean[i + 1] = _hidden(items[i + 1], flag)
         return clean
 
     def _object(self, value: dict[Any, JSON], depth: int) -> dict[str, JSON]:
@@ -124,11 +136,12 @@ class Redactor:
         clean: dict[str, JSON] = {}
         for key, item in value.items():
             name = key if isinstance(key, str) else _plain_key(key)
-            clean[_free(self.text(name), clean)] = self._member(name, item, depth)
+            shown = self.text(name)
+            clean[_free(shown, clean)] = self._member(name if _label(name) else shown, item, depth)
         return dict(sorted(clean.items()))
 
     def _member(self, name: str, item: JSON, depth: int) -> JSON:
-        label = secret_label(name)
+        label = _label(name)
         if not label or item is None or item is True or item is False or item in ("", [], {}):
             return self._json(item, depth)
         if not isinstance(item, str) and counts_secrets(name) and not isinstance(item, list):
@@ -137,7 +150,16 @@ class Redactor:
             return self._json(item, depth)
         if name == "imagePullSecrets" or (name.lower().endswith("pwd") and isinstance(item, str) and item[:1] == "/"):
             return self._json(item, depth)
-        return item if isinstance(item, str) and re.fullmatch(PLACEHOLDER, item) else f"[redacted {label}]"
+        return _hidden(item, label)
+
+
+def _label(name: str) -> str:
+    """The label of what stands under this name, or after it in a list; what is redacted in it says nothing."""
+    return secret_label(_PLACEHOLDER.sub("", name))
+
+
+def _hidden(value: JSON, label: str) -> JSON:
+    return value if value == "" or (isinstance(value, str) and _PLACEHOLDER.fullmatch(value)) else f"[redacted {label}]"
 
 
 def _suspicious(text: str) -> bool:

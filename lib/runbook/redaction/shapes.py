@@ -12,11 +12,13 @@ import re
 from runbook.redaction.names import PROSE
 
 PLACEHOLDER = r"\[redacted [a-z ]{1,30}\]"
+SPACE = r"[\s\u2420]"  # white space, or one that was URL-encoded (see Redactor)
 
 _MARKER = re.compile(
     r"-----(BEGIN|END)(?:[ +_]|%20)(?:[A-Z0-9]{1,12}(?:[ +_]|%20)){0,3}PRIVATE(?:[ +_]|%20)KEY(?:(?:[ +_]|%20)BLOCK)?-----"
 )
-_BODY = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=\\%:, \t\r\n-"
+_LINES = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=\\% \t\r\n"
+_BODY = f"{_LINES}:,-"
 
 
 def key_blocks(text: str) -> str:
@@ -26,7 +28,7 @@ def key_blocks(text: str) -> str:
     for mark in _MARKER.finditer(text):
         piece = text[done : mark.start()]
         if mark[1] == "END":
-            out.append("" if inside else piece.rstrip(_BODY))
+            out.append("" if inside else piece.rstrip(_LINES))
         else:
             out.append(piece.lstrip(_BODY) if inside else piece)
         if mark[1] == "BEGIN" or not inside:
@@ -37,12 +39,12 @@ def key_blocks(text: str) -> str:
 
 
 _SHAPES = re.compile(
-    r"(?P<token>eyJ[\w-]{8,}+(?:(?:\.|%2E)[\w-]*+){0,4}+"
+    r"(?P<token>eyJ[\w-]{8,}+(?:\.[\w-]*+){0,4}+"
     r"|(?:gh[pousr]_|github_pat_|glpat-|xox[abeoprs]-|[sr]k_(?:live|test)_|dckr_pat_|npm_|hvs\.|ya29\.|SG\.)[\w.-]{16,}+"
-    r"|(?<=hooks\.slack\.com/services/)[\w/]++)"
+    r"|(?<=hooks\.slack\.com/services/)[^\s\"'<>\\]++)"
     r"|(?P<key>(?<![A-Z0-9])(?:AKIA|ASIA|ABIA|ACCA)[A-Z0-9]{16}(?![A-Z0-9])|(?<![\w-])AIza[\w-]{35}(?![\w-]))"
 )
-_EMAIL = re.compile(r"(?<![\w.+/-])[\w.+-]++(?:@|%40)(?:[\w-]++\.)+[A-Za-z]{2,}+(?![\w-])")
+_EMAIL = re.compile(r"(?<![\w.+/-])[\w.+-]++@(?:[\w-]++\.)+[A-Za-z]{2,}+(?![\w-])")
 
 
 def shapes(text: str) -> str:
@@ -52,27 +54,39 @@ def shapes(text: str) -> str:
 
 def emails(text: str) -> str:
     """E-mail addresses; an `account@host` without a dotted domain stays."""
-    return _EMAIL.sub("[redacted email]", text) if "@" in text or "%40" in text else text
+    return _EMAIL.sub("[redacted email]", text)
 
 
-_URL = re.compile(r"([A-Za-z][\w+.-]{0,30}+)?://((?:(?!://)[^\s\"`<>])*+)")
+_URL = re.compile(r"([A-Za-z][\w+.-]{0,30}+)?://((?:[^\s\"`<>,;|&=(]++|[,;|&=(](?!\w[\w+.-]{0,30}+://))*+)")
+_QUERY = re.compile(r"[?#][\w.\[\]-]++=")
 _PORT = re.compile(r"[^:@]*+:\d{1,5}(?:[/?#]|$)")
 
 
 def _url(found: re.Match[str]) -> str:
     scheme, rest = found[1] or "", found[2]
-    at = re.split("[?#]", rest, maxsplit=1)[0].rfind("@")
-    if _PORT.match(rest) or (at < 0 and ":" not in rest.partition("/")[0]):
+    if _PORT.match(rest):
         return found[0]
+    query = _QUERY.search(rest)
+    at = rest.rfind("@", 0, query.start()) if query else -1
     at = at if at >= 0 else rest.rfind("@")
-    user, colon, password = rest[:at].partition(":") if at >= 0 else ("", "", "")
-    if scheme.lower().startswith(("http", "git")) and at > 0 and not re.fullmatch(PLACEHOLDER, rest[:at]):
-        return f"{scheme}://[redacted credentials]{rest[at:]}"
-    return f"{scheme}://{user}:[redacted password]{rest[at:]}" if colon and password else found[0]
+    user, colon, password = rest[: max(at, 0)].partition(":")
+    if scheme.lower().startswith(("http", "git")) and ("/" not in user or colon):
+        whole = at > 0 and not re.fullmatch(PLACEHOLDER, rest[:at])
+        return f"{scheme}://[redacted credentials]{rest[at:]}" if whole else found[0]
+    return f"{scheme}://{user}:[redacted password]{rest[at:]}" if colon and password and "/" not in user else found[0]
 
 
-_GO_DSN = re.compile(r"@(?:[a-z][a-z0-9]{0,15})?\(")
+_WORD = re.compile(r"[^\s\"'`]++")
+_DRIVER = re.compile(r"@(?:[a-z][a-z0-9]{0,15})?\(")
 _BARE = re.compile(r"(?<![\w/.-])(\w[\w.-]*+:)([^\s@/:\"'\[\]]++)(?=@[\w.-]++(?::\d|/))")
+
+
+def _data_source(found: re.Match[str]) -> str:
+    """`user:pw@tcp(host)/db`, as Go's MySQL driver wants it."""
+    word = found[0]
+    at = next((mark.start() for mark in reversed(list(_DRIVER.finditer(word)))), 0) if "(" in word else 0
+    user, colon, password = word[:at].partition(":")
+    return f"{user}:[redacted password]{word[at:]}" if colon and password else word
 
 
 def addresses(text: str) -> str:
@@ -80,18 +94,11 @@ def addresses(text: str) -> str:
     if "@" not in text:
         return text
     text = _URL.sub(_url, text) if "://" in text else text
-    out: list[str] = []
-    done = 0
-    for mark in _GO_DSN.finditer(text):
-        piece = text[done : mark.start()]
-        start = max(piece.rfind(c) for c in " \t\r\n\"'`")
-        head, colon, password = piece[start + 1 :].partition(":")
-        out.append(f"{piece[: start + 1]}{head}:[redacted password]" if colon and password else piece)
-        done = mark.start()
-    return _BARE.sub(r"\1[redacted password]", "".join([*out, text[done:]]))
+    text = _WORD.sub(_data_source, text) if "(" in text else text
+    return _BARE.sub(r"\1[redacted password]", text)
 
 
-_SCHEME = re.compile(r"(?i)(?<![\w-])(bearer|basic|apikey)((?:\s|%20|\+|\\+[nt])++)(?!realm=)([\w~+/.=|%:-]++)")
+_SCHEME = re.compile(rf"(?i)(?<![\w-])(bearer|basic|apikey)((?:{SPACE}|\\+[nt])++)(?!realm=|[=:|])([\w~+/.=|%:-]++)")
 
 
 def _scheme(found: re.Match[str]) -> str:
