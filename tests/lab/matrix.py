@@ -16,6 +16,7 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from math import ceil
 from pathlib import Path
 
 from runbook.investigation import Investigation
@@ -41,6 +42,7 @@ class Case:
     onset_error: float | None
     headline: str
     unknown: tuple[str, ...]
+    reasons: tuple[str, ...]
 
 
 def case(one: Scenario, found: Investigation) -> Case:
@@ -61,7 +63,8 @@ def case(one: Scenario, found: Investigation) -> Case:
     onsets = [event.time for event in found.events if event.kind == "onset"]
     error = onsets[0] - one.truth.onset if onsets and one.truth.onset is not None and expected else None
     unknown = tuple(f"{f.check}: {f.result.sentence}" for f in found.unknown if f.check != "endpoints")
-    return Case(one.fault.name, one.seed, expected, supported, ranked, right, error, found.headline, unknown)
+    reasons = tuple(f"{v.cause} {v.score}: {v.because}" for v in found.verdicts)
+    return Case(one.fault.name, one.seed, expected, supported, ranked, right, error, found.headline, unknown, reasons)
 
 
 def summary(cases: Sequence[Case]) -> dict[str, object]:
@@ -76,7 +79,7 @@ def summary(cases: Sequence[Case]) -> dict[str, object]:
         "harmless without a supported cause": share([c.right for c in harmless]),
         "onset found": share([c.onset_error is not None for c in [*single, *pairs]]),
         "onset error, median (s)": round(statistics.median(errors), 1) if errors else None,
-        "onset error, 95th percentile (s)": round(errors[int(0.95 * (len(errors) - 1))], 1) if errors else None,
+        "onset error, 95th percentile (s)": round(errors[ceil(0.95 * len(errors)) - 1], 1) if errors else None,
     }
 
 
@@ -92,14 +95,17 @@ def table(cases: Sequence[Case]) -> str:
         of = [c for c in cases if c.fault == fault]
         firsts = Counter(c.supported[0] if c.supported else "none" for c in of)
         told = ", ".join(f"{name} {count}" for name, count in firsts.most_common())
-        lines.append(f"{fault:34} {' + '.join(of[0].expected) or 'none':28} {sum(c.right for c in of):2}/{len(of):<3}  {told}")
+        lines.append(
+            f"{fault:34} {' + '.join(of[0].expected) or 'none':28} {sum(c.right for c in of):2}/{len(of):<3}  {told}"
+        )
     return "\n".join(lines)
 
 
 def wrong(cases: Sequence[Case]) -> str:
     """Every wrong case with what was said of it."""
     return "\n".join(
-        f"wrong: {c.fault} seed {c.seed}: expected {c.expected or 'none'}, supported {c.supported or 'none'}; {c.headline} {' | '.join(c.unknown)}"
+        f"wrong: {c.fault} seed {c.seed}: expected {c.expected or 'none'}, supported {c.supported or 'none'}; {c.headline}\n    "
+        + "\n    ".join([*c.reasons, *c.unknown])
         for c in cases
         if not c.right
     )
