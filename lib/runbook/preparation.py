@@ -128,7 +128,9 @@ def _recorded(recording: Path) -> Mapping[str, Value]:
 
 def _recording(name: str) -> Path | None:
     """The file that a name of a recording or of a bundle means."""
-    return Path(name) / "recording.jsonl.gz" if Path(name).is_dir() else Path(name) if name else None
+    if not name:
+        return None
+    return Path(name) / "recording.jsonl.gz" if Path(name).is_dir() else Path(name)
 
 
 def _next_incident(root: Path, alert: str, started_at: float) -> str:
