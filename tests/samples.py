@@ -180,10 +180,10 @@ MESSAGES = Finding(
         (
             Table(
                 "message-patterns",
-                ("Message pattern", "Before", "Since onset", ""),
+                ("Message pattern", "", "Before", "Since onset"),
                 (
-                    ("render failed: template not found: <*>", 0, 1788, "new"),
-                    ("upstream timeout after <*> ms", 141, 114, ""),
+                    ("render failed: template not found: <*>", "new", 0, 1788),
+                    ("upstream timeout after <*> ms", "", 141, 114),
                 ),
             ),
         ),

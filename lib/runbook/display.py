@@ -125,8 +125,9 @@ def recovery(recovery: Recovery, context: Context | None = None) -> Shown:
 
 def record(left: Path | None, investigation: Investigation) -> Block:
     """Where the evidence is, by its last two names: the outputs of a notebook hold no path of a machine."""
+    name = left.name.removeprefix(".").removesuffix(".partial") if left else ""  # a draft by the name it will have
     where = (
-        f"Evidence: {'/'.join(left.parts[-2:])}" if left else "No evidence is written: recorded answers were replayed."
+        f"Evidence: {left.parent.name}/{name}" if left else "No evidence is written: recorded answers were replayed."
     )
     head = Markup("<b>{}</b>").format(prose(where))
     return cells.lines(head, where, [f"{investigation.headline} {investigation.ledger}."])

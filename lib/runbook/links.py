@@ -36,7 +36,7 @@ def _base(url: str) -> str:
     if parts.scheme not in ("http", "https") or not parts.hostname:
         return ""
     host = parts.netloc.rpartition("@")[2]
-    return quote(urlunsplit((parts.scheme, host, parts.path.rstrip("/"), "", "")), safe=":/%[]")
+    return quote(urlunsplit((parts.scheme, host, parts.path.rstrip("/"), "", "")), safe=":/%[]", errors="replace")
 
 
 def _prometheus(query: Query, context: Context) -> str:
@@ -51,7 +51,7 @@ def _prometheus(query: Query, context: Context) -> str:
             "g0.range_input": f"{round(end - start)}s",
             "g0.step_input": str(query.params.get("step", context.step)),
         }
-    return f"{base}/graph?{urlencode(fields, quote_via=quote)}"
+    return f"{base}/graph?{urlencode(fields, errors='replace', quote_via=quote)}"
 
 
 def _span(query: Query, context: Context) -> tuple[float, float]:
@@ -99,4 +99,4 @@ def _rison(value: JSON) -> str:
     if isinstance(value, int | float):
         return quote(str(value).replace("+", ""), safe="-.")
     marked = str(value).replace("!", "!!").replace("'", "!'")
-    return f"'{quote(marked, safe='!')}'".replace("'", "%27")
+    return f"'{quote(marked, safe='!', errors='replace')}'".replace("'", "%27")

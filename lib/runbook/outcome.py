@@ -20,7 +20,7 @@ _NAMES = ("check", "cause", "name", "key")  # what an item of a list is known by
 def findings_json(investigation: Investigation) -> dict[str, JSON]:
     """The outcome as JSON."""
     context = investigation.context
-    return {
+    outcome = {
         "format": FORMAT,
         "alert": investigation.alert.name,
         "incident": context.incident,
@@ -75,6 +75,7 @@ def findings_json(investigation: Investigation) -> dict[str, JSON]:
         "events": [_event(event) for event in investigation.events],
         "answers": len(investigation.answers),
     }
+    return {name: _plain(value) for name, value in outcome.items()}
 
 
 def _ledger(investigation: Investigation) -> dict[str, JSON]:
@@ -146,7 +147,7 @@ def _plain(value: Any) -> JSON:
     if isinstance(value, Sequence):
         return [_plain(item) for item in value]
     number = float(value)
-    return float(f"{number:.9g}") if math.isfinite(number) else None
+    return float(f"{number:.12g}") if math.isfinite(number) else None
 
 
 def compare(a: Mapping[str, JSON], b: Mapping[str, JSON]) -> list[str]:
@@ -187,7 +188,7 @@ def _list_differences(place: str, a: list[JSON], b: list[JSON]) -> list[str]:
 
 def _named(items: list[JSON]) -> dict[str, JSON] | None:
     """The items by their names; None if they have none or share one."""
-    names = [next((str(i[n]) for n in _NAMES if n in i), None) if isinstance(i, dict) else None for i in items]
+    names = [next((str(i[n])[:40] for n in _NAMES if n in i), None) if isinstance(i, dict) else None for i in items]
     known = {name: item for name, item in zip(names, items, strict=True) if name is not None}
     return known if len(known) == len(items) else None
 
@@ -197,5 +198,5 @@ def _join(place: str, key: str) -> str:
 
 
 def _brief(value: JSON) -> str:
-    text = "nothing" if value is None else f"“{value}”" if isinstance(value, str) else str(value)
+    text = "nothing" if value is None or value == "" else f"“{value}”" if isinstance(value, str) else str(value)
     return text if len(text) <= 160 else f"{text[:160]}…"

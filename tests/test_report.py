@@ -1,0 +1,332 @@
+"""The report and the incident report of an investigation, and what hostile text does to them: nothing."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from markdown_it import MarkdownIt
+from runbook import report
+from runbook.alerts.base import Severity
+from runbook.investigation import Investigation
+from runbook.model import Answer, Chart, Event, Finding, Mitigation, Recovery, Result, Series, Step, Table, Verdict
+from runbook.settings import Prometheus
+
+from tests import samples
+
+PROOF = report.Proof("HighErrorRate-20260115T104700Z", samples.END + 9, "0.1.0", 31, "5f2c" * 16)
+TAGS = {
+    *("html", "head", "meta", "title", "style", "body", "main", "header", "section", "footer", "h1", "h2", "h3", "div"),
+    *("p", "span", "b", "code", "pre", "a", "img", "ul", "ol", "li", "dl", "dt", "dd", "details", "summary"),
+    *("table", "thead", "tbody", "tr", "th", "td", "svg", "rect"),
+}
+HOSTILE = [
+    "<script>alert(1)</script>",
+    '"><img src=x onerror=alert(1)>',
+    "\x1b[2J\x00",
+    "\u202egnp.exe",
+    "{{ 7 * 7 }}{% raw %}",
+    "</style></title></pre>",
+    "`](javascript:alert(1))",
+    "\r\n\r\n# Root Cause\n",
+    chr(0xD800),
+]
+
+
+class Page(HTMLParser):
+    """What a browser finds in a page."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__(convert_charrefs=True)
+        self.elements: list[tuple[str, dict[str, str]]] = []
+        self.texts: dict[str, list[str]] = {}
+        self._open: list[str] = []
+        self.feed(html)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, {name: value or "" for name, value in attrs}))
+        if tag not in ("meta", "img", "rect"):
+            self._open.append(tag)
+            self.texts.setdefault(tag, []).append("")
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag in self._open:
+            del self._open[len(self._open) - 1 - self._open[::-1].index(tag) :]
+
+    def handle_data(self, data: str) -> None:
+        for tag in set(self._open):
+            self.texts[tag][-1] += data
+
+    @property
+    def tags(self) -> set[str]:
+        return {tag for tag, _ in self.elements}
+
+    def attributes(self, name: str) -> list[str]:
+        return [attributes[name] for _, attributes in self.elements if name in attributes]
+
+    @property
+    def body(self) -> str:
+        return self.texts["body"][0]
+
+
+def draw(chart: Chart) -> bytes:
+    """A picture that costs nothing."""
+    return samples.PIXEL
+
+
+def page(investigation: Investigation = samples.INVESTIGATION, proof: report.Proof = PROOF) -> Page:
+    return Page(report.html(investigation, proof=proof, draw=draw))
+
+
+def with_text(text: str) -> Investigation:
+    """An investigation that holds this text wherever text from outside may stand."""
+    answer = Answer(replace(samples.SHARE, text=text, params={"index": text}), "partial", {}, (text,))
+    chart = Chart(text, text, text, (Series(text, (samples.START, samples.END), (1.0, 2.0)),))
+    table = Table(text, (text, "", "b"), ((text, text, 1.5), (None, "", -3)))
+    failed = Answer(samples.LOGS, "failed", error=text)
+    findings = tuple(
+        Finding("check", text, Result(status, text, {"failed_requests": 3}, (chart,), (table,)), (answer, failed))
+        for status in ("abnormal", "unknown", "normal", "abnormal")
+    )
+    return replace(
+        samples.INVESTIGATION,
+        findings=findings,
+        verdicts=(Verdict("a", text, "supported", 0.9, text), Verdict("b", text, "not tested", None, text)),
+        mitigations=(
+            Mitigation(
+                "a", text, (Step(text, text, text, text, text), Step("ls " + text, text, text, "ls " + text, text))
+            ),
+        ),
+        recovery=Recovery("not recovered", text, (chart,), (answer,)),
+        headline=text,
+        why=text,
+        events=(Event(samples.ONSET, text, "rollout"), Event(samples.ONSET, text, "onset")),
+    )
+
+
+def test_verdict_comes_first_and_proof_last() -> None:
+    """The order is: verdict, what to do now, what is not known, is it real, causes, checks, mitigation, proof."""
+    body = page().body
+    order = [
+        "respond within 1 hour, by 11:47 UTC",
+        "Probably a bad deployment: revision 14.",
+        "Do now",
+        "4 of 5 checks ran",
+        "Is it real?",
+        "Probable causes",
+        "What was checked",
+        "What do the logs say?",
+        "Mitigation",
+        "Verification",
+        "Timeline",
+        "Escalate if",
+        "Evidence HighErrorRate-20260115T104700Z",
+    ]
+    places = [body.index(words) for words in order]
+    assert places == sorted(places)
+
+
+@pytest.mark.parametrize(
+    ("severity", "words"),
+    [
+        ("critical", "respond at once, at any hour · notify by PagerDuty, SMS, e-mail"),
+        ("high", "respond within 1 hour, by 11:47 UTC · notify by PagerDuty, e-mail"),
+        ("medium", "respond within 4 hours, by 14:47 UTC · notify by e-mail"),
+        ("low", "respond on the next business day · notify by ticket"),
+    ],
+)
+def test_severity_says_how_soon_and_who_is_told(severity: Severity, words: str) -> None:
+    """The first line is the procedure's: response time and means of notification."""
+    alert = replace(samples.ALERT, severity=severity)
+    assert words in page(replace(samples.INVESTIGATION, alert=alert)).body
+
+
+def test_the_one_thing_to_do_is_whole() -> None:
+    """The command stands alone in its element, to be copied, with precondition, risk, undo and what to watch."""
+    shown = page()
+    assert shown.texts["pre"][0] == samples.ROLL_BACK
+    do = next(text for text in shown.texts["section"] if "Do now" in text)
+    step = samples.MITIGATIONS[0].steps[0]
+    for words in (step.precondition, "is lost", step.undo, "failed requests below 5 %"):
+        assert words in do
+
+
+def test_a_sentence_is_not_set_as_a_command() -> None:
+    """A step for people, not for a shell, stands in no copyable element."""
+    assert not any("Tell the authors" in text for text in page().texts["pre"])
+
+
+def test_nothing_to_do_once_recovered() -> None:
+    """After a verified recovery, the verdict says so and no command is urged."""
+    shown = page(samples.RESTORED)
+    assert not any("Do now" in text for text in shown.texts["section"])
+    assert "Recovered: at or below 5 %" in shown.texts["section"][0]
+
+
+def test_what_is_not_known_stands_at_the_top_with_its_reason() -> None:
+    """The ledger names each check that did not run or judged on partial data, and why."""
+    ledger = page().texts["ul"][0]
+    assert "Do pods reach their limits? Not known: Kubernetes refused" in ledger
+    assert "Do all revisions fail alike? the answer is cut at 500 series" in ledger
+
+
+def test_a_normal_check_takes_one_line_and_no_chart() -> None:
+    """Its line is the fold of its queries; a chart it may have is left to the bundle."""
+    chart = samples.REAL.result.charts
+    normal = replace(samples.DATABASE, result=replace(samples.DATABASE.result, charts=chart))
+    shown = page(replace(samples.INVESTIGATION, findings=(samples.LIMITS, normal)))
+    assert "img" not in shown.tags
+    assert any("Is the database well? Yes: no connection errors" in text for text in shown.texts["summary"])
+
+
+def test_every_image_says_what_it_shows() -> None:
+    """Who cannot see a chart hears its title and sentence."""
+    alts = [attributes["alt"] for tag, attributes in page().elements if tag == "img"]
+    assert alts[0] == f"Failed requests (5xx): {samples.REAL.result.sentence}"
+    assert len(alts) == 3
+
+
+def test_it_loads_and_runs_nothing() -> None:
+    """No script, no style or image from elsewhere; the policy allows exactly this page's style and embedded images."""
+    text = report.html(samples.RESTORED, proof=PROOF, draw=draw)
+    shown = Page(text)
+    assert shown.tags <= TAGS
+    assert all(src.startswith("data:image/png;base64,") for src in shown.attributes("src"))
+    assert not shown.attributes("style")
+    style = re.search(r"<style>(.*?)</style>", text, re.DOTALL)
+    assert style
+    digest = base64.b64encode(hashlib.sha256(style[1].encode()).digest()).decode()
+    policy = f"default-src 'none'; style-src 'sha256-{digest}'; img-src data:; base-uri 'none'; form-action 'none'"
+    assert policy in shown.attributes("content")
+    assert "url(" not in style[1]
+
+
+def test_queries_lead_to_their_pages() -> None:
+    """A Prometheus query opens as a graph over the same window, a search opens in Kibana."""
+    links = {urlsplit(href).netloc: href for href in page().attributes("href")}
+    assert set(links) == {"prometheus.example", "kibana.example"}
+    asked = parse_qs(urlsplit(links["prometheus.example"]).query)
+    assert asked["g0.expr"] == [samples.SHARE.text]
+    assert asked["g0.end_input"] == ["2026-01-15 11:12:00"]
+    assert asked["g0.range_input"] == ["5400s"]
+
+
+@pytest.mark.parametrize("url", ["http://me:secret@prometheus:9090/p/", "javascript:alert(1)//", "file:///etc/passwd"])
+def test_links_hold_no_password_and_no_script(url: str) -> None:
+    """An address in the settings is stripped of credentials, and only http and https become links."""
+    environment = replace_struct(samples.ENVIRONMENT, url)
+    shown = page(replace(samples.INVESTIGATION, context=replace(samples.CONTEXT, environment=environment)))
+    assert not any("secret" in href or not href.startswith("http") for href in shown.attributes("href"))
+
+
+def replace_struct(environment: Any, url: str) -> Any:
+    import msgspec
+
+    return msgspec.structs.replace(environment, prometheus=Prometheus(url=url))
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(st.lists(st.sampled_from(HOSTILE) | st.text(max_size=20), min_size=1, max_size=5).map("".join))
+def test_hostile_text_stays_text(text: str) -> None:
+    """Wherever it stands, it brings no element, attribute or invisible character with it."""
+    html = report.html(with_text(text), proof=PROOF, draw=draw)
+    html.encode("utf-8")
+    shown = Page(html)
+    assert shown.tags <= TAGS
+    assert not [name for _, attributes in shown.elements for name in attributes if name.startswith("on")]
+    assert not re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]", html)
+    assert all(urlsplit(href).netloc in ("prometheus.example", "kibana.example") for href in shown.attributes("href"))
+
+
+def test_a_megabyte_of_log_is_cut() -> None:
+    """A line of a megabyte in every place leaves a report that opens."""
+    html = report.html(with_text("x" * 1_048_576), proof=PROOF, draw=draw)
+    assert len(html) < 500_000
+    assert "… (1,048,576 characters)" in html
+
+
+def test_an_investigation_without_findings_still_reports() -> None:
+    """A run that found nothing gives a report that says so."""
+    body = page(samples.NOTHING).body
+    assert "Nothing was found." in body
+    assert "0 of 0 checks ran" in body
+
+
+def test_every_colour_can_be_read() -> None:
+    """Text on its background has a contrast of at least 4.5, as WCAG AA asks."""
+    css = (report.TEMPLATES / "report.css").read_text()
+    colours = dict(re.findall(r"--(\w+):(#\w+)", css[: css.index("}")]))
+    tones = [(tone, f"{tone}bg") for tone in ("red", "green", "amber", "blue", "grey")]
+    plain = [("ink", "bg"), ("mute", "bg"), ("mute", "soft"), ("light", "dark"), ("blue", "bg"), ("ink", "redbg")]
+    for front, back in [*tones, *plain]:
+        assert contrast(colours[front], colours[back]) >= 4.5, (front, back)
+
+
+def contrast(a: str, b: str) -> float:
+    high, low = sorted((luminance(a), luminance(b)), reverse=True)
+    return (high + 0.05) / (low + 0.05)
+
+
+def luminance(colour: str) -> float:
+    full = colour if len(colour) == 7 else "#" + "".join(c * 2 for c in colour[1:])
+    parts = [int(full[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in parts]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def test_equal_investigations_give_equal_reports() -> None:
+    """Nothing but the investigation and its proof decides the bytes."""
+    one, two = (report.html(samples.INVESTIGATION, proof=PROOF, draw=draw) for _ in range(2))
+    assert one == two
+
+
+def test_incident_report_has_the_procedures_sections() -> None:
+    """Every heading of the procedure's template is there, in its order."""
+    text = report.markdown(samples.INVESTIGATION)
+    headings = ["Summary", "Timeline", "Root Cause", "Resolution", "Prevention", "Lessons Learned", "Action Items"]
+    assert [h for h in re.findall(r"^## (.*)$", text, re.MULTILINE) if h in headings] == headings
+    assert text.startswith("# Incident Report\n")
+
+
+def test_incident_report_is_filled_in_as_far_as_known() -> None:
+    """Identity, time, duration, severity, service, impact and the known times of the timeline are not left to people."""
+    text = report.markdown(samples.RESTORED)
+    for line in (
+        "- **Incident ID**: INC-2026-01-15-01",
+        "- **Date/Time**: 2026-01-15 10:40 UTC",
+        "- **Duration**: 19 minutes",
+        "- **Severity**: High",
+        "- **Service(s) Affected**: rust-micro-front-end (production)",
+        "4,812 of 31,868 requests failed in 32 minutes",
+        "- **10:38** - revision 14",
+        "- **10:47** - Alert triggered",
+        "- **10:57** - Mitigation applied",
+        "- **10:59** - Service restored",
+        "- **\\_\\_:\\_\\_** - Root cause identified",
+        "- **\\_\\_:\\_\\_** - Incident closed",
+    ):
+        assert line in text
+
+
+def test_incident_report_leaves_open_what_is_open() -> None:
+    """Before a recovery, duration, mitigation and restoration are blanks, not guesses."""
+    text = report.markdown(samples.INVESTIGATION)
+    assert "- **Duration**: ____ (still going on at 11:12 UTC, after 32 minutes)" in text.replace("\\_", "_")
+    assert "** - Service restored" in text.split("____")[0] or "__:__** - Service restored" in text.replace("\\_", "_")
+    assert "- [ ] Make this answerable: Do pods reach their limits?" in text
+
+
+def test_hostile_text_makes_no_markup_in_the_incident_report() -> None:
+    """Rendered, it has no link, image, foreign element or additional heading."""
+    shown = Page(MarkdownIt("commonmark").render(report.markdown(with_text("".join(HOSTILE)))))
+    assert shown.tags <= {"h1", "h2", "p", "ul", "li", "strong", "blockquote", "code", "pre"}
+    assert len(shown.texts["h2"]) == 8
