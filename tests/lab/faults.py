@@ -47,9 +47,18 @@ class Situation:
         """The slots of some pods."""
         return tuple(self.rng.permutation(REPLICAS)[: int(self.rng.integers(least, most + 1))].tolist())
 
-    def effect(self, quantity: str, size: float, *, ramp: float = 0.0, minutes: tuple[float, float] = (18, 70)) -> Effect:
+    def effect(
+        self, quantity: str, size: float, *, ramp: float = 0.0, minutes: tuple[float, float] = (18, 70)
+    ) -> Effect:
         """An effect from now on for so many minutes, as restless as chance has it."""
-        return Effect(quantity, float(size), self.at, self.at + 60 * self.between(*minutes), ramp, flicker=self.between(0.02, 0.18))
+        return Effect(
+            quantity,
+            float(size),
+            self.at,
+            self.at + 60 * self.between(*minutes),
+            ramp,
+            flicker=self.between(0.02, 0.18),
+        )
 
 
 @dataclass(frozen=True)
@@ -100,7 +109,10 @@ def out_of_memory(s: Situation) -> Plan:
     seconds = s.between(240, 420)
     pace = (OVERCOMMIT * MEMORY_LIMIT - s.who.memory) / seconds
     early = replace(s, at=s.at - 0.6 * seconds)
-    leaks = (replace(early.effect("leak", pace * s.between(0.75, 1.3), minutes=(30, 80)), slots=(slot,)) for slot in s.some(5, 6))
+    leaks = (
+        replace(early.effect("leak", pace * s.between(0.75, 1.3), minutes=(30, 80)), slots=(slot,))
+        for slot in s.some(5, 6)
+    )
     return Plan(tuple(leaks))
 
 
@@ -112,7 +124,9 @@ def cpu_throttled(s: Situation) -> Plan:
 
 def bad_release(s: Situation) -> Plan:
     """A release whose pages cannot be rendered, pod after pod."""
-    broken = replace(s.effect("render_failed", s.between(0.15, 1.0)), revision=s.next_revision, start=0.0, end=float("inf"))
+    broken = replace(
+        s.effect("render_failed", s.between(0.15, 1.0)), revision=s.next_revision, start=0.0, end=float("inf")
+    )
     return Plan((broken,), (Rollout(s.at, s.between(15, 55)),))
 
 
@@ -137,7 +151,12 @@ def quiet(s: Situation) -> Plan:
 
 def quiet_night(s: Situation) -> Plan:
     """Hardly anybody is awake, and a few requests fail: a large share of few."""
-    return Plan((s.effect("traffic", s.between(0.1, 0.35), minutes=(20, 50)), s.effect("errors", s.between(0.04, 0.12), minutes=(1.5, 3.5))))
+    return Plan(
+        (
+            s.effect("traffic", s.between(0.1, 0.35), minutes=(20, 50)),
+            s.effect("errors", s.between(0.04, 0.12), minutes=(1.5, 3.5)),
+        )
+    )
 
 
 def good_release(s: Situation) -> Plan:
@@ -191,7 +210,12 @@ FAULTS: Mapping[str, Fault] = {
         Fault("bad-configuration", ("deployment",), bad_configuration),
         Fault("traffic-surge", ("traffic",), traffic_surge, hours=(9.0, 20.5)),
         Fault("database+deployment", ("database", "deployment"), both(database_refused, bad_release)),
-        Fault("authentication+traffic", ("authentication", "traffic"), both(jwt_key_broken, traffic_surge), hours=(9.0, 20.5)),
+        Fault(
+            "authentication+traffic",
+            ("authentication", "traffic"),
+            both(jwt_key_broken, traffic_surge),
+            hours=(9.0, 20.5),
+        ),
         Fault("database+authentication", ("database", "authentication"), both(database_slow, auth_service_down)),
         Fault("quiet", (), quiet),
         Fault("quiet-night", (), quiet_night, hours=(3.0, 5.0)),

@@ -130,7 +130,7 @@ def _lives(rng: np.random.Generator, who: Character, pod: Pod, effects: Sequence
     own = [effect for effect in effects if effect.concerns(pod.revision, pod.slot)]
     start, crashes = pod.created + STARTING, 0
     while start < pod.deleted and len(lives) < 60:
-        end, reason, code = min(_ends(rng, who, start, own), default=(FOR_EVER, "", 0))
+        end, reason, code = min(ends(rng, who, start, own), default=(FOR_EVER, "", 0))
         if end >= pod.deleted:
             return (*lives, Life(start, pod.deleted))
         lives.append(Life(start, end, reason, code))
@@ -142,7 +142,7 @@ def _lives(rng: np.random.Generator, who: Character, pod: Pod, effects: Sequence
     return tuple(lives)
 
 
-def _ends(
+def ends(
     rng: np.random.Generator, who: Character, start: float, effects: Sequence[Effect]
 ) -> list[tuple[float, str, int]]:
     """When and how this container would end, for each effect that can end it."""

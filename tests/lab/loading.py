@@ -18,7 +18,7 @@ from tests.lab.scenarios import Scenario
 from tests.lab.servers import Lab, in_parallel
 
 BLOCK = "162h"  # long, for promtool reads the whole file once per block
-AT_ONCE = 25    # scenarios per call of kubectl
+AT_ONCE = 25  # scenarios per call of kubectl
 PATIENCE = 60.0
 
 
@@ -36,9 +36,15 @@ def load(lab: Lab, scenarios: Sequence[Scenario]) -> None:
 def load_prometheus(prometheus: Prometheus, scenarios: Sequence[Scenario]) -> None:
     """Backfill every window of every scenario, two at a time: one is written while promtool reads the other."""
     if prometheus.openmetrics is not None:
-        raise LabError("This Prometheus would load its `openmetrics` once more when started anew; load that as a scenario, or into another.")
+        raise LabError(
+            "This Prometheus would load its `openmetrics` once more when started anew; load that as a scenario, or into another."
+        )
     with ThreadPoolExecutor(2) as pool:
-        for done in [pool.submit(_backfill, prometheus.directory, scenario, number) for scenario in scenarios for number in range(3)]:
+        for done in [
+            pool.submit(_backfill, prometheus.directory, scenario, number)
+            for scenario in scenarios
+            for number in range(3)
+        ]:
             done.result()
     prometheus.stop()
     prometheus.start()
@@ -72,7 +78,15 @@ def _backfill(directory: Path, scenario: Scenario, number: int) -> None:
         file = Path(folder) / f"{scenario.name}.om"
         with file.open("w", encoding="ascii", buffering=2**20) as text:
             openmetrics.write(drawn, text)
-        promtool("tsdb", "create-blocks-from", f"--max-block-duration={BLOCK}", "openmetrics", "--quiet", str(file), str(directory / "data"))
+        promtool(
+            "tsdb",
+            "create-blocks-from",
+            f"--max-block-duration={BLOCK}",
+            "openmetrics",
+            "--quiet",
+            str(file),
+            str(directory / "data"),
+        )
 
 
 def _make(cluster: Kubernetes, scenarios: Sequence[Scenario]) -> None:
@@ -82,7 +96,12 @@ def _make(cluster: Kubernetes, scenarios: Sequence[Scenario]) -> None:
     _wait(cluster, "serviceaccounts", {(name, "default") for name in names}, lambda one: True)
     pods = [pod for one in scenarios for pod in objects.pods(one.fleet, one.namespace, one.ended_at, one.usage())]
     cluster.apply([_created(pod) for pod in pods])
-    _wait(cluster, "pods", {(pod["metadata"]["namespace"], pod["metadata"]["name"]) for pod in pods}, lambda one: one["status"].get("podIP"))
+    _wait(
+        cluster,
+        "pods",
+        {(pod["metadata"]["namespace"], pod["metadata"]["name"]) for pod in pods},
+        lambda one: one["status"].get("podIP"),
+    )
     cluster.backdate(_with_uid(cluster, pods))
     managed = [managed for one in scenarios for managed in objects.deployment(one.fleet, one.namespace, one.ended_at)]
     told = [event for one in scenarios for event in objects.events(one.fleet, one.namespace, one.ended_at)]
@@ -102,7 +121,9 @@ def _with_uid(cluster: Kubernetes, pods: Sequence[objects.Object]) -> list[objec
     return [{**pod, "metadata": {**pod["metadata"], "uid": uids[_place(pod)]}} for pod in pods]
 
 
-def _wait(cluster: Kubernetes, kind: str, wanted: set[tuple[str, str]], ready: Callable[[objects.Object], object]) -> None:
+def _wait(
+    cluster: Kubernetes, kind: str, wanted: set[tuple[str, str]], ready: Callable[[objects.Object], object]
+) -> None:
     """Until all objects of a kind are there and ready; kwok, too, has then done with them what it does."""
 
     def all_there() -> bool:

@@ -20,7 +20,11 @@ Object = dict[str, Any]
 def pods(fleet: Fleet, namespace: str, at: float, usage: Mapping[str, tuple[float, float]]) -> list[Object]:
     """The pods that exist then, without owners: their ReplicaSet adopts them. `usage`: cores and bytes by pod."""
     by_number = {revision.number: revision for revision in fleet.revisions}
-    return [_pod(pod, by_number[pod.revision], namespace, at, usage.get(pod.name, (0.0, 0.0))) for pod in fleet.pods if _there(pod, at)]
+    return [
+        _pod(pod, by_number[pod.revision], namespace, at, usage.get(pod.name, (0.0, 0.0)))
+        for pod in fleet.pods
+        if _there(pod, at)
+    ]
 
 
 def deployment(fleet: Fleet, namespace: str, at: float) -> list[Object]:
@@ -57,15 +61,32 @@ def _is_ready(pod: Pod, at: float) -> bool:
 
 
 def _template(revision: Revision) -> Object:
-    resources = {"requests": {"cpu": "100m", "memory": "256Mi"}, "limits": {"cpu": f"{CPU_LIMIT * 1000:.0f}m", "memory": f"{MEMORY_LIMIT // MIB}Mi"}}
-    container = {"name": CONTAINER, "image": f"{DEPLOYMENT}:{revision.version}", "ports": [{"containerPort": PORT}], "resources": resources}
+    resources = {
+        "requests": {"cpu": "100m", "memory": "256Mi"},
+        "limits": {"cpu": f"{CPU_LIMIT * 1000:.0f}m", "memory": f"{MEMORY_LIMIT // MIB}Mi"},
+    }
+    container = {
+        "name": CONTAINER,
+        "image": f"{DEPLOYMENT}:{revision.version}",
+        "ports": [{"containerPort": PORT}],
+        "resources": resources,
+    }
     return {"metadata": {"labels": {**LABELS, HASH: revision.hash}}, "spec": {"containers": [container]}}
 
 
 def _pod(pod: Pod, revision: Revision, namespace: str, at: float, usage: tuple[float, float]) -> Object:
     template = _template(revision)
-    annotations = {"kwok.x-k8s.io/usage-cpu": f"{max(1, usage[0] * 1000):.0f}m", "kwok.x-k8s.io/usage-memory": f"{max(1, usage[1] / MIB):.0f}Mi"}
-    metadata = {"name": pod.name, "namespace": namespace, "labels": template["metadata"]["labels"], "annotations": annotations, "creationTimestamp": timestamp(pod.created)}
+    annotations = {
+        "kwok.x-k8s.io/usage-cpu": f"{max(1, usage[0] * 1000):.0f}m",
+        "kwok.x-k8s.io/usage-memory": f"{max(1, usage[1] / MIB):.0f}Mi",
+    }
+    metadata = {
+        "name": pod.name,
+        "namespace": namespace,
+        "labels": template["metadata"]["labels"],
+        "annotations": annotations,
+        "creationTimestamp": timestamp(pod.created),
+    }
     spec = {**template["spec"], "nodeName": pod.node, "terminationGracePeriodSeconds": 30}
     return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec, "status": _status(pod, revision, at)}
 
@@ -91,7 +112,14 @@ def _status(pod: Pod, revision: Revision, at: float) -> Object:
         "podIP": pod.ip,
         "podIPs": [{"ip": pod.ip}],
         "hostIP": "127.0.0.1",
-        "conditions": [{"type": name, "status": str(holds), "lastTransitionTime": timestamp(changed if "eady" in name else pod.created)} for name, holds in names.items()],
+        "conditions": [
+            {
+                "type": name,
+                "status": str(holds),
+                "lastTransitionTime": timestamp(changed if "eady" in name else pod.created),
+            }
+            for name, holds in names.items()
+        ],
         "containerStatuses": [container],
     }
 
@@ -102,12 +130,22 @@ def _state(pod: Pod, living: Life | None, past: Sequence[Life]) -> Object:
     if past and past[-1] is pod.lives[-1]:
         return {"terminated": _terminated(past[-1])}
     if past:
-        return {"waiting": {"reason": "CrashLoopBackOff", "message": f"back-off restarting failed container={CONTAINER} pod={pod.name}"}}
+        return {
+            "waiting": {
+                "reason": "CrashLoopBackOff",
+                "message": f"back-off restarting failed container={CONTAINER} pod={pod.name}",
+            }
+        }
     return {"waiting": {"reason": "ContainerCreating"}}
 
 
 def _terminated(life: Life) -> Object:
-    return {"exitCode": life.exit_code, "reason": life.reason or "Completed", "startedAt": timestamp(life.start), "finishedAt": timestamp(life.end)}
+    return {
+        "exitCode": life.exit_code,
+        "reason": life.reason or "Completed",
+        "startedAt": timestamp(life.start),
+        "finishedAt": timestamp(life.end),
+    }
 
 
 def _replica_set(revision: Revision, namespace: str, replicas: int) -> Object:
@@ -127,7 +165,13 @@ def _deployment(known: Sequence[Revision], namespace: str, ready: int) -> Object
     newest = known[-1]
     template = _template(newest)
     annotations = {REVISION: str(newest.number), CHANGE: newest.change}
-    metadata = {"name": DEPLOYMENT, "namespace": namespace, "labels": LABELS, "annotations": annotations, "creationTimestamp": timestamp(known[0].created)}
+    metadata = {
+        "name": DEPLOYMENT,
+        "namespace": namespace,
+        "labels": LABELS,
+        "annotations": annotations,
+        "creationTimestamp": timestamp(known[0].created),
+    }
     spec = {
         "replicas": REPLICAS,
         "selector": {"matchLabels": LABELS},
@@ -135,11 +179,30 @@ def _deployment(known: Sequence[Revision], namespace: str, ready: int) -> Object
         "template": {**template, "metadata": {"labels": LABELS}},
     }
     moved = timestamp(newest.created + REPLICAS * newest.seconds)
-    progress = {"type": "Progressing", "status": "True", "reason": "NewReplicaSetAvailable", "message": f'ReplicaSet "{DEPLOYMENT}-{newest.hash}" has successfully progressed.'}
-    available = {"type": "Available", "status": str(ready >= REPLICAS), "reason": "MinimumReplicasAvailable" if ready >= REPLICAS else "MinimumReplicasUnavailable"}
+    progress = {
+        "type": "Progressing",
+        "status": "True",
+        "reason": "NewReplicaSetAvailable",
+        "message": f'ReplicaSet "{DEPLOYMENT}-{newest.hash}" has successfully progressed.',
+    }
+    available = {
+        "type": "Available",
+        "status": str(ready >= REPLICAS),
+        "reason": "MinimumReplicasAvailable" if ready >= REPLICAS else "MinimumReplicasUnavailable",
+    }
     conditions = [{**one, "lastUpdateTime": moved, "lastTransitionTime": moved} for one in (available, progress)]
-    counts = {"replicas": REPLICAS, "updatedReplicas": REPLICAS, "readyReplicas": ready, "availableReplicas": ready, "unavailableReplicas": REPLICAS - ready}
-    status = {"observedGeneration": 1, "conditions": conditions, **{name: count for name, count in counts.items() if count}}
+    counts = {
+        "replicas": REPLICAS,
+        "updatedReplicas": REPLICAS,
+        "readyReplicas": ready,
+        "availableReplicas": ready,
+        "unavailableReplicas": REPLICAS - ready,
+    }
+    status = {
+        "observedGeneration": 1,
+        "conditions": conditions,
+        **{name: count for name, count in counts.items() if count},
+    }
     return {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": metadata, "spec": spec, "status": status}
 
 
@@ -157,13 +220,40 @@ def _rollout_events(fleet: Fleet) -> Iterator[Told]:
 
 
 def _pod_events(pod: Pod, at: float) -> Iterator[Told]:
-    yield "Pod", pod.name, "Normal", "Scheduled", f"Successfully assigned {pod.name} to {pod.node}", 1, pod.created, pod.created
+    yield (
+        "Pod",
+        pod.name,
+        "Normal",
+        "Scheduled",
+        f"Successfully assigned {pod.name} to {pod.node}",
+        1,
+        pod.created,
+        pod.created,
+    )
     begun = [life for life in pod.lives if life.start <= at]
     if begun:
-        yield "Pod", pod.name, "Normal", "Started", f"Started container {CONTAINER}", len(begun), begun[0].start, begun[-1].start
+        yield (
+            "Pod",
+            pod.name,
+            "Normal",
+            "Started",
+            f"Started container {CONTAINER}",
+            len(begun),
+            begun[0].start,
+            begun[-1].start,
+        )
     ended = [life for life in begun if life.reason in ("OOMKilled", "Error") and life.end <= at]
     if len(ended) > 1:
-        yield "Pod", pod.name, "Warning", "BackOff", f"Back-off restarting failed container {CONTAINER} in pod {pod.name}", 3 * (len(ended) - 1), ended[1].end, min(at, ended[-1].end + 8)
+        yield (
+            "Pod",
+            pod.name,
+            "Warning",
+            "BackOff",
+            f"Back-off restarting failed container {CONTAINER} in pod {pod.name}",
+            3 * (len(ended) - 1),
+            ended[1].end,
+            min(at, ended[-1].end + 8),
+        )
     if ended:
         unready = "Readiness probe failed: connect: connection refused"
         yield "Pod", pod.name, "Warning", "Unhealthy", unready, len(ended), ended[0].end, ended[-1].end
@@ -171,7 +261,18 @@ def _pod_events(pod: Pod, at: float) -> Iterator[Told]:
         yield "Pod", pod.name, "Normal", "Killing", f"Stopping container {CONTAINER}", 1, pod.deleted, pod.deleted
 
 
-def _event(namespace: str, number: int, kind: str, name: str, type_: str, reason: str, message: str, count: int, first: float, last: float) -> Object:
+def _event(
+    namespace: str,
+    number: int,
+    kind: str,
+    name: str,
+    type_: str,
+    reason: str,
+    message: str,
+    count: int,
+    first: float,
+    last: float,
+) -> Object:
     api = "apps/v1" if kind == "Deployment" else "v1"
     return {
         "apiVersion": "v1",

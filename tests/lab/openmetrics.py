@@ -17,7 +17,9 @@ STATES = ("in_use", "idle", "waiting")
 TYPICAL = np.array([0.003, 0.0075, 0.017, 0.036, 0.07, 0.16, 0.36, 0.7, 1.6, 3.6, 7.0, 14.0])  # seconds, in each bucket
 QUIET_PART = 0.25  # of the window at its start, to tell what a long-lived counter has reached before
 Labels = Mapping[str, str]
-Family = tuple[str, Labels, Floats | Integers, bool]  # name, labels, values (pod, time), whether it appears when first counted
+Family = tuple[
+    str, Labels, Floats | Integers, bool
+]  # name, labels, values (pod, time), whether it appears when first counted
 
 
 def write(drawn: Drawn, file: TextIO) -> None:
@@ -103,6 +105,8 @@ class Totals:
         age = self._drawn.window.start - start
         if age <= 0:
             return np.zeros_like(part[..., :1])
-        quiet = part[..., : max(1, int(part.shape[-1] * QUIET_PART))].mean(axis=-1, keepdims=True) / self._drawn.window.step
+        quiet = (
+            part[..., : max(1, int(part.shape[-1] * QUIET_PART))].mean(axis=-1, keepdims=True) / self._drawn.window.step
+        )
         reached = quiet * age * 0.6  # nights are quieter
         return self._rng.poisson(reached) if np.issubdtype(part.dtype, np.integer) else reached

@@ -32,7 +32,11 @@ from tests.lab.simulation import STATUSES, Drawn, Window, simulate
 from tests.lab.world import DAY, REPLICAS, WEEK, Character, Floats, character, usual_rate
 
 FIRST_DAY = dt.datetime(2026, 1, 12, tzinfo=dt.UTC)  # a Monday
-DAYS_OF_BLOCK = (0, 2, 4)  # within two weeks, so that these days, those before and those a week before are all different
+DAYS_OF_BLOCK = (
+    0,
+    2,
+    4,
+)  # within two weeks, so that these days, those before and those a week before are all different
 BEFORE, AFTER = 9000.0, 3600.0  # the window around the fault's start
 REFERENCE_STEP = 60.0  # older metrics are kept more coarsely
 THRESHOLD, RATE_WINDOW, HOLD = 0.05, 300.0, 300.0
@@ -87,7 +91,9 @@ class Scenario:
     def _planned(self) -> tuple[Plan, bool]:
         rate = float(usual_rate(self.who, np.array([self.began]))[0])
         quiet = fleet(self.who, self.began, (), ())
-        situation = Situation(np.random.default_rng([self.who.seed, 11]), self.who, self.began, rate, quiet.revisions[-1].number + 1)
+        situation = Situation(
+            np.random.default_rng([self.who.seed, 11]), self.who, self.began, rate, quiet.revisions[-1].number + 1
+        )
         plan = self.fault.plan(situation)
         release = faults.decoy(situation) if self.fault.causes and not plan.rollouts else None
         return (replace(plan, rollouts=(release,)), True) if release else (plan, False)
@@ -154,14 +160,18 @@ class Scenario:
     def documents(self) -> list[messages.Document]:
         """Its logs."""
         attacks = [(effect.start, effect.end) for effect in self.plan.effects if effect.quantity == "attacks"]
-        return messages.documents(self.who, self.drawn, {one.number: one.version for one in self.fleet.revisions}, attacks)
+        return messages.documents(
+            self.who, self.drawn, {one.number: one.version for one in self.fleet.revisions}, attacks
+        )
 
     def usage(self) -> dict[str, tuple[float, float]]:
         """Cores and bytes by pod when the runbook is opened."""
         place = int(np.searchsorted(self.drawn.times.mean(axis=0), self.ended_at)) - 1
         recent = slice(max(0, place - 3), place + 1)
         cores = self.drawn.cpu_seconds[:, recent].mean(axis=1) / self.drawn.window.step
-        return {pod.name: (float(cores[n]), float(self.drawn.memory[n, place])) for n, pod in enumerate(self.drawn.pods)}
+        return {
+            pod.name: (float(cores[n]), float(self.drawn.memory[n, place])) for n, pod in enumerate(self.drawn.pods)
+        }
 
 
 def scenario(fault: str, seed: int, day: int = 0, namespace: str = "web") -> Scenario:
@@ -172,7 +182,10 @@ def scenario(fault: str, seed: int, day: int = 0, namespace: str = "web") -> Sce
 def matrix(names: Iterable[str] | None = None, seeds: Iterable[int] = range(10)) -> list[Scenario]:
     """Every fault with every seed, on days and in namespaces of their own."""
     pairs = [(name, seed) for seed in seeds for name in (names if names is not None else FAULTS)]
-    return [scenario(name, seed, _day(number), f"web-{name.replace('+', '-')}-{seed}") for number, (name, seed) in enumerate(pairs)]
+    return [
+        scenario(name, seed, _day(number), f"web-{name.replace('+', '-')}-{seed}")
+        for number, (name, seed) in enumerate(pairs)
+    ]
 
 
 def _day(number: int) -> int:
@@ -184,7 +197,9 @@ def failed_ratio(drawn: Drawn) -> Floats:
     counted = (drawn.requests * drawn.running).sum(axis=(1, 2))
     failed = counted[[STATUSES.index(status) for status in STATUSES if status.startswith("5")]].sum(axis=0)
     width = int(RATE_WINDOW / drawn.window.step)
-    recent_failed, recent = (np.convolve(counts, np.ones(width))[: counts.size] for counts in (failed, counted.sum(axis=0)))
+    recent_failed, recent = (
+        np.convolve(counts, np.ones(width))[: counts.size] for counts in (failed, counted.sum(axis=0))
+    )
     return np.divide(recent_failed, recent, out=np.full(recent.size, np.nan), where=recent > 0)
 
 

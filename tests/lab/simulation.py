@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from tests.lab.answering import Response, respond
-from tests.lab.fleet import Fleet, Pod, coldness, existing, grown, resident, serving, starts
+from tests.lab.answering import Response
+from tests.lab.behaviour import Behaviour, behave
+from tests.lab.fleet import Fleet, Pod, existing, serving, starts
 from tests.lab.world import (
     ENDPOINTS,
     GUARDED,
-    MEMORY_LIMIT,
     POOL_SIZE,
     REASONS,
     Bools,
@@ -20,18 +20,24 @@ from tests.lab.world import (
     Effect,
     Floats,
     Integers,
-    asked,
-    conditions,
 )
 
 LE = np.array([0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, np.inf])
 STEEPNESS, QUERY_STEEPNESS = 2.4, 2.6  # of log-logistic durations: p95 is 3.4 and 3.1 times the median
 STATUSES = ("200", "302", "400", "401", "404", "500", "503", "504")
-RETRYING = 0.35  # how much of a failed request comes again
 
 # How long requests take that do not end well: (median, steepness); the others take their usual time.
 TEMPERS = {"quick": (0.0015, 2.4), "retry": (0.6, 2.2), "late": (4.3, 9.0)}
-TEMPER = {"shed": "quick", "unauthorized": "quick", "jwt": "quick", "auth_down": "retry", "starved": "late", "refused": "retry", "pool": "late", "query": "late"}
+TEMPER = {
+    "shed": "quick",
+    "unauthorized": "quick",
+    "jwt": "quick",
+    "auth_down": "retry",
+    "starved": "late",
+    "refused": "retry",
+    "pool": "late",
+    "query": "late",
+}
 
 
 @dataclass(frozen=True)
@@ -56,18 +62,18 @@ class Drawn:
     known: Bools
     running: Bools
     started: Floats
-    ends: Integers              # (reason, endpoint, pod, time)
-    requests: Integers          # (status, endpoint, pod, time)
-    durations: Integers         # (bucket, endpoint, pod, time)
-    query_durations: Integers   # (bucket, query, pod, time)
+    ends: Integers  # (reason, endpoint, pod, time)
+    requests: Integers  # (status, endpoint, pod, time)
+    durations: Integers  # (bucket, endpoint, pod, time)
+    query_durations: Integers  # (bucket, query, pod, time)
     connection_errors: Integers
-    logins: Integers            # (success, failure; pod, time)
+    logins: Integers  # (success, failure; pod, time)
     cpu_seconds: Floats
     memory: Floats
     cache: Floats
-    connections: Integers       # (in use, idle, waiting; pod, time)
+    connections: Integers  # (in use, idle, waiting; pod, time)
     warnings: Integers
-    failing: Floats             # expected share of failed requests of the whole service, by time
+    failing: Floats  # expected share of failed requests of the whole service, by time
 
 
 def simulate(who: Character, fleet: Fleet, effects: Sequence[Effect], window: Window) -> Drawn:
@@ -75,24 +81,17 @@ def simulate(who: Character, fleet: Fleet, effects: Sequence[Effect], window: Wi
     rng = np.random.default_rng([who.seed, 4, int(window.start)])
     pods = fleet.within(window.start, window.end)
     times = _scrape_times(who, pods, window)
-    started, ready = starts(pods, times), serving(pods, times, window.step)
-    state = conditions(effects, [(pod.revision, pod.slot) for pod in pods], times)
-    cached = np.minimum(24 * 2**20, 2e4 * np.nan_to_num(times - started)) + grown(effects, "caching", pods, times, started)
-    memory = resident(who, grown(effects, "leak", pods, times, started) + cached)
-    weights = ready * np.array([_taste(who, pod) for pod in pods])[:, None]
-    rate = asked(who, weights, times, state) * _bursts(rng, times.shape)
-    fullness, cold = memory / MEMORY_LIMIT, coldness(times, started)
-    first = respond(who, rate, state, fullness=fullness, cold=cold)
-    again = 1.0 + RETRYING * _mean_failing(first, rate)
-    wearier = {**state, "bad_tokens": state["bad_tokens"] + 0.12 * (again - 1.0)[GUARDED[:, 0, 0] > 0].mean(axis=0)}
-    rate = rate * again
-    response = respond(who, rate, wearier, fullness=fullness, cold=cold)
-    return _drawn(rng, who, window, pods, times, rate, response, state, memory, cached, started)
+    weights = serving(pods, times, window.step) * np.array([_taste(who, pod) for pod in pods])[:, None]
+    seen = behave(who, pods, effects, times, weights, starts(pods, times), noise=_bursts(rng, times.shape))
+    return _drawn(rng, who, window, pods, times, seen)
 
 
-def _drawn(rng: np.random.Generator, who: Character, window: Window, pods: tuple[Pod, ...], times: Floats, rate: Floats, response: Response, state: Mapping[str, Floats], memory: Floats, cached: Floats, started: Floats) -> Drawn:  # noqa: PLR0913 - one place that puts the parts together
+def _drawn(
+    rng: np.random.Generator, who: Character, window: Window, pods: tuple[Pod, ...], times: Floats, seen: Behaviour
+) -> Drawn:
+    rate, response, state = seen.rate, seen.response, seen.state
     ends = np.moveaxis(rng.multinomial(rng.poisson(rate * window.step), np.moveaxis(response.outcomes, 0, -1)), -1, 0)
-    running = ~np.isnan(started)
+    running = ~np.isnan(seen.started)
     queries = rng.poisson(response.queries * window.step)
     in_use = np.minimum(rng.poisson(response.in_use), POOL_SIZE)
     opened = np.clip(in_use + 5 + rng.integers(-1, 2, in_use.shape), 0, POOL_SIZE) * (1.0 - state["db_refused"])
@@ -106,7 +105,7 @@ def _drawn(rng: np.random.Generator, who: Character, window: Window, pods: tuple
         times=times,
         known=existing(pods, times),
         running=running,
-        started=started,
+        started=seen.started,
         ends=ends,
         requests=_by_status(rng, who, ends),
         durations=_durations(rng, ends, response),
@@ -114,11 +113,11 @@ def _drawn(rng: np.random.Generator, who: Character, window: Window, pods: tuple
         connection_errors=rng.poisson(response.connection_errors * window.step),
         logins=np.array([guarded.sum(axis=0) - unseen - failures, failures]),
         cpu_seconds=response.cpu * window.step * rng.normal(1.0, 0.03, times.shape).clip(0.8, 1.02) * running,
-        memory=memory + waiting * 0.25 * 2**20 + rng.normal(0, 1.5 * 2**20, times.shape),
-        cache=cached,
+        memory=seen.memory + waiting * 0.25 * 2**20 + rng.normal(0, 1.5 * 2**20, times.shape),
+        cache=seen.cache,
         connections=np.array([in_use, np.maximum(np.round(opened) - in_use, 0).astype(int), waiting]),
         warnings=rng.poisson(state["warnings"] * window.step) * running,
-        failing=np.divide((rate * response.failing).sum(axis=(0, 1)), rate.sum(axis=(0, 1)), out=np.zeros(times.shape[1]), where=rate.sum(axis=(0, 1)) > 0),
+        failing=seen.failing,
     )
 
 
@@ -142,13 +141,6 @@ def _bursts(rng: np.random.Generator, shape: tuple[int, ...]) -> Floats:
     return rng.lognormal(0.0, 0.05, shape[1])[None, None] * rng.lognormal(0.0, 0.04, shape)[None]
 
 
-def _mean_failing(response: Response, rate: Floats) -> Floats:
-    """By endpoint and time, over pods: clients try again wherever they are sent."""
-    whole = rate.sum(axis=1)
-    mean = np.divide((response.failing * rate).sum(axis=1), whole, out=np.zeros_like(whole), where=whole > 0)
-    return mean[:, None, :]
-
-
 def statuses(who: Character, reason: str, success: str) -> tuple[tuple[str, float], ...]:
     """The status codes that a reason ends in, with their shares."""
     mixed = {
@@ -160,7 +152,15 @@ def statuses(who: Character, reason: str, success: str) -> tuple[tuple[str, floa
         "pool": (("503", 0.35), ("504", 0.65)),
         "background": (("500", 0.75), ("504", 0.15), ("503", 0.1)),
     }
-    plain = {"shed": "503", "unauthorized": "401", "config": "500", "query": "504", "render": "500", "missing": "404", "ok": success}
+    plain = {
+        "shed": "503",
+        "unauthorized": "401",
+        "config": "500",
+        "query": "504",
+        "render": "500",
+        "missing": "404",
+        "ok": success,
+    }
     return mixed.get(reason) or ((plain[reason], 1.0),)
 
 
@@ -199,5 +199,3 @@ def _buckets(median: Floats, steepness: float) -> Floats:
 
 def _multinomial(rng: np.random.Generator, counts: Integers, shares: Floats) -> Integers:
     return np.moveaxis(rng.multinomial(counts, shares), -1, 0)
-
-

@@ -1,0 +1,68 @@
+"""The service as a whole at given times: pods under effects, their memory, the traffic they share, how they answer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from tests.lab.answering import Response, respond
+from tests.lab.fleet import Pod, coldness, grown, resident
+from tests.lab.world import GUARDED, MEMORY_LIMIT, Character, Conditions, Effect, Floats, asked, conditions
+
+RETRYING = 0.35  # how much of a failed request comes again
+WEARYING = 0.12  # how many more tokens are wrong while requests are repeated: sessions expire, passwords are retyped
+CACHE_FULL, CACHE_FILLING = 24 * 2**20, 2e4  # bytes; bytes/s
+
+
+@dataclass(frozen=True)
+class Behaviour:
+    """All by (pod, time), `rate` and the response's by endpoint before that; `failing` of the whole service by time."""
+
+    state: Conditions
+    started: Floats
+    rate: Floats
+    response: Response
+    memory: Floats
+    cache: Floats
+    failing: Floats
+
+
+def behave(
+    who: Character,
+    pods: Sequence[Pod],
+    effects: Sequence[Effect],
+    times: Floats,
+    weights: Floats,
+    started: Floats,
+    *,
+    noise: Floats,
+    hours: Floats | None = None,
+) -> Behaviour:
+    """Everything expected at these times. `weights`: how traffic is shared, 0 for who is not ready.
+
+    `hours`: the times that the day's rhythm goes by, where these are not the same.
+    """
+    state = conditions(effects, [(pod.revision, pod.slot) for pod in pods], times)
+    usual_cache = np.minimum(CACHE_FULL, CACHE_FILLING * np.nan_to_num(times - started))
+    cache = usual_cache + grown(effects, "caching", pods, times, started)
+    memory = resident(who, grown(effects, "leak", pods, times, started) + cache)
+    fullness, cold = memory / MEMORY_LIMIT, coldness(times, started)
+    rate = asked(who, weights, times if hours is None else hours, state) * noise
+    again = 1.0 + RETRYING * _by_endpoint(respond(who, rate, state, fullness=fullness, cold=cold).failing, rate)
+    repeated = (again - 1.0)[GUARDED[:, 0, 0] > 0].mean(axis=0)
+    wearier = {**state, "bad_tokens": state["bad_tokens"] + WEARYING * repeated}
+    rate = rate * again
+    response = respond(who, rate, wearier, fullness=fullness, cold=cold)
+    failing = _share((rate * response.failing).sum(axis=(0, 1)), rate.sum(axis=(0, 1)))
+    return Behaviour(state, started, rate, response, memory, cache, failing)
+
+
+def _by_endpoint(failing: Floats, rate: Floats) -> Floats:
+    """Over all pods: clients try again wherever they are sent."""
+    return _share((failing * rate).sum(axis=1), rate.sum(axis=1))[:, None, :]
+
+
+def _share(part: Floats, whole: Floats) -> Floats:
+    return np.divide(part, whole, out=np.zeros_like(whole), where=whole > 0)

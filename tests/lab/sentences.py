@@ -1,0 +1,181 @@
+"""How the simulated service words what it logs. Each kind of trouble speaks in one of several families of sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+
+import numpy as np
+
+from tests.lab.simulation import statuses
+from tests.lab.world import ENDPOINTS, MEMORY_LIMIT, REASONS, SERVICE, Character, Floats
+
+MIB = 2**20
+ABOUT_THE_POD = ("warnings", "full")  # kinds that no request causes
+Document = dict[str, object]
+Words = dict[str, object]
+
+# By reason: families, each some sentences.
+SENTENCES: Mapping[str, tuple[tuple[str, ...], ...]] = {
+    "refused": (
+        (
+            "database connection failed: Connection refused (os error 111) connecting to mysql-primary:3306, attempt {few}/3",
+            "database connection failed: Connection refused (os error 111) connecting to mysql-primary:3306, attempt {few}/3",
+            "failed to load user {user}: database unavailable after {ms} ms",
+            "session lookup failed for user {user}: database unavailable [req {id}]",
+        ),
+        (
+            "database connection failed: Too many connections (error 1040) from pool {hex}",
+            "could not acquire a connection within {ms} ms: Too many connections [req {id}]",
+            "failed to load profile {number}: database connection failed",
+        ),
+        (
+            "database connection failed: failed to lookup address information: Temporary failure in name resolution (mysql-primary)",
+            "database connection failed: connect timeout after {ms} ms, peer mysql-primary:3306",
+            "query aborted: no database connection for request {id}",
+        ),
+    ),
+    "pool": (
+        ("database connection pool exhausted: waited {wait} ms, 20 of 20 in use, {number} waiting", "timed out waiting for a database connection after {wait} ms [req {id}]"),
+        ("PoolTimedOut while waiting for an open connection: {wait} ms [req {id}]",),
+    ),
+    "query": (
+        ("query timed out after 5000 ms: SELECT id, display_name FROM users WHERE username = '{user}' [req {id}]", "query timed out after 5000 ms: UPDATE users SET display_name = ? WHERE id = {number}"),
+        ("statement cancelled after 5{pad} ms: Query execution was interrupted, maximum statement execution time exceeded (error 3024) [req {id}]",),
+    ),
+    "jwt": (
+        ("JWT validation failed: InvalidSignature (kid {hex}) [req {id}]", "JWT validation failed: InvalidSignature (kid {hex}) for user {user}"),
+        ("JWT validation failed: cannot read public key /etc/keys/jwt_public_key.pem: No such file or directory (os error 2) [req {id}]",),
+        ("JWT validation failed: public key /etc/keys/jwt_public_key.pem: invalid PEM at byte {number} [req {id}]", "cannot verify token of user {user}: no usable public key"),
+    ),
+    "auth_down": (
+        ("auth service request failed: certificate has expired (serial {hex}) [req {id}]", "cannot introspect token of user {user}: TLS handshake with auth.internal:8443 failed: certificate has expired"),
+        ("auth service unreachable: connect timeout after {ms} ms (auth.internal:8443) [req {id}]", "auth service unreachable: Connection refused (os error 111) [req {id}]"),
+        ("auth service answered 503 Service Unavailable after {ms} ms, giving up on request {id}",),
+    ),
+    "starved": (
+        ("request timed out after 5000 ms waiting for a worker thread (run queue {number}) [req {id}]", "handler for {path} exceeded its deadline by {ms} ms, {few} of 4 workers busy"),
+        ("deadline exceeded: {path} polled for {wait} ms, executor throttled {pad} times in the last second [req {id}]",),
+    ),
+    "memory": (
+        ("memory allocation of {number}{pad} bytes failed, dropping request {id}", "request rejected: rss {mib} MiB of {limit} MiB"),
+        ("cannot allocate memory (os error 12) for a response body of {number} KiB [req {id}]",),
+    ),
+    "shed": (
+        ("overloaded: request shed, {number} in flight (limit 30/s) [req {id}]",),
+        ("load shed: concurrency limit reached, {path} refused after {few} ms in queue", "overloaded: queue is full ({number} waiting), rejecting request {id}"),
+    ),
+    "render": (
+        ("render failed: template not found: {template}_v2.html [req {id}]",),
+        ("render failed: variable `user.locale` not found in context while rendering '{template}.html' [req {id}]",),
+        ("failed to build view for {path}: missing field `theme` at line 1 column {number}", "render failed: view model of user {user} incomplete"),
+    ),
+    "config": (
+        ("missing configuration key `session.cookie_secret` while handling {path} [req {id}]",),
+        ("thread 'tokio-runtime-worker' panicked at src/settings.rs:{pad}: environment variable SESSION_STORE_URL not set [req {id}]",),
+    ),
+    "background": (
+        (
+            "failed to write response for request {id}: Broken pipe (os error 32)",
+            "avatar service answered 502 after {ms} ms, request {id} abandoned",
+            "database query failed: Deadlock found when trying to get lock; transaction of user {user} rolled back",
+            "display name of user {number} is not valid UTF-8",
+            "upstream connection reset by peer after {ms} ms [req {id}]",
+            "cache entry for {user} corrupt, request {id} failed",
+        ),
+    ),
+    "unauthorized": (
+        (
+            "authentication failure for user {user} from {ip}: token expired {number} s ago",
+            "authentication failure for user {user} from {ip}: token expired {number} s ago",
+            "authentication failure for user {user} from {ip}: invalid token",
+            "JWT validation failed: ExpiredSignature for user {user}",
+        ),
+    ),
+    "slow": (("slow request: {path} took {wait} ms [req {id}]",),),
+    "warnings": (("deprecated header X-Legacy-Theme from {ip} ignored (seen {number} times)", "feature flag {hex} not found, using its default"),),
+    "ok": (("{path} answered in {few} ms [req {id}]",),),
+    "full": (("memory usage high: rss {mib} MiB of {limit} MiB",),),
+}  # fmt: skip
+LEVELS = {"unauthorized": "warn", "slow": "warn", "warnings": "warn", "full": "warn", "ok": "info"}
+_USERS = [
+    f"{first}{last}"
+    for first in ("mia", "noah", "ada", "finn", "lea", "omar", "ines", "kai", "zoe", "juri", "ben", "eva")
+    for last in (".k", ".m", "77", "_w", "2k", ".s", "91")
+]
+
+
+def compose(who: Character, kind: str, endpoint: int, pod: str, stamp: str, words: Words) -> Document:
+    """One log line; the scenario's seed decides in which family of sentences its service speaks."""
+    family = _family(who.seed, kind)
+    route = ENDPOINTS[endpoint]
+    words = {
+        **words,
+        "path": f"{route.method} {route.path.replace(':name', str(words['user']))}",
+        "template": route.path.strip("/").split("/")[0] or "index",
+    }
+    return {
+        "timestamp": stamp,
+        "app": SERVICE,
+        "level": LEVELS.get(kind, "error"),
+        "message": family[int(str(words["pick"])) % len(family)].format_map(words),
+        "pod": pod,
+        **({} if kind in ABOUT_THE_POD else _about_request(who, kind, route.success, words)),
+    }
+
+
+@cache
+def _family(seed: int, kind: str) -> tuple[str, ...]:
+    families = SENTENCES[kind]
+    return families[int(np.random.default_rng([seed, 9, *kind.encode()]).integers(len(families)))]
+
+
+def plain(pod: str, stamp: str, message: str, level: str = "info") -> Document:
+    """A line about the process itself."""
+    return {"timestamp": stamp, "app": SERVICE, "level": level, "message": message, "pod": pod}
+
+
+def stamped(times: Floats) -> list[str]:
+    """Times as Elasticsearch likes them."""
+    milliseconds = (times * 1000).astype("int64").astype("datetime64[ms]")
+    return [f"{text}Z" for text in np.datetime_as_string(milliseconds).tolist()]
+
+
+def _about_request(who: Character, kind: str, success: str, words: Words) -> Document:
+    choices = statuses(who, kind, success) if kind in REASONS else ((success, 1.0),)
+    status = choices[0][0] if len(choices) == 1 or float(str(words["chance"])) < choices[0][1] else choices[1][0]
+    method, path = str(words["path"]).split(" ", 1)
+    return {
+        "client_ip": words["ip"],
+        "method": method,
+        "path": path,
+        "status_code": status,
+        "request_id": words["id"],
+        "username": words["user"],
+    }
+
+
+def draw_words(rng: np.random.Generator, memory: Floats) -> list[Words]:
+    """What sentences are filled with, for as many lines as there are values of a pod's memory."""
+    size = memory.size
+    hexes = rng.integers(0, 2**62, (size, 2))
+    nets = ("192.0.2", "198.51.100", "203.0.113")
+    columns = {
+        "user": [_USERS[i] for i in (rng.beta(1, 2.5, size) * len(_USERS)).astype(int).tolist()],
+        "id": [f"{a:016x}" for a in hexes[:, 0].tolist()],
+        "hex": [f"{b & 0xFFFFFF:06x}" for b in hexes[:, 1].tolist()],
+        "ms": rng.lognormal(5.8, 0.8, size).astype(int).tolist(),
+        "wait": rng.integers(3000, 5200, size).tolist(),
+        "few": rng.integers(1, 4, size).tolist(),
+        "number": rng.integers(31, 3000, size).tolist(),
+        "pad": rng.integers(100, 999, size).tolist(),
+        "mib": (memory / MIB).astype(int).tolist(),
+        "limit": [MEMORY_LIMIT // MIB] * size,
+        "ip": [
+            f"{nets[a]}.{b}"
+            for a, b in zip(rng.integers(0, 3, size).tolist(), rng.integers(1, 200, size).tolist(), strict=True)
+        ],
+        "pick": rng.integers(0, 60, size).tolist(),
+        "chance": rng.uniform(0, 1, size).tolist(),
+    }
+    return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
