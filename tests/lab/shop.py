@@ -20,7 +20,7 @@ CANARY = "canary-3f9c"  # stands wherever a secret might, and must not be record
 
 
 def deployment(
-    name: str = "web", image: str = "v1", fault: str = "", cause: str = "", replicas: int = 3
+    name: str = "web", image: str = "v1", fault: str = "", cause: str = "", replicas: int = 2
 ) -> dict[str, Any]:
     """A deployment of one container and one that is not limited, with secrets in all the usual wrong places."""
     labels = {"app": name, **({"lab.fault": fault} if fault else {})}
@@ -106,12 +106,14 @@ def main() -> None:
     PAYLOADS.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as folder, Kubernetes(Path(folder)) as cluster:
         open_shop(cluster)
-        bad = roll_out(cluster, "v2", fault="oom", cause=f"kubectl set env deployment/web TOKEN={CANARY} --record=true")
+        roll_out(cluster, "v2", cause="second")
+        _write("rolled back", roll_back(cluster), cluster)
+        bad = roll_out(cluster, "v3", fault="oom", cause=f"kubectl set env deployment/web TOKEN={CANARY} --record=true")
         cluster.wait_for_metrics(NAMESPACE)
         _write("bad rollout", bad, cluster)
         _write("undone half-way", roll_back(cluster), cluster)
-        roll_out(cluster, "v3", cause="third")
-        _write("rolled back", roll_back(cluster), cluster)
+        roll_out(cluster, "v4", cause="fourth")
+        _write("rolled back again", roll_back(cluster), cluster)  # by now, Kubernetes lumps events together
 
 
 def _write(stage: str, began: float, cluster: Kubernetes) -> None:

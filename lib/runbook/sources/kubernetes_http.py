@@ -191,21 +191,23 @@ def _message(found: JSON) -> str:
 
 
 def _pool_manager(login: Login, proof: Proof) -> urllib3.PoolManager:
-    tls: dict[str, Any] = {"ssl_context": _tls_context(login, proof), "maxsize": CONNECTIONS}
+    settled: dict[str, Any] = {"maxsize": CONNECTIONS}
+    if login.server.startswith("https:"):
+        settled["ssl_context"] = _tls_context(login, proof)
     if login.tls_name:
-        tls["server_hostname"] = login.tls_name
+        settled["server_hostname"] = login.tls_name
     proxy = login.proxy or _environment_proxy(login.server)
     if proxy and not proxy.startswith(("http://", "https://")):
         raise SettingsError(f"The proxy of {login.origin} is not an HTTP proxy; name one as `proxy-url`, or use a VPN.")
-    manager = _proxied(proxy, tls) if proxy else urllib3.PoolManager(**tls)
+    manager = _proxied(proxy, settled) if proxy else urllib3.PoolManager(**settled)
     make_all_cuttable(manager)
     return manager
 
 
-def _proxied(proxy: str, tls: dict[str, Any]) -> urllib3.PoolManager:
+def _proxied(proxy: str, settled: dict[str, Any]) -> urllib3.PoolManager:
     found = urllib3.util.parse_url(proxy)
     headers = urllib3.make_headers(proxy_basic_auth=found.auth) if found.auth else None
-    return urllib3.ProxyManager(found._replace(auth=None).url, proxy_headers=headers, **tls)
+    return urllib3.ProxyManager(found._replace(auth=None).url, proxy_headers=headers, **settled)
 
 
 def _environment_proxy(server: str) -> str:

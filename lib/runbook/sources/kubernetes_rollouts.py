@@ -4,7 +4,7 @@ A ReplicaSet is made when its pod template is first rolled out, so its creation 
 was used again: `kubectl rollout undo` gives an old ReplicaSet a new number and leaves its creation time alone.
 Kubernetes notes that in the annotation `revision-history`, but no time. What tells it then is later than the rollout
 or at the same time, so the earliest that is after the revision before is nearest: an event that scaled the ReplicaSet
-up (kept for an hour by default), the creation of one of its pods, or the deployment's Progressing condition (which
+up (kept for an hour, but lumped together with others after ten), the creation of one of its pods, or the deployment's Progressing condition (which
 moves until the rollout is through). If nothing of that is left, the time is not known.
 """
 
@@ -120,13 +120,14 @@ def _rollout(replicaset: JSON, data: JSON, after: Revision | None) -> tuple[floa
     if not was_reused(replicaset):
         return seconds(replicaset["metadata"]["creationTimestamp"]), "creation"
     name = replicaset["metadata"]["name"]
-    told: list[tuple[float | None, Evidence]] = [(_progress(name, data["deployment"]), "condition")]
+    told: list[tuple[float | None, Evidence]] = []
     if after is not None:  # else nothing tells this rollout from the first one
         told += [(at, "event") for at in _scale_ups(name, data.get("events", []))]
         told += [(at, "pod") for at in _pod_starts(name, data.get("pods", []))]
+    told.append((_progress(name, data["deployment"]), "condition"))
     earliest = (after.rolled_out_at or after.created_at) if after else 0.0
     known = [(at, evidence) for at, evidence in told if at is not None and at > earliest]
-    return min(known, default=(None, "none"))
+    return min(known, key=lambda one: one[0], default=(None, "none"))
 
 
 def _scale_ups(replicaset: str, events: Iterable[JSON]) -> list[float | None]:
