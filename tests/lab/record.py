@@ -1,0 +1,96 @@
+"""`make record`: take the bundled recordings anew, by `runbook run` against the lab, and set the notebooks' defaults.
+
+python -m tests.lab.record [ALERT ...]
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import sys
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import nbformat
+
+from runbook.evidence import RECORDING
+from runbook.preparation import notebook_of
+from runbook.runner import Outcome, run
+from runbook.settings import Environment, Settings
+from tests.lab.front import Front
+from tests.lab.investigating import LOOKBACK, environment, profile
+from tests.lab.loading import load
+from tests.lab.scenarios import Scenario, scenario
+from tests.lab.servers import Lab
+from tests.refresh_notebooks import NOTEBOOKS, refresh
+
+SCENES = {"HighErrorRate": scenario("bad-release", seed=7, day=3)}
+INCIDENT = "INC-2026-01-15-01"
+
+
+def record(alert: str, one: Scenario) -> None:
+    """Investigate the scene on real servers, keep what was recorded, and let the notebook replay it."""
+    with tempfile.TemporaryDirectory(prefix="lab-record-") as folder:
+        outcome = investigate(alert, one, Path(folder))
+        print(outcome.headline, outcome.ledger, outcome.reason, sep="\n")
+        if outcome.exit_code:
+            raise SystemExit(f"The run ended with {outcome.exit_code}; no recording was kept.")
+        shutil.copyfile(outcome.bundle / RECORDING, NOTEBOOKS / "recordings" / f"{alert}.jsonl.gz")
+    set_defaults(notebook_of(alert), given(one))
+    refresh(notebook_of(alert))
+
+
+def investigate(alert: str, one: Scenario, folder: Path) -> Outcome:
+    """`runbook run` with the lab as its only environment."""
+    with Lab(folder / "lab") as lab, Front(one) as front:
+        load(lab, [one])
+        lab.kubernetes.wait_for_metrics(one.namespace)
+        file = folder / "runbook.toml"
+        file.write_bytes(settings(shown(environment(lab, front.url))))
+        known = Settings(file, {"lab": shown(environment(lab, front.url))}, {"micro-frontend": profile(one.namespace)})
+        return run(alert, {"environment": "lab", **given(one)}, known, evidence=folder / "evidence")
+
+
+def shown(lab: Environment) -> Environment:
+    """Links in the report lead to where a reader's own servers would be, not to a port that is gone."""
+    assert lab.prometheus and lab.elasticsearch and lab.kubernetes
+    replace = msgspec.structs.replace
+    return replace(
+        lab,
+        prometheus=replace(lab.prometheus, external_url="http://prometheus:9090"),
+        elasticsearch=replace(lab.elasticsearch, kibana_url="http://kibana:5601"),
+        kubernetes=replace(lab.kubernetes, context="lab"),
+    )
+
+
+def settings(lab: Environment) -> bytes:
+    """The same as a file, for the notebook's own process."""
+    service: dict[str, Any] = msgspec.to_builtins(profile())
+    del service["name"]
+    kept = {key: value for key, value in msgspec.to_builtins(lab).items() if value is not None}
+    return msgspec.toml.encode({"environment": {"lab": kept}, "service": {"micro-frontend": service}})
+
+
+def given(one: Scenario) -> dict[str, str]:
+    """The incident's parameters."""
+    times = {name: value for name, value in one.context_parameters().items() if name != "namespace"}
+    return {**times, "incident_id": INCIDENT, "lookback": LOOKBACK}
+
+
+def set_defaults(notebook: Path, values: Mapping[str, str]) -> None:
+    """Write these into the notebook's parameters cell."""
+    read: Any = nbformat.read(notebook, as_version=4)
+    (cell,) = (c for c in read.cells if "parameters" in c.metadata.get("tags", ()))
+    for name, value in values.items():
+        cell.source, found = re.subn(rf'^({name}: str = )"[^"]*"', rf'\1"{value}"', cell.source, flags=re.MULTILINE)
+        if not found:
+            raise SystemExit(f"The notebook {notebook.name} has no parameter {name}.")
+    nbformat.write(read, notebook)
+
+
+if __name__ == "__main__":
+    for name in sys.argv[1:] or SCENES:
+        record(name, SCENES[name])
