@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from runbook.redaction.names import PROSE, counts_secrets, is_status, secret_label
+from runbook.redaction.names import PROSE, counts_secrets, is_directory, is_status, secret_label
 from runbook.redaction.shapes import PLACEHOLDER, SPACE
 
 _WHOLE = re.compile(rf"(?:(?i:bearer|basic|apikey|token|digest|negotiate) )?{PLACEHOLDER}")
@@ -107,11 +107,7 @@ def _keeps(found: re.Match[str], value: str) -> bool:
     """Whether an unquoted value is no secret: a status word, a count, a word of prose, a working directory."""
     name = found["flag"] or found["name"]
     words = value.lower().split() or [""]
-    if (
-        is_status(value)
-        or (value.isdigit() and counts_secrets(name))
-        or (value[:1] == "/" and name.lower().endswith("pwd"))
-    ):
+    if is_status(value) or (value.isdigit() and counts_secrets(name)) or is_directory(name, value):
         return True
     return found["sep"] == ":" and found[0][-1:] in " \t\r\n" and words[-1] in PROSE
 

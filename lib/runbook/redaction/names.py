@@ -66,3 +66,8 @@ def counts_secrets(name: str) -> bool:
 def is_status(value: str) -> bool:
     """Whether this says something about a secret (`null`, `expired`) instead of being one."""
     return value.lower() in STATUS
+
+
+def is_directory(name: str, value: str) -> bool:
+    """Whether this is the shell's working directory, which looks like a password by its name only."""
+    return name in ("PWD", "OLDPWD") and value.startswith("/")

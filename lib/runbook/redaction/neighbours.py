@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from runbook.model import JSON
-from runbook.redaction.names import is_status, secret_label
+from runbook.redaction.names import is_directory, is_status, secret_label
 
 _NAMES = ("name", "key", "header", "field", "variable", "variable_name")
 _VALUES = ("value", "values", "val", "default", "variable_value")
@@ -40,7 +40,7 @@ def _hide(value: JSON, label: str, name: str = "") -> JSON:
         return {k: _hide(v, label) for k, v in value.items()}
     if value is None or isinstance(value, bool) or value == "":
         return value
-    if isinstance(value, str) and (is_status(value) or (name.lower().endswith("pwd") and value[:1] == "/")):
+    if isinstance(value, str) and (is_status(value) or is_directory(name, value)):
         return value
     return f"[redacted {label}]"
 

@@ -14,7 +14,7 @@ import msgspec
 from runbook.model import JSON
 from runbook.redaction import own
 from runbook.redaction.fields import named_values
-from runbook.redaction.names import counts_secrets, is_status, secret_label
+from runbook.redaction.names import counts_secrets, is_directory, is_status, secret_label
 from runbook.redaction.neighbours import is_reference, without_neighbours
 from runbook.redaction.shapes import PLACEHOLDER, addresses, commands, emails, key_blocks, schemes, shapes
 
@@ -148,7 +148,7 @@ class Redactor:
             return self._json(item, depth)
         if isinstance(item, dict) and is_reference(name, frozenset(item)):
             return self._json(item, depth)
-        if name == "imagePullSecrets" or (name.lower().endswith("pwd") and isinstance(item, str) and item[:1] == "/"):
+        if name == "imagePullSecrets" or (isinstance(item, str) and is_directory(name, item)):
             return self._json(item, depth)
         return _hidden(item, label)
 
