@@ -7,7 +7,6 @@ the file: a setting ending in `_env` names an environment variable, one ending i
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -16,9 +15,10 @@ from typing import Literal
 
 import msgspec
 
-from runbook import strict
+from runbook import settings_rules, strict
 from runbook.errors import SettingsError
 from runbook.nearest import hint
+from runbook.settings_rules import located
 from runbook.wellformed import (
     Count,
     FieldName,
@@ -34,7 +34,6 @@ from runbook.wellformed import (
 
 HERE = Path(__file__).resolve().parent
 FILE_NAME = "runbook.toml"
-EVIDENCE = "evidence"
 
 
 class _Strict(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -178,10 +177,13 @@ def load(path: Path | None = None) -> Settings:
         for name, table in tables["environment"].items()
     }
     for name, service in services.items():
-        _check_patterns(service, file, f"service.{name}")
+        settings_rules.check_service(service, file, f"service.{name}")
     for name, environment in environments.items():
-        _check_environment(environment, services, file, f"environment.{name}")
-    return Settings(file, {name: _located(one, file) for name, one in environments.items()}, services)
+        settings_rules.check_environment(environment, services, file, f"environment.{name}")
+    here = Path.cwd()
+    passing_by = file == shipped() and file.parent not in (here, *here.parents)  # then evidence is not kept beside it
+    home = here if passing_by else file.parent
+    return Settings(file, {name: located(one, file.parent, home) for name, one in environments.items()}, services)
 
 
 def shipped() -> Path:
@@ -197,77 +199,6 @@ def _find() -> Path:
         return Path(named)
     here = Path.cwd()
     return next((folder / FILE_NAME for folder in (here, *here.parents) if (folder / FILE_NAME).is_file()), shipped())
-
-
-def _check_patterns(service: Service, file: Path, key: str) -> None:
-    if not service.index.strip() or any(character.isspace() for character in service.index):
-        strict.refuse(file, f"{key}.index", "should be the name or pattern of an index, e.g. micro-apps-*.")
-    for number, pattern in enumerate(service.redact_patterns):
-        try:
-            re.compile(pattern)
-        except re.error as error:
-            strict.refuse(file, f"{key}.redact_patterns[{number}]", f"is not a regular expression: {error}.")
-
-
-def _check_environment(environment: Environment, services: Mapping[str, Service], file: Path, key: str) -> None:
-    if environment.service not in services:
-        strict.refuse(file, f"{key}.service", f"names no service of this file; {hint(environment.service, services)}")
-    for name in ("prometheus", "elasticsearch"):
-        source: Prometheus | Elasticsearch | None = getattr(environment, name)
-        if source is not None:
-            if not source.url:
-                strict.refuse(file, f"{key}.{name}.url", "is empty; write the address, or take the whole table out.")
-            _check_auth(source.auth, file, f"{key}.{name}.auth")
-
-
-def _check_auth(auth: Auth, file: Path, key: str) -> None:
-    password = bool(auth.password_env or auth.password_file)
-    if bool(auth.username) != password:
-        strict.refuse(
-            file, key, "needs both `username` and one of `password_env` and `password_file`, or none of them."
-        )
-    ways = (password, bool(auth.bearer_env or auth.bearer_file), bool(auth.api_key_env or auth.api_key_file))
-    if sum(ways) > 1:
-        strict.refuse(file, key, "names several ways to prove who we are; keep one of password, bearer and API key.")
-    for kind in ("password", "bearer", "api_key"):
-        if getattr(auth, f"{kind}_env") and getattr(auth, f"{kind}_file"):
-            strict.refuse(file, key, f"names the same secret twice; keep one of `{kind}_env` and `{kind}_file`.")
-    if auth.client_key_file and not auth.client_cert_file:
-        strict.refuse(file, key, "has a `client_key_file` without `client_cert_file`; add it.")
-    for header in auth.headers:
-        if header.casefold() in ("authorization", "proxy-authorization", "cookie"):
-            strict.refuse(
-                file,
-                f"{key}.headers",
-                f"holds a secret ({header}), which never stands in this file; use `bearer_env` or the like.",
-            )
-
-
-def _located(environment: Environment, file: Path) -> Environment:
-    """Relative paths made absolute: from the file's folder; evidence of the shipped file from the current one."""
-    beside = file.parent
-    home = Path.cwd() if file == shipped() and beside not in (Path.cwd(), *Path.cwd().parents) else beside
-    changes: dict[str, object] = {
-        "evidence": _absolute(environment.evidence or EVIDENCE, home),
-        "recording": _absolute(environment.recording, beside),
-    }
-    for name in ("prometheus", "elasticsearch"):
-        source: Prometheus | Elasticsearch | None = getattr(environment, name)
-        if source is not None:
-            paths = {
-                field: _absolute(getattr(source.auth, field), beside)
-                for field in Auth.__struct_fields__
-                if field.endswith("_file")
-            }
-            changes[name] = msgspec.structs.replace(source, auth=msgspec.structs.replace(source.auth, **paths))
-    if environment.kubernetes is not None:
-        kubeconfig = _absolute(environment.kubernetes.kubeconfig, beside)
-        changes["kubernetes"] = msgspec.structs.replace(environment.kubernetes, kubeconfig=kubeconfig)
-    return msgspec.structs.replace(environment, **changes)
-
-
-def _absolute(name: str, folder: Path) -> str:
-    return str(folder / Path(name).expanduser()) if name else ""
 
 
 def draft_folder() -> Path | None:

@@ -15,7 +15,7 @@ from runbook.nearest import hint
 from runbook.wellformed import KINDS, WORDS
 
 T = TypeVar("T")
-_MESSAGE = re.compile(r"(?P<what>.*?)(?: - at `(?P<path>[^`]*)`)?\Z", re.DOTALL)
+_MESSAGE = re.compile(r"(?P<what>.*?)(?: - at (?:`key` in )?`(?P<path>[^`]*)`)?\Z", re.DOTALL)
 _TYPES = re.compile(r"Expected `(?P<wanted>[^`]*)`(?P<rest>.*)", re.DOTALL)
 
 

@@ -1,0 +1,94 @@
+"""What settings must be besides well-formed: parts that fit together, and paths from a known folder."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from runbook import strict
+from runbook.nearest import hint
+
+if TYPE_CHECKING:
+    from runbook.settings import Auth, Elasticsearch, Environment, Prometheus, Service
+
+EVIDENCE = "evidence"
+
+
+def check_service(service: Service, file: Path, key: str) -> None:
+    """Refuse what no type can express, for one service profile."""
+    if not service.index.strip() or any(character.isspace() for character in service.index):
+        strict.refuse(file, f"{key}.index", "should be the name or pattern of an index, e.g. micro-apps-*.")
+    for number, pattern in enumerate(service.redact_patterns):
+        try:
+            re.compile(pattern)
+        except re.error as error:
+            strict.refuse(file, f"{key}.redact_patterns[{number}]", f"is not a regular expression: {error}.")
+
+
+def check_environment(environment: Environment, services: Mapping[str, Service], file: Path, key: str) -> None:
+    """Refuse what no type can express, for one environment."""
+    if environment.service not in services:
+        strict.refuse(file, f"{key}.service", f"names no service of this file; {hint(environment.service, services)}")
+    try:
+        environment.recording.format(alert="")
+    except (KeyError, IndexError, ValueError):
+        strict.refuse(file, f"{key}.recording", "may hold {alert} for the alert's name, and no other braces.")
+    for name in ("prometheus", "elasticsearch"):
+        source: Prometheus | Elasticsearch | None = getattr(environment, name)
+        if source is not None:
+            if not source.url:
+                strict.refuse(file, f"{key}.{name}.url", "is empty; write the address, or take the whole table out.")
+            _check_auth(source.auth, file, f"{key}.{name}.auth")
+
+
+def _check_auth(auth: Auth, file: Path, key: str) -> None:
+    password = bool(auth.password_env or auth.password_file)
+    if bool(auth.username) != password:
+        strict.refuse(
+            file, key, "needs both `username` and one of `password_env` and `password_file`, or none of them."
+        )
+    ways = (password, bool(auth.bearer_env or auth.bearer_file), bool(auth.api_key_env or auth.api_key_file))
+    if sum(ways) > 1:
+        strict.refuse(file, key, "names several ways to prove who we are; keep one of password, bearer and API key.")
+    for kind in ("password", "bearer", "api_key"):
+        if getattr(auth, f"{kind}_env") and getattr(auth, f"{kind}_file"):
+            strict.refuse(file, key, f"names the same secret twice; keep one of `{kind}_env` and `{kind}_file`.")
+    if auth.client_key_file and not auth.client_cert_file:
+        strict.refuse(file, key, "has a `client_key_file` without `client_cert_file`; add it.")
+    for header in auth.headers:
+        if header.casefold() in ("authorization", "proxy-authorization", "cookie"):
+            strict.refuse(
+                file,
+                f"{key}.headers",
+                f"holds a secret ({header}), which never stands in this file; use `bearer_env` or the like.",
+            )
+
+
+def located(environment: Environment, beside: Path, home: Path) -> Environment:
+    """The environment with absolute paths: the evidence folder's from `home`, all others from the file's folder."""
+    changes: dict[str, object] = {
+        "evidence": _absolute(environment.evidence or EVIDENCE, home),
+        "recording": _absolute(environment.recording, beside),
+    }
+    for name in ("prometheus", "elasticsearch"):
+        source: Prometheus | Elasticsearch | None = getattr(environment, name)
+        if source is not None:
+            auth = source.auth
+            files = {
+                field: _absolute(getattr(auth, field), beside)
+                for field in auth.__struct_fields__
+                if field.endswith("_file")
+            }
+            changes[name] = msgspec.structs.replace(source, auth=msgspec.structs.replace(auth, **files))
+    if environment.kubernetes is not None:
+        kubeconfig = _absolute(environment.kubernetes.kubeconfig, beside)
+        changes["kubernetes"] = msgspec.structs.replace(environment.kubernetes, kubeconfig=kubeconfig)
+    return msgspec.structs.replace(environment, **changes)
+
+
+def _absolute(name: str, folder: Path) -> str:
+    return str(folder / Path(name).expanduser()) if name else ""
