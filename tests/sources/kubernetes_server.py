@@ -10,7 +10,6 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from runbook.settings import Kubernetes as Settings
 from runbook.sources.kubernetes import Kubernetes
-
 from tests.canned import Canned, Reply, Request
 
 PAYLOADS = Path(__file__).resolve().parent.parent / "fixtures" / "kubernetes"

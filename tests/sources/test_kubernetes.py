@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from runbook.errors import SourceError, UsageError
 from runbook.model import Answer, Query
 from runbook.settings import Kubernetes as Settings
@@ -31,7 +32,6 @@ from runbook.sources.kubernetes import (
     version,
     version_of,
 )
-
 from tests.canned import Canned, Reply, Request
 from tests.certificates import Authority
 from tests.faulty import MODES, Faulty, Mode

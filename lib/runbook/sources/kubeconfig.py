@@ -212,7 +212,7 @@ def _pem(data: str, file: str, folder: Path, origin: str) -> str:
     if not data:
         return _text(folder / Path(file).expanduser()) if file else ""
     try:
-        return base64.b64decode(data).decode("ascii")
+        return base64.b64decode("".join(data.split()), validate=True).decode("ascii")
     except ValueError:
         raise SettingsError(
             f"A certificate or key in {origin} is not base64 of PEM text; log in to the cluster again."

@@ -224,6 +224,9 @@ def _tls_context(login: Login, proof: Proof) -> ssl.SSLContext:
         if login.insecure:
             context.check_hostname = False
             context.verify_mode = ssl.CERT_NONE
+            urllib3.disable_warnings(
+                urllib3.exceptions.InsecureRequestWarning
+            )  # the kubeconfig decided so; no stderr in notebooks
         if proof.certificate:
             _show(context, proof)
     except (ssl.SSLError, ValueError):
