@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 from prometheus_api_client import MetricRangeDataFrame, PrometheusConnect
 from prometheus_pandas.query import Prometheus as PandasPrometheus
+
 from runbook.settings import Prometheus as Settings
 from runbook.sources.prometheus import Prometheus, matrix, range_
-
 from tests.bench.timing import Row, compare
 from tests.lab.prometheus import Prometheus as Server
 

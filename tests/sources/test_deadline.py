@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+
 from runbook.model import Answer, Query
 from runbook.settings import Auth
 from runbook.settings import Elasticsearch as ElasticsearchSettings
@@ -17,7 +18,6 @@ from runbook.sources.base import Deadline, Source
 from runbook.sources.elasticsearch import Elasticsearch
 from runbook.sources.probe import Probe
 from runbook.sources.prometheus import Prometheus
-
 from tests.faulty import MODES, Faulty, Mode
 
 SECRET = "canary-2f6b0c"

@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 import numpy as np
 import pytest
+
 from runbook.errors import SourceError
 from runbook.model import Answer, Query
 from runbook.settings import Auth
@@ -33,7 +34,6 @@ from runbook.sources.elasticsearch import (
     total,
     version,
 )
-
 from tests.canned import Canned, Reply
 from tests.certificates import Authority
 from tests.fakes import SERVICE

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from runbook.errors import ParameterError, SourceError
 from runbook.model import Query
 from runbook.sources.probe import Probe, get
-
 from tests.canned import Canned, Reply
 from tests.certificates import Authority
 

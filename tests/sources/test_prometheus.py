@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from runbook.errors import ParameterError, SettingsError, SourceError
 from runbook.model import Answer, Query
 from runbook.settings import Auth
@@ -35,7 +36,6 @@ from runbook.sources.prometheus import (
     vector,
     version,
 )
-
 from tests.canned import Canned, Reply, Request
 from tests.certificates import Authority
 

@@ -60,6 +60,11 @@ CLIENT_CERTIFICATE = Fault(
     "forbidden",
     "check `client_cert_file` and `client_key_file`",
 )
+BROKEN_TLS = Fault(
+    "TLS failed: the server broke it off",
+    "unreachable",
+    "check whether it wants a client certificate (`client_cert_file`), then its TLS settings",
+)
 BAD_URL = Fault("the URL is not valid", "unreachable", "write it like http://host:9090 in runbook.toml")
 UNKNOWN = Fault("connection failed", "unreachable", "check the address, its log and the proxies before it")
 
@@ -137,11 +142,10 @@ def _tls(error: ssl.SSLError) -> Fault:
         return NOT_TLS
     if "CERTIFICATE" in name:
         return CLIENT_CERTIFICATE
-    return Fault(
-        f"TLS failed: {name.replace('_', ' ').lower() or 'no common protocol'}",
-        "unreachable",
-        "check the server's TLS settings",
-    )
+    if "HANDSHAKE_FAILURE" in name or "EOF" in name or isinstance(error, ssl.SSLEOFError):
+        return BROKEN_TLS
+    words = f"TLS failed: {name.replace('_', ' ').lower() or 'no common protocol'}"
+    return Fault(words, "unreachable", "check the server's TLS settings")
 
 
 def _causes(error: BaseException, depth: int = 0) -> Iterator[BaseException]:
