@@ -137,9 +137,13 @@ def _lives(rng: np.random.Generator, who: Character, pod: Pod, effects: Sequence
         if reason == "killed":
             return tuple(lives)
         crashes = 1 if end - start > BACKOFF_FORGOTTEN else crashes + 1
-        delay = 0.0 if crashes == 1 else min(BACKOFF_MOST, BACKOFF_FIRST * 2.0 ** (crashes - 2))
-        start = end + delay + rng.uniform(1.0, 2.5)
+        start = end + backoff(crashes) + rng.uniform(1.0, 2.5)
     return tuple(lives)
+
+
+def backoff(crashes: int) -> float:
+    """How long Kubernetes waits after so many crashes in a row."""
+    return 0.0 if crashes <= 1 else min(BACKOFF_MOST, BACKOFF_FIRST * 2.0 ** (crashes - 2))
 
 
 def ends(

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from tests.lab import messages, objects, openmetrics
 from tests.lab.cache import LabError
 from tests.lab.cluster import Kubernetes
 from tests.lab.elastic import Elasticsearch
+from tests.lab.fleet import Fleet
 from tests.lab.processes import eventually
 from tests.lab.prometheus import Prometheus, promtool
 from tests.lab.scenarios import Scenario
@@ -26,7 +28,7 @@ def load(lab: Lab, scenarios: Sequence[Scenario]) -> None:
     """Put all of these into a lab that runs; Prometheus is started anew, at the same address, to see its new past."""
     in_parallel(
         [
-            lambda: load_kubernetes(lab.kubernetes, scenarios),
+            lambda: load_kubernetes(lab.kubernetes, [snapshot(scenario) for scenario in scenarios]),
             lambda: load_elasticsearch(lab.elasticsearch, scenarios),
             lambda: load_prometheus(lab.prometheus, scenarios),
         ]
@@ -66,10 +68,25 @@ _JSON = {"content-type": "application/json", "accept": "application/json"}
 _LINES = {"content-type": "application/x-ndjson", "accept": "application/json"}
 
 
-def load_kubernetes(cluster: Kubernetes, scenarios: Sequence[Scenario]) -> None:
-    """Make every scenario's namespace as it was when the runbook is opened."""
-    for begin in range(0, len(scenarios), AT_ONCE):
-        _make(cluster, scenarios[begin : begin + AT_ONCE])
+@dataclass(frozen=True)
+class Snapshot:
+    """A namespace at a time; `usage` is cores and bytes by pod."""
+
+    namespace: str
+    fleet: Fleet
+    at: float
+    usage: Mapping[str, tuple[float, float]]
+
+
+def snapshot(scenario: Scenario) -> Snapshot:
+    """A scenario's namespace when the runbook is opened."""
+    return Snapshot(scenario.namespace, scenario.fleet, scenario.ended_at, scenario.usage())
+
+
+def load_kubernetes(cluster: Kubernetes, snapshots: Sequence[Snapshot]) -> None:
+    """Make every namespace as it was."""
+    for begin in range(0, len(snapshots), AT_ONCE):
+        _make(cluster, snapshots[begin : begin + AT_ONCE])
 
 
 def _backfill(directory: Path, scenario: Scenario, number: int) -> None:
@@ -89,12 +106,12 @@ def _backfill(directory: Path, scenario: Scenario, number: int) -> None:
         )
 
 
-def _make(cluster: Kubernetes, scenarios: Sequence[Scenario]) -> None:
+def _make(cluster: Kubernetes, snapshots: Sequence[Snapshot]) -> None:
     """Pods first, while nothing manages them; ReplicaSets and deployments then find and adopt them."""
-    names = {scenario.namespace for scenario in scenarios}
+    names = {one.namespace for one in snapshots}
     cluster.apply([{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}} for name in sorted(names)])
     _wait(cluster, "serviceaccounts", {(name, "default") for name in names}, lambda one: True)
-    pods = [pod for one in scenarios for pod in objects.pods(one.fleet, one.namespace, one.ended_at, one.usage())]
+    pods = [pod for one in snapshots for pod in objects.pods(one.fleet, one.namespace, one.at, one.usage)]
     cluster.apply([_created(pod) for pod in pods])
     _wait(
         cluster,
@@ -103,8 +120,8 @@ def _make(cluster: Kubernetes, scenarios: Sequence[Scenario]) -> None:
         lambda one: one["status"].get("podIP"),
     )
     cluster.backdate(_with_uid(cluster, pods))
-    managed = [managed for one in scenarios for managed in objects.deployment(one.fleet, one.namespace, one.ended_at)]
-    told = [event for one in scenarios for event in objects.events(one.fleet, one.namespace, one.ended_at)]
+    managed = [managed for one in snapshots for managed in objects.deployment(one.fleet, one.namespace, one.at)]
+    told = [event for one in snapshots for event in objects.events(one.fleet, one.namespace, one.at)]
     cluster.backdate([one for one in managed if one["kind"] == "ReplicaSet"])
     cluster.backdate([*(one for one in managed if one["kind"] == "Deployment"), *told])
 

@@ -174,6 +174,7 @@ def _deployment(known: Sequence[Revision], namespace: str, ready: int) -> Object
     }
     spec = {
         "replicas": REPLICAS,
+        "minReadySeconds": 10,
         "selector": {"matchLabels": LABELS},
         "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}},
         "template": {**template, "metadata": {"labels": LABELS}},
