@@ -145,11 +145,13 @@ def matrix(answer: Answer) -> Matrix:
     values = np.full((len(found), len(times)), np.nan)
     for row, one in zip(values, found, strict=True):
         numbers = _floats([text for _, text in one["values"]])
-        if len(numbers) == len(row):
+        if len(numbers) == len(row) and one["values"][0][0] == start:
             row[:] = numbers
-        else:  # gaps
+        else:  # gaps; a server that moves a range onto a grid of its own may also send a point outside of ours
             offsets = np.array([at for at, _ in one["values"]], np.float64) - start
-            row[np.rint(offsets / step).astype(np.int64)] = numbers
+            places = np.rint(offsets / step).astype(np.int64)
+            inside = (places >= 0) & (places < len(row))
+            row[places[inside]] = np.array(numbers)[inside]
     return Matrix(times, values, tuple(one["metric"] for one in found))
 
 
@@ -218,7 +220,7 @@ def _requests(query: Query) -> list[tuple[str, dict[str, JSON]]]:
         return [("/api/v1/query", {"query": query.text, **query.params})]
     if query.kind == "range":
         start, end, step = (query.params[name] for name in ("start", "end", "step"))
-        starts = range(start, end + 1, MAX_POINTS * step)
+        starts = range(start, max(start, end) + 1, MAX_POINTS * max(step, 1))  # what is wrong, Prometheus says
         ends = [*(following - step for following in starts[1:]), end]
         return [
             ("/api/v1/query_range", {"query": query.text, "start": s, "end": e, "step": step})
