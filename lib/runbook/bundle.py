@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import msgspec
 
-from runbook import charts, escaping, model, outcome, report
+from runbook import escaping, model, outcome, report
 from runbook.investigation import Investigation
 from runbook.model import Chart, Table
 from runbook.report import Proof
@@ -16,6 +16,8 @@ from runbook.report import Proof
 
 def files(investigation: Investigation, proof: Proof) -> Iterator[tuple[str, bytes]]:
     """Name and content of each; what explains most comes first, should the disk fill up."""
+    from runbook import charts  # matplotlib takes half a second; opening and auditing evidence needs none
+
     findings = model.canonical(outcome.findings_json(investigation))
     yield "findings.json", msgspec.json.format(findings, indent=1) + b"\n"
     yield "report.html", report.html(investigation, proof=proof).encode()

@@ -219,8 +219,8 @@ def _settle(folder: Path, mode: int) -> None:
     """Everything on the disk; who may read the folder around may read this, nobody writes to a file by mistake."""
     for parent, _, files in os.walk(folder, topdown=False):
         for name in files:
-            _synced(Path(parent) / name, mode & 0o444)
-        _synced(Path(parent), mode)
+            _synced(Path(parent) / name, mode & 0o444 | 0o400)
+        _synced(Path(parent), mode | 0o700)
 
 
 def _synced(path: Path, mode: int) -> None:
