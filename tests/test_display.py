@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 from IPython.core.interactiveshell import InteractiveShell
 from IPython.utils.capture import RichOutput, capture_output
+
 from runbook import cells, display
 from runbook.display import Picture, Shown
 from runbook.model import Table
-
 from tests import samples
 from tests.test_report import HOSTILE, Page, with_text
 

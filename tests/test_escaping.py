@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
+
 from runbook import escaping
 
 INVISIBLE = {"Cc", "Cf", "Cs", "Zl", "Zp"}

@@ -9,11 +9,11 @@ from typing import Any
 
 import jsonschema
 import pytest
+
 from runbook.investigation import Investigation
 from runbook.model import Answer, Series, canonical
 from runbook.outcome import compare, findings_json
 from runbook.report import TEMPLATES
-
 from tests import samples
 from tests.test_report import HOSTILE, with_text
 

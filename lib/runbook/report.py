@@ -81,6 +81,7 @@ def markdown(investigation: Investigation) -> str:
             **_common(investigation),
             began=began,
             duration=_duration(investigation),
+            so_far=view.span(investigation.context.now - began),
             timeline=timeline,
             one_day=len({view.day(time) for time in known}) <= 1,
             bundle=escaping.filename(f"{investigation.alert.name}-{view.stamp(investigation.context.started_at)}"),
@@ -113,7 +114,10 @@ def _page(investigation: Investigation) -> dict[str, Any]:
     response = view.RESPONSES[investigation.alert.severity]
     shown = [_finding(finding, investigation) for finding in investigation.findings]
     rest = shown[1:]
-    order = {"abnormal": 0, "unknown": 1}
+    order = {"abnormal": 0, "unknown": 1, "normal": 2}
+    brief = [
+        f for f in rest if f["status"] == "normal" or not (f["charts"] or f["tables"] or f["status"] == "abnormal")
+    ]
     return {
         "response": response,
         "respond_by": view.clock(context.started_at + response.seconds) if response.seconds else "",
@@ -121,9 +125,10 @@ def _page(investigation: Investigation) -> dict[str, Any]:
         "window": view.window(context.start, context.end),
         "tone": _tone(investigation),
         "now": _now(investigation),
+        "stuck": _tone(investigation) == "amber" and bool(investigation.alert.escalate_if),
         "first": shown[0] if shown else None,
-        "checks": sorted((f for f in rest if f["status"] in order), key=lambda f: order[f["status"]]),
-        "lines": [f for f in rest if f["status"] not in order],
+        "checks": sorted((f for f in rest if f not in brief), key=lambda f: order[f["status"]]),
+        "lines": sorted(brief, key=lambda f: order[f["status"]]),
         "timeline": [{**e, "when": clock_text(e["time"], context.started_at)} for e in _timeline(investigation)],
     }
 
@@ -235,10 +240,9 @@ def _began(investigation: Investigation) -> float:
 
 
 def _duration(investigation: Investigation) -> str:
+    """From when it began to when it was restored; "" while it is not."""
     began, restored = _began(investigation), view.restored_at(investigation.recovery)
-    if restored is not None:
-        return view.span(restored - began)
-    return f"____ (still going on at {view.clock(investigation.context.now)} UTC, after {view.span(investigation.context.now - began)})"
+    return "" if restored is None else view.span(restored - began)
 
 
 _WORDS = {"onset": "It began (found in the data)", "alert": "Alert triggered", "mitigation": "Mitigation applied"}
