@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from runbook.errors import ParameterError, SettingsError, SourceError
@@ -293,6 +293,14 @@ def test_a_long_range_is_split_and_joined_without_a_seam():
     assert answer.warnings == ("slow",)
 
 
+def test_an_impossible_range_is_prometheus_to_refuse():
+    """A range that ends before it starts, or without a step, is sent as it is and refused in Prometheus's words."""
+    for query in (range_("x", 100, 0, 60), range_("x", 0, 100, 0)):
+        wrong = Reply({"status": "error", "errorType": "bad_data", "error": "no such range"}, 400)
+        with Canned({RANGE: wrong}) as server:
+            assert "no such range" in str(refusal(source(server), query))
+
+
 def test_one_failed_part_fails_a_long_range():
     """A split range without all of its parts is not passed off as whole."""
 
@@ -427,6 +435,15 @@ def test_series_are_aligned_with_gaps():
     assert len(result.select({"i": "c"})) == 0
 
 
+def test_a_server_with_a_grid_of_its_own():
+    """Points beside the asked grid go to the nearest time, those outside of it nowhere, least of all to its other end."""
+    values = [[at, str(at)] for at in (40, 100, 160, 220)]
+    result = matrix(range_answer([{"metric": {}, "values": values}], 60, 180, 60))
+    np.testing.assert_array_equal(result.values, [[40, 100, 160]])
+    shifted = matrix(range_answer([{"metric": {}, "values": values[:3]}], 90, 210, 60))
+    np.testing.assert_array_equal(shifted.values, [[100, 160, np.nan]])
+
+
 def test_no_series_makes_a_matrix_of_none():
     """An empty answer has its times, no rows, and a sum without values; its frame has no columns."""
     result = matrix(range_answer([], 0, 120, 60))
@@ -456,6 +473,7 @@ def test_a_series_without_labels_has_a_column():
     assert list(frame.columns) == [""]
 
 
+@settings(deadline=None)  # a busy machine is no failure
 @given(
     st.lists(st.dictionaries(st.integers(0, 40), st.floats(), min_size=1), max_size=5),
     st.integers(0, 2**33),
@@ -493,6 +511,7 @@ def test_a_version_may_be_missing():
 # Quoting
 
 
+@settings(deadline=None)  # a busy machine is no failure
 @given(st.text())
 def test_a_quoted_value_cannot_break_out(value: str):
     """Between the outer quotes there is no bare quote, backslash or line break, and unquoting gives the value back."""
@@ -502,6 +521,7 @@ def test_a_quoted_value_cannot_break_out(value: str):
     assert literal.isprintable() or not value.isascii()
 
 
+@settings(deadline=None)  # a busy machine is no failure
 @given(st.dictionaries(st.from_regex(r"[a-zA-Z_][a-zA-Z0-9_]*", fullmatch=True), st.text(), max_size=3))
 def test_matchers_stand_between_braces(labels: dict[str, str]):
     """Each label is one matcher, whatever its value holds."""

@@ -1,0 +1,355 @@
+"""The sources against real servers: Prometheus 2.42 and 3, Elasticsearch, and nginx with TLS before them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pytest
+from elasticsearch.helpers import bulk
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from runbook.errors import SourceError
+from runbook.model import Query
+from runbook.settings import Auth
+from runbook.settings import Elasticsearch as ElasticsearchSettings
+from runbook.settings import Prometheus as PrometheusSettings
+from runbook.sources import elasticsearch as es
+from runbook.sources import prometheus as prom
+from runbook.sources.base import Source
+from runbook.sources.elasticsearch import Elasticsearch
+from runbook.sources.probe import Probe, get
+from runbook.sources.prometheus import Prometheus, instant, label_matchers, matrix, range_, vector
+from tests.fakes import SERVICE
+from tests.lab.elastic import Elasticsearch as ElasticsearchServer
+from tests.lab.prometheus import Prometheus as PrometheusServer
+from tests.lab.proxy import USER, Proxy
+
+pytestmark = pytest.mark.lab
+
+START = 1_768_473_600  # 2026-01-15 10:40 UTC
+DAY, STEP = 86_400, 60
+CYCLE = ["1", "NaN", "+Inf", "-Inf", "2.5e-3"]
+
+
+def refusal(source: Source, query: Query) -> SourceError:
+    with pytest.raises(SourceError) as caught:
+        source.ask(query)
+    return caught.value
+
+
+# Prometheus
+
+
+@pytest.fixture(scope="module", params=["debian", "3"])
+def version(request: pytest.FixtureRequest) -> Literal["debian", "3"]:
+    """Each Prometheus that we claim to speak to."""
+    return request.param  # type: ignore[no-any-return]
+
+
+@pytest.fixture(scope="module")
+def prometheus_server(
+    version: Literal["debian", "3"], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[PrometheusServer]:
+    """A Prometheus with a day of samples: `load` of pod a, whole, and of pod b, from noon on; then silence."""
+    directory = tmp_path_factory.mktemp("prometheus")
+    past = directory / "past.om"
+    lines = [
+        f'load{{pod="{pod}"}} {CYCLE[k // 60 % 5]} {START + k}'
+        for pod, first in (("a", 0), ("b", DAY // 2))
+        for k in range(first, DAY, STEP)
+    ]
+    past.write_text("\n".join(["# TYPE load gauge", *lines, "# EOF\n"]))
+    with PrometheusServer(directory / "server", version=version, openmetrics=past) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def prometheus(prometheus_server: PrometheusServer) -> Prometheus:
+    return Prometheus(PrometheusSettings(url=prometheus_server.url))
+
+
+def test_a_wrong_query_comes_back_in_prometheus_own_words(prometheus: Prometheus) -> None:
+    """A parse error is one sentence with Prometheus's position and our query."""
+    error = refusal(prometheus, instant("sum(load", START))
+    assert 'refused the query (400 bad_data: invalid parameter "query": 1:' in str(error)
+    assert str(error).endswith("Query: sum(load")
+
+
+def test_an_unknown_metric_is_empty(prometheus: Prometheus) -> None:
+    """What Prometheus has never seen is an empty answer, in each kind of query."""
+    queries = [
+        instant("nothing", START),
+        range_("nothing", START, START + 600, STEP),
+        prom.series("nothing", START, START + 600),
+        prom.label_values("pod", "nothing", START, START + 600),
+    ]
+    assert [prometheus.ask(query).completeness for query in queries] == ["empty"] * 4
+
+
+def test_special_values_and_gaps_arrive(prometheus: Prometheus) -> None:
+    """NaN, both infinities and the time before a series began are where they belong."""
+    noon = START + DAY // 2
+    found = matrix(prometheus.ask(range_("load", noon - 300, noon + 240, STEP)))
+    rows = {labels["pod"]: row for labels, row in zip(found.labels, found.values, strict=True)}
+    np.testing.assert_array_equal(rows["a"], [1, np.nan, np.inf, -np.inf, 0.0025] * 2)
+    np.testing.assert_array_equal(rows["b"], [np.nan] * 5 + [1, np.nan, np.inf, -np.inf, 0.0025])
+
+
+def test_a_series_that_ended_goes_stale(prometheus: Prometheus) -> None:
+    """Five minutes after the last sample there is no value any more, not a repeated one."""
+    end = START + DAY - STEP
+    row = matrix(prometheus.ask(range_('load{pod="a"}', end, end + 900, 300))).values[0]
+    assert list(np.isnan(row)) == [False, False, True, True] or list(np.isnan(row)) == [False, True, True, True]
+
+
+def test_a_long_range_has_every_point_once(prometheus: Prometheus) -> None:
+    """A day in steps of 5 s, 17,281 points, is more than Prometheus gives at once and comes back whole."""
+    answer = prometheus.ask(range_('count(load{pod="a"})', START, START + DAY - STEP, 5))
+    times = [at for at, _ in answer.data["result"][0]["values"]]
+    assert times == list(range(START, START + DAY - STEP + 1, 5))
+    assert np.isfinite(matrix(answer).values).all()
+
+
+def test_what_there_is_can_be_asked(prometheus: Prometheus, version: str) -> None:
+    """Series, label names and values are found, and the version, which a build of one's own may leave out."""
+    assert prometheus.ask(prom.series("load", START, START + 60)).data == [{"__name__": "load", "pod": "a"}]
+    assert prometheus.ask(prom.label_names("load", START, START + DAY)).data == ["__name__", "pod"]
+    assert prometheus.ask(prom.label_values("pod", "load", START, START + DAY)).data == ["a", "b"]
+    assert prom.version(prometheus.ask(prom.build_info())).startswith("2.42") == (version == "debian")
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.text(st.characters(exclude_categories=["Cs"])))
+@example('"} or vector(1) or x{a="')
+@example("\\")
+@example("\x00\n\r\t\x7f\u2028")
+def test_prometheus_reads_a_quoted_value_as_it_was(prometheus: Prometheus, value: str) -> None:
+    """Whatever a label's value holds, the real parser takes it as that one string."""
+    quoted = prom.quote(value.replace("$", "$$"))
+    ((labels, _),) = vector(prometheus.ask(instant(f'label_replace(vector(1), "x", {quoted}, "", "")', START)))
+    assert labels.get("x", "") == value
+    assert prometheus.ask(instant(f"load{{{label_matchers({'pod': value + '!'})}}}", START)).completeness == "empty"
+
+
+def test_several_values_match_literally_in_re2(prometheus: Prometheus) -> None:
+    """Values with the characters of regular expressions match themselves alone."""
+    for value in ("a.b", "(c", "[d]", "^e$", "f|g", "h\\i", "j{2}", "k+*?"):
+        made = f'label_replace(vector(1), "x", {prom.quote(value.replace("$", "$$"))}, "", "")'
+        found = prometheus.ask(instant(f'label_replace({made}, "y", "1", "x", {prom.quote_any([value, "z"])})', START))
+        assert vector(found)[0][0].get("y") == "1"
+    made = 'label_replace(vector(1), "x", "axb", "", "")'
+    found = prometheus.ask(instant(f'label_replace({made}, "y", "1", "x", {prom.quote_any(["a.b"])})', START))
+    assert "y" not in vector(found)[0][0]
+
+
+def test_a_query_that_takes_too_long_is_given_up(prometheus_server: PrometheusServer) -> None:
+    """Prometheus itself stops a query a little before our time is up, and says so."""
+    hasty = Prometheus(PrometheusSettings(url=prometheus_server.url), 0.3)
+    heavy = "sum(" + " + ".join(f"sum_over_time(load[{hours}h:1s])" for hours in (20, 21, 22, 23)) + ")"
+    error = refusal(hasty, range_(heavy, START + DAY - 600, START + DAY, 1))
+    assert error.reason == "timeout"
+
+
+# nginx before Prometheus
+
+
+def test_tls_and_password(prometheus_server: PrometheusServer, tmp_path: Path) -> None:
+    """Behind nginx with TLS and a password: right, wrong and no credentials, and an authority we do not know."""
+    with Proxy(tmp_path / "proxy", prometheus_server.url, "password") as proxy:
+        (tmp_path / "right").write_text(proxy.password + "\n")
+        (tmp_path / "wrong").write_text("wrong-" + proxy.password)
+        ca = str(proxy.authority.file)
+        query = range_("load", START, START + 600, STEP)
+
+        def asking(**auth: Any) -> Prometheus:
+            return Prometheus(PrometheusSettings(url=proxy.url, auth=Auth(**auth)))
+
+        right = asking(ca_file=ca, username=USER, password_file=str(tmp_path / "right"))
+        assert right.ask(query).completeness == "complete"
+        for refused in (asking(ca_file=ca), asking(ca_file=ca, username=USER, password_file=str(tmp_path / "wrong"))):
+            error = refusal(refused, query)
+            assert error.reason == "forbidden"
+            assert "answered 401" in str(error)
+            assert proxy.password not in str(error)
+        assert "the certificate is signed by an unknown authority" in str(refusal(asking(), query))
+        assert "not speak TLS" in str(
+            refusal(Prometheus(PrometheusSettings(url=prometheus_server.url.replace("http", "https"))), query)
+        )
+        assert (
+            Probe(proxy.url).ask(get("/")).data["error"]
+            == "TLS failed: the certificate is signed by an unknown authority"
+        )
+
+
+def test_client_certificate(prometheus_server: PrometheusServer, tmp_path: Path) -> None:
+    """Behind nginx that wants a client certificate: with one, and without."""
+    with Proxy(tmp_path / "proxy", prometheus_server.url, "certificate") as proxy:
+        certificate, key = map(str, proxy.authority.issue("client"))
+        ca = str(proxy.authority.file)
+        query = instant("load", START)
+        mine = Auth(ca_file=ca, client_cert_file=certificate, client_key_file=key)
+        assert Prometheus(PrometheusSettings(url=proxy.url, auth=mine)).ask(query).completeness == "complete"
+        assert "answered 400" in str(
+            refusal(Prometheus(PrometheusSettings(url=proxy.url, auth=Auth(ca_file=ca))), query)
+        )
+
+
+def test_a_proxy_whose_server_is_down(tmp_path: Path) -> None:
+    """nginx's 502 is a server error of the place we asked, after asking again."""
+    with Proxy(tmp_path / "proxy", "http://127.0.0.1:1", "nothing") as proxy:
+        auth = Auth(ca_file=str(proxy.authority.file))
+        error = refusal(Prometheus(PrometheusSettings(url=proxy.url, auth=auth)), instant("load", START))
+        assert "answered 502" in str(error)
+        assert error.reason == "server error"
+        assert "answered 502" in str(refusal(Elasticsearch(ElasticsearchSettings(url=proxy.url, auth=auth)), es.info()))
+
+
+# Elasticsearch
+
+
+@pytest.fixture(scope="module")
+def elasticsearch_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ElasticsearchServer]:
+    """12,000 messages, one a second, over two indices: two of three are errors; one app has a similar name."""
+    with ElasticsearchServer(tmp_path_factory.mktemp("elasticsearch")) as server, server.client() as client:
+        bulk(client, (document(i) for i in range(12_000)), refresh=True)
+        yield server
+
+
+def document(i: int) -> dict[str, Any]:
+    """One message, its level spelled as in the wild."""
+    return {
+        "_index": f"micro-apps-{i % 2}",
+        "timestamp": datetime.fromtimestamp(START + i, UTC).isoformat(),
+        "app": "rust-micro-front-end" if i % 10 else "rust-micro-back-end",
+        "level": ("info", "error", "ERROR")[i % 3],
+        "message": f"JWT validation failed for user {i}" if i % 4 else "pool exhausted",
+        "client_ip": f"10.0.0.{i % 20}",
+    }
+
+
+ERRORS = [i for i in range(12_000) if i % 3 and i % 10]
+
+
+@pytest.fixture(scope="module")
+def elasticsearch(elasticsearch_server: ElasticsearchServer) -> Elasticsearch:
+    return Elasticsearch(ElasticsearchSettings(url=elasticsearch_server.url))
+
+
+def test_a_wrong_search_comes_back_in_elasticsearch_own_words(elasticsearch: Elasticsearch) -> None:
+    """A parse error, and an aggregation over text, are one sentence each with the reason."""
+    assert "parsing_exception" in str(refusal(elasticsearch, es.search("micro-apps-*", {"query": {"x": 1}})))
+    error = refusal(elasticsearch, es.top_values(SERVICE, START, START + 600, "message"))
+    assert "Fielddata is disabled on [message]" in str(error)
+
+
+def test_a_missing_index_is_empty(elasticsearch: Elasticsearch) -> None:
+    """Neither a name nor a pattern without index is an error."""
+    for index in ("nothing", "nothing-*"):
+        answer = elasticsearch.ask(es.search(index, {}))
+        assert (answer.completeness, answer.warnings) == ("empty", (f"No index matches {index}.",))
+        assert elasticsearch.ask(es.fields(index, ["level"])).completeness == "empty"
+
+
+def test_no_hit_is_empty(elasticsearch: Elasticsearch) -> None:
+    """A window without messages is empty, without a warning."""
+    answer = elasticsearch.ask(es.newest_errors(SERVICE, START - 600, START))
+    assert (answer.completeness, answer.warnings, es.total(answer)) == ("empty", (), (0, True))
+
+
+def test_a_failed_shard_is_partial(elasticsearch: Elasticsearch, elasticsearch_server: ElasticsearchServer) -> None:
+    """An index whose field cannot be searched so fails its shard alone, which is told by name."""
+    with elasticsearch_server.client() as client:
+        client.indices.create(index="odd", mappings={"properties": {"client_ip": {"type": "ip"}}})
+        client.index(index="odd", document={"client_ip": "10.0.0.1"}, refresh=True)
+    answer = elasticsearch.ask(es.search("micro-apps-*,odd", {"query": {"term": {"client_ip": "no address"}}}))
+    assert answer.completeness == "partial"
+    assert "shards failed: odd [0]" in answer.warnings[0]
+
+
+def test_the_newest_errors(elasticsearch: Elasticsearch) -> None:
+    """Errors of this app alone, in whatever case the level is spelled, latest first, end excluded."""
+    answer = elasticsearch.ask(es.newest_errors(SERVICE, START, START + 11_999, 5))
+    times = [es.time_of(hit, "timestamp") - START for hit in es.hits(answer)]
+    assert times == [i for i in reversed(ERRORS) if i < 11_999][:5]
+
+
+def test_counts_over_time(elasticsearch: Elasticsearch) -> None:
+    """Every interval of the window is there, empty ones too, and each message is counted once."""
+    answer = elasticsearch.ask(es.errors_over_time(SERVICE, START - 3600, START + 12_000, 600))
+    times, counts = es.histogram(answer)
+    assert list(times) == list(range(START - 3600, START + 12_000, 600))
+    assert counts.sum() == len(ERRORS) == es.total(answer)[0]
+    assert list(counts[:6]) == [0] * 6
+    assert (counts[6:] == [sum(START + i in range(t, t + 600) for i in ERRORS) for t in times[6:]]).all()
+
+
+def test_a_sample_is_the_same_again_and_uniform(elasticsearch: Elasticsearch) -> None:
+    """Equal seeds give equal documents, other seeds others; the mean of their times is the middle of the window."""
+    one, again, other = (
+        [
+            hit["timestamp"]
+            for hit in es.hits(elasticsearch.ask(es.sample_of_errors(SERVICE, START, START + 12_000, 500, seed=seed)))
+        ]
+        for seed in (1, 1, 2)
+    )
+    assert one == again
+    assert len(set(one) & set(other)) < 100
+    assert len(set(one)) == 500
+    middle = np.mean([datetime.fromisoformat(text).timestamp() for text in one]) - START
+    assert abs(middle - 6000) < 700  # 4.5 standard errors
+
+
+def test_a_phrase_and_its_most_frequent_values(elasticsearch: Elasticsearch) -> None:
+    """Messages with a phrase, by a field's values, and how many documents had others."""
+    query = es.top_values(
+        SERVICE, START, START + 12_000, "client_ip.keyword", 3, level="error", phrase="JWT validation"
+    )
+    answer = elasticsearch.ask(query)
+    pairs, others = es.terms(answer)
+    assert len(pairs) == 3
+    assert sum(count for _, count in pairs) + others == sum(1 for i in ERRORS if i % 4)
+    assert es.total(answer) == (sum(1 for i in ERRORS if i % 4), True)
+
+
+def test_a_count_that_stops_is_not_exact(elasticsearch: Elasticsearch) -> None:
+    """Elasticsearch stops counting at 10,000 unless asked to go on, and that is passed on."""
+    assert es.total(elasticsearch.ask(es.search("micro-apps-*", {"size": 0}))) == (10_000, False)
+
+
+def test_fields_and_version(elasticsearch: Elasticsearch) -> None:
+    """What a field is called and of which type it is can be asked, as can the version."""
+    types = es.field_types(elasticsearch.ask(es.fields("micro-apps-*", ["timestamp", "level", "levle"])))
+    assert types == {"timestamp": ("date",), "level": ("text",)}
+    assert es.version(elasticsearch.ask(es.info())).startswith("9.")
+
+
+def test_elasticsearch_behind_tls_and_password(elasticsearch_server: ElasticsearchServer, tmp_path: Path) -> None:
+    """Behind nginx with TLS and a password, as the lab's server has neither: right and wrong credentials."""
+    with Proxy(tmp_path / "proxy", elasticsearch_server.url, "password") as proxy:
+        (tmp_path / "right").write_text(proxy.password)
+        (tmp_path / "wrong").write_text("wrong-" + proxy.password)
+        ca = str(proxy.authority.file)
+
+        def asking(file: str) -> Elasticsearch:
+            auth = Auth(ca_file=ca, username=USER, password_file=str(tmp_path / file))
+            return Elasticsearch(ElasticsearchSettings(url=proxy.url, auth=auth))
+
+        assert asking("right").ask(es.info()).completeness == "complete"
+        error = refusal(asking("wrong"), es.info())
+        assert "answered 401" in str(error)
+        assert proxy.password not in str(error)
+
+
+def test_elasticsearch_behind_a_client_certificate(elasticsearch_server: ElasticsearchServer, tmp_path: Path) -> None:
+    """Behind nginx that wants a client certificate, one file holding both certificate and key."""
+    with Proxy(tmp_path / "proxy", elasticsearch_server.url, "certificate") as proxy:
+        certificate, key = proxy.authority.issue("client")
+        both = tmp_path / "both.pem"
+        both.write_bytes(certificate.read_bytes() + key.read_bytes())
+        auth = Auth(ca_file=str(proxy.authority.file), client_cert_file=str(both))
+        assert Elasticsearch(ElasticsearchSettings(url=proxy.url, auth=auth)).ask(es.info()).completeness == "complete"
