@@ -277,13 +277,14 @@ def test_an_investigation_without_findings_still_reports() -> None:
     assert "0 of 0 checks ran" in body
 
 
-def test_every_colour_can_be_read() -> None:
-    """Text on its background has a contrast of at least 4.5, as WCAG AA asks."""
+@pytest.mark.parametrize("scheme", [0, 1])
+def test_every_colour_can_be_read(scheme: int) -> None:
+    """In the light scheme and in the dark one, text on its background has a contrast of 4.5 or more (WCAG AA)."""
     css = (report.TEMPLATES / "report.css").read_text()
-    colours = dict(re.findall(r"--(\w+):(#\w+)", css[: css.index("}")]))
+    colours = dict(re.findall(r"--(\w+):(#\w+)", re.findall(r":root{([^}]*)}", css)[scheme]))
     tones = [(tone, f"{tone}bg") for tone in ("red", "green", "amber", "blue", "grey")]
     plain = [("ink", "bg"), ("mute", "bg"), ("mute", "soft"), ("light", "dark"), ("blue", "bg"), ("ink", "redbg")]
-    for front, back in [*tones, *plain]:
+    for front, back in [*tones, *plain, ("ink", "greenbg"), ("ink", "amberbg"), ("ink", "soft")]:
         assert contrast(colours[front], colours[back]) >= 4.5, (front, back)
 
 
