@@ -1,12 +1,11 @@
-"""Ctrl-C and SIGTERM: both end a run by KeyboardInterrupt, and neither disturbs the sealing of its evidence."""
+"""Ctrl-C and SIGTERM: the first of them ends a run by KeyboardInterrupt, and none disturbs the sealing of its evidence."""
 
 from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from types import FrameType
+from types import FrameType, TracebackType
+from typing import Any, Self
 
 
 class Terminated(KeyboardInterrupt):
@@ -18,36 +17,29 @@ def number(stop: KeyboardInterrupt) -> signal.Signals:
     return signal.SIGTERM if isinstance(stop, Terminated) else signal.SIGINT
 
 
-@contextmanager
-def terminable() -> Iterator[None]:
-    """Let SIGTERM raise Terminated; does nothing outside a program's main thread, where Python allows no handlers."""
+class Interruptible:
+    """While this is entered, the first signal raises and later ones are ignored; once `deaf`, all are.
 
-    def stop(number: int, frame: FrameType | None) -> None:
-        raise Terminated
+    An impatient second Ctrl-C would cost the evidence. Outside a program's main thread, where Python allows no
+    handlers, it does nothing.
+    """
 
-    with _handling((signal.SIGTERM,), stop):
-        yield
+    def __init__(self) -> None:
+        self.deaf = False
+        self._before: dict[signal.Signals, Any] = {}
 
+    def __enter__(self) -> Self:
+        if threading.current_thread() is threading.main_thread():
+            self._before = {one: signal.signal(one, self._stop) for one in (signal.SIGINT, signal.SIGTERM)}
+        return self
 
-@contextmanager
-def undisturbed() -> Iterator[None]:
-    """Ignore both for a moment: an impatient second Ctrl-C would cost the evidence."""
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for one, handler in self._before.items():
+            signal.signal(one, handler)
 
-    def ignore(number: int, frame: FrameType | None) -> None:
-        pass
-
-    with _handling((signal.SIGINT, signal.SIGTERM), ignore):
-        yield
-
-
-@contextmanager
-def _handling(numbers: tuple[signal.Signals, ...], handler: signal._HANDLER) -> Iterator[None]:
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = {number: signal.signal(number, handler) for number in numbers}
-    try:
-        yield
-    finally:
-        for one, former in before.items():
-            signal.signal(one, former)
+    def _stop(self, number: int, frame: FrameType | None) -> None:
+        if not self.deaf:
+            self.deaf = True
+            raise Terminated if number == signal.SIGTERM else KeyboardInterrupt

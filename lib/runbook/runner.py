@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 from runbook import interruption
 from runbook.execution import Executed, Limits, Progress, Tell, execute
-from runbook.interruption import terminable, undisturbed
+from runbook.interruption import Interruptible
 from runbook.kernel import Kernel
 from runbook.parameters import Value
 from runbook.preparation import Plan, plan
@@ -70,7 +70,10 @@ def run(
     """
     began = time.monotonic()
     prepared = plan(alert, parameters, settings, evidence=evidence, now=time.time(), notebook=notebook)
-    with terminable(), Kernel({"MPLBACKEND": "agg", "RUNBOOK_SETTINGS": str(settings.path)}, PRELOAD) as kernel:
+    with (
+        Interruptible() as signals,
+        Kernel({"MPLBACKEND": "agg", "RUNBOOK_SETTINGS": str(settings.path)}, PRELOAD) as kernel,
+    ):
         from runbook.evidence import Draft  # the kernel imports at the same time
 
         draft = Draft(prepared.evidence, prepared.incident, alert, prepared.started_at)
@@ -78,9 +81,9 @@ def run(
             executed = _execute(prepared, settings, kernel, draft.path, progress, limits)
         except KeyboardInterrupt as stop:
             executed = Executed(None, "The run was interrupted before its notebook began.", interruption.number(stop))
+        signals.deaf = True
         kernel.kill()
-        with undisturbed():
-            return _conclude(draft, prepared, executed, by, began)
+        return _conclude(draft, prepared, executed, by, began)
 
 
 def _execute(
