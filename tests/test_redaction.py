@@ -56,7 +56,7 @@ UNQUOTED: list[Callable[[str, str], str]] = [
     lambda k, v: f"GET /login?user=bob&{k}={v}&next=home HTTP/1.1",
     lambda k, v: f"- name: {k}\n  value: {v}\n- name: PATH",
     lambda k, v: f"<{k}>{v}</{k}>",
-    lambda k, v: f"--{k} {v} --verbose",
+    lambda k, v: f"--{k} {v.lstrip('-')} --verbose",
     lambda k, v: f"--{k}={v}",
     lambda k, v: f"user[{k}]={v}",
 ]

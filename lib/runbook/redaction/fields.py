@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import re
 
-from runbook.redaction.names import PROSE, counts_secrets, is_directory, is_status, secret_label
+from runbook.redaction.names import PROSE, counts_secrets, is_directory, is_status, may_name, secret_label
 from runbook.redaction.shapes import PLACEHOLDER, SPACE
 
 _WHOLE = re.compile(rf"(?:(?i:bearer|basic|apikey|token|digest|negotiate) )?{PLACEHOLDER}")
 
 _QUOTE = r"(?:\\*[\"'`]|&(?:quot|apos|#3[49]);|\\++u002[27])"
+_NAME = re.compile(r"[\w.-]++")
 _NAMED = re.compile(
-    rf"(?<![\w.-])(?:--(?P<flag>[\w.-]++)[ \t]++(?=[^\s-]|-[^\s-])|(?P<name>[\w.-]++)"
+    rf"(?:--(?P<flag>[\w.-]++)[ \t]++(?=[^\s-]|-[^\s-])|(?P<name>[\w.-]++)"
     rf"(?P<quote>{_QUOTE})?+\]?+(?:{SPACE}*+(?P<sep>=>|:=|[=!]~|[=!]?=|:|\\++u003[AaDd])"
     rf"|(?P<tag>>)|(?P<pair>{SPACE}*+,?{SPACE}*+{_QUOTE}?+(?i:value|val){_QUOTE}?+{SPACE}*+[:=])|(?P<call>{SPACE}*+\(?{SPACE}*+(?=\\*['\"]))){SPACE}*+)"
 )
@@ -116,10 +117,11 @@ def named_values(text: str) -> str:
     """Values whose name says that they are secret, in all the ways that logs and queries write them."""
     out: list[str] = []
     done = at = 0
-    while found := _NAMED.search(text, at):
-        at = max(found.end(), found.start() + 1)
-        label = _label(text, found)
-        if not label:
+    while name := _NAME.search(text, at):
+        at = name.end()
+        found = _NAMED.match(text, name.start()) if may_name(name[0]) else None
+        label = _label(text, found) if found else ""
+        if not found or not label:
             continue
         start, end, at = _span(text, found)
         value = text[start:end]

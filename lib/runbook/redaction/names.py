@@ -41,6 +41,17 @@ PROSE = STATUS | words(
     already still only never too password passwords credentials realm permission file got found none rotated changed
     updated expiring expires read parse open connection"""
 )
+ROOTS = (
+    *("pass", "pwd", "wort", "secret", "token", "key", "cookie", "cred", "auth", "sess", "bearer", "sig", "otp"),
+    *("connect", "identified"),
+)
+
+
+@lru_cache(maxsize=8192)
+def may_name(word: str) -> bool:
+    """A quick look at a word: whether it can be the name of a secret at all (`by` as in SQL's IDENTIFIED BY)."""
+    low = word.lower()
+    return low in ("by", "as") or any(root in low for root in ROOTS)
 
 
 @lru_cache(maxsize=4096)

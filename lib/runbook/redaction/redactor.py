@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from operator import itemgetter
 from typing import Any, Final
 from urllib.parse import unquote
@@ -14,20 +15,23 @@ import msgspec
 from runbook.model import JSON
 from runbook.redaction import own
 from runbook.redaction.fields import named_values
-from runbook.redaction.names import counts_secrets, is_directory, is_status, secret_label
+from runbook.redaction.names import ROOTS, counts_secrets, is_directory, is_status, secret_label
 from runbook.redaction.neighbours import is_reference, without_neighbours
-from runbook.redaction.shapes import PLACEHOLDER, addresses, commands, emails, key_blocks, schemes, shapes
+from runbook.redaction.shapes import PLACEHOLDER, SHAPE_HINTS, addresses, commands, emails, key_blocks, schemes, shapes
 
-RULES: Final[tuple[Callable[[str], str], ...]] = (key_blocks, shapes, addresses, schemes, named_values, commands)
-HINTS: Final = (
-    *("pass", "pwd", "wort", "secret", "token", "key", "auth", "cookie", "cred", "sess", "otp", "bearer", "basic"),
-    *("@", "%", "private", "identified", "mysql", "eyj", "akia", "asia", "abia", "acca", "aiza", "signature", "sig"),
-    *("ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_", "glpat", "xox", "_live_", "_test_", "dckr_", "npm_", "hvs."),
-    *("ya29", "sg.", "slack", "connect", "curl"),
+RULES: Final[tuple[tuple[tuple[str, ...], Callable[[str], str]], ...]] = (  # where one of these words is: the rule
+    (("private",), key_blocks),
+    (SHAPE_HINTS, shapes),
+    (("@",), addresses),
+    (("bearer", "basic", "apikey"), schemes),
+    (ROOTS, named_values),
+    (("mysql", "mariadb", "sshpass", "curl"), commands),
 )
+HINTS: Final = tuple(sorted({"%", *(hint for hints, _ in RULES for hint in hints)}))
 _PLACEHOLDER = re.compile(PLACEHOLDER)
 MAX_DEPTH: Final = 100
 MAX_DECODED: Final = 3
+SHORT: Final = 80
 _SPACE = "\u2420"  # stands for an encoded space, which does not end a value
 _TOKEN = re.compile(r"[^\s\"'`]++")
 _NUMERIC = re.compile(r"[+-]?(?:\d++(?:\.\d*+)?|\.\d++)(?:[eE][+-]?\d++)?|[+-]?Inf|NaN")
@@ -43,6 +47,8 @@ class Redactor:
         self._patterns = [p for p in patterns if p and not _PLACEHOLDER.search(p)]  # those of a recording are redacted
         self._own = [rule for rule in (own.literals(secrets), *map(own.pattern, self._patterns)) if rule]
 
+        self._repeated = lru_cache(maxsize=4096)(self._text)  # answers repeat their keys, labels and levels
+
     @classmethod
     def of(cls, settings: JSON) -> Redactor:
         """The redactor that a recording names in its header (see `settings`)."""
@@ -56,6 +62,9 @@ class Redactor:
 
     def text(self, text: str) -> str:
         """The text without its secrets."""
+        return self._repeated(text) if len(text) <= SHORT else self._text(text)
+
+    def _text(self, text: str) -> str:
         if not text.isascii():
             text = text.encode("utf-8", "replace").decode()
         if not self._own and (_NUMERIC.fullmatch(text) or not _suspicious(text)):
@@ -73,13 +82,13 @@ class Redactor:
     def _once(self, text: str, decode: int) -> str:
         if text[:1] in ("{", "["):
             text = self._embedded(text)
-        for rule in self._own:
-            text = rule(text)
-        if not _suspicious(text):
-            return text
-        for rule in RULES:
-            text = rule(text)
-        text = emails(text) if self._emails else text
+        for own_rule in self._own:
+            text = own_rule(text)
+        low = text.lower()
+        for hints, rule in RULES:
+            if any(hint in low for hint in hints):
+                text = rule(text)
+        text = emails(text) if self._emails and "@" in text else text
         return _TOKEN.sub(lambda token: self._decoded(token[0], decode - 1), text) if decode and "%" in text else text
 
     def _decoded(self, token: str, decode: int) -> str:

@@ -38,6 +38,10 @@ def key_blocks(text: str) -> str:
     return "".join([*out, rest.lstrip(_BODY) if inside else rest])
 
 
+SHAPE_HINTS = (
+    *("eyj", "ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_", "glpat-", "xox", "_live_", "_test_", "dckr_", "npm_"),
+    *("hvs.", "ya29.", "sg.", "slack", "akia", "asia", "abia", "acca", "aiza"),
+)
 _SHAPES = re.compile(
     r"(?P<token>eyJ[\w-]{8,}+(?:\.[\w-]*+){0,4}+"
     r"|(?:gh[pousr]_|github_pat_|glpat-|xox[abeoprs]-|[sr]k_(?:live|test)_|dckr_pat_|npm_|hvs\.|ya29\.|SG\.)[\w.-]{16,}+"
@@ -91,14 +95,12 @@ def _data_source(found: re.Match[str]) -> str:
 
 def addresses(text: str) -> str:
     """Passwords in URLs, in `user:pw@tcp(host)/db` and in `user:pw@host:port`."""
-    if "@" not in text:
-        return text
     text = _URL.sub(_url, text) if "://" in text else text
     text = _WORD.sub(_data_source, text) if "(" in text else text
     return _BARE.sub(r"\1[redacted password]", text)
 
 
-_SCHEME = re.compile(rf"(?i)(?<![\w-])(bearer|basic|apikey)((?:{SPACE}|\\+[nt])++)(?!realm=|[=:|])([\w~+/.=|%:-]++)")
+_SCHEME = re.compile(rf"(?i)(?<![\w-])(bearer|basic|apikey)((?:{SPACE}|\\+[nt])++)(?!realm=|[=:|%])([\w~+/.=|%:-]++)")
 
 
 def _scheme(found: re.Match[str]) -> str:
@@ -115,13 +117,10 @@ def schemes(text: str) -> str:
     return _SCHEME.sub(_scheme, text)
 
 
+_CLIENT = re.compile(r"\b(?:mysql\w*|mariadb[\w-]*|sshpass|curl)\b")
 _COMMAND = re.compile(r"(?<!\S)(-p|(?:-u|--user)[ =]?[\"']?[^\s:'\"@/-][^\s:'\"]*+:)((?!\[redacted )[^\s'\"]++)")
 
 
 def commands(text: str) -> str:
     """Passwords on the command lines of mysql and curl."""
-    return (
-        _COMMAND.sub(r"\1[redacted password]", text)
-        if re.search(r"\b(?:mysql\w*|mariadb[\w-]*|sshpass|curl)\b", text)
-        else text
-    )
+    return _COMMAND.sub(r"\1[redacted password]", text) if _CLIENT.search(text) else text
