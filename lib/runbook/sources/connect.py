@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import threading
 from collections.abc import Callable, Mapping
 
 from runbook import settings
@@ -10,19 +12,35 @@ from runbook.model import Answer, Query, SourceName
 from runbook.settings import Environment
 from runbook.sources.base import Deadline, Source
 
+# Client libraries import each other's parts in circles: two threads that enter a circle at different places see halves
+# of modules ("cannot import name"). So one thread imports at a time, and all that a source needs.
+_importing = threading.Lock()
+_NEEDED: Mapping[SourceName, tuple[str, ...]] = {
+    "prometheus": ("timelimit", "prometheus_http"),
+    "elasticsearch": ("elasticsearch_http",),
+    "kubernetes": ("timelimit", "kubernetes_questions", "kubeconfig", "kubernetes_http"),
+    "probe": ("auth", "faults", "session", "timelimit"),
+}
+
 
 class Lazy:
-    """A source made when it is first asked, so that its client's import runs beside the others'."""
+    """A source made when it is first asked, so that whoever asks another one need not wait for this one's imports."""
 
-    def __init__(self, make: Callable[[], Source]) -> None:
-        self._make = make
+    def __init__(self, name: SourceName, make: Callable[[], Source]) -> None:
+        self._name, self._make = name, make
         self._source: Source | None = None
 
     def ask(self, query: Query) -> Answer:
         """The made source's answer."""
-        if self._source is None:
-            self._source = self._make()
-        return self._source.ask(query)
+        return (self._source or self._made()).ask(query)
+
+    def _made(self) -> Source:
+        with _importing:
+            if self._source is None:
+                for module in _NEEDED[self._name]:
+                    importlib.import_module(f"runbook.sources.{module}")
+                self._source = self._make()
+            return self._source
 
 
 class Absent:
@@ -34,7 +52,7 @@ class Absent:
     def ask(self, query: Query) -> Answer:
         """Raises SourceError, always."""
         raise SourceError(
-            f"{query.source.capitalize()} is not set up; add {self._section} to runbook.toml.", "unreachable"
+            f"{query.source.capitalize()} is not set up; add {self._section} in runbook.toml.", "unreachable"
         )
 
 
@@ -49,7 +67,7 @@ def connect(name: str, environment: Environment) -> Mapping[str, Source]:
         "probe": (lambda: _probe(environment.base_url, seconds)) if environment.base_url else None,
     }
     return {
-        source: Deadline(Lazy(make) if make else Absent(_section(name, source)), environment.deadline_seconds)
+        source: Deadline(Lazy(source, make) if make else Absent(_section(name, source)), environment.deadline_seconds)
         for source, make in made.items()
     }
 
