@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 import msgspec
 import urllib3
 from requests.utils import get_environ_proxies
+from urllib3.util import parse_url
 
 from runbook.errors import Reason, SettingsError, SourceError
 from runbook.model import JSON
@@ -205,7 +206,7 @@ def _pool_manager(login: Login, proof: Proof) -> urllib3.PoolManager:
 
 
 def _proxied(proxy: str, settled: dict[str, Any]) -> urllib3.PoolManager:
-    found = urllib3.util.parse_url(proxy)
+    found = parse_url(proxy)
     headers = urllib3.make_headers(proxy_basic_auth=found.auth) if found.auth else None
     return urllib3.ProxyManager(found._replace(auth=None).url, proxy_headers=headers, **settled)
 

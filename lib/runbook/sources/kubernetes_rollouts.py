@@ -120,14 +120,17 @@ def _rollout(replicaset: JSON, data: JSON, after: Revision | None) -> tuple[floa
     if not was_reused(replicaset):
         return seconds(replicaset["metadata"]["creationTimestamp"]), "creation"
     name = replicaset["metadata"]["name"]
-    told: list[tuple[float | None, Evidence]] = []
-    if after is not None:  # else nothing tells this rollout from the first one
-        told += [(at, "event") for at in _scale_ups(name, data.get("events", []))]
-        told += [(at, "pod") for at in _pod_starts(name, data.get("pods", []))]
-    told.append((_progress(name, data["deployment"]), "condition"))
+    # without a revision before, no event or pod tells this rollout from the first one
+    again: dict[Evidence, list[float | None]] = {
+        "event": _scale_ups(name, data.get("events", [])) if after else [],
+        "pod": _pod_starts(name, data.get("pods", [])) if after else [],
+        "condition": [_progress(name, data["deployment"])],
+    }
     earliest = (after.rolled_out_at or after.created_at) if after else 0.0
-    known = [(at, evidence) for at, evidence in told if at is not None and at > earliest]
-    return min(known, key=lambda one: one[0], default=(None, "none"))
+    known: list[tuple[float, Evidence]] = [
+        (at, evidence) for evidence, times in again.items() for at in times if at is not None and at > earliest
+    ]
+    return min(known, key=lambda one: one[0]) if known else (None, "none")
 
 
 def _scale_ups(replicaset: str, events: Iterable[JSON]) -> list[float | None]:
