@@ -111,7 +111,7 @@ def _prometheus(source: Source, needed: tuple[Need, ...], service: Service, now:
 
 
 def _metric(source: Source, need: Need, service: Service, now: int) -> Line:
-    selector = need.metric + prometheus.label_matchers(service.metric_labels)
+    selector = f"{need.metric}{{{prometheus.label_matchers(service.metric_labels)}}}"
     answer = source.ask(prometheus.label_names(selector, now - RECENT_SECONDS, now))
     if answer.completeness == "failed":
         return _failed(answer, need.metric)
