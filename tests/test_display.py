@@ -16,7 +16,7 @@ from runbook import cells, display
 from runbook.display import Picture, Shown
 from runbook.model import Table
 from tests import samples
-from tests.test_report import HOSTILE, Page, with_text
+from tests.hostile import HOSTILE, Page, with_text
 
 ALLOWED = {
     *(
@@ -112,7 +112,8 @@ def test_mitigations_show_commands_with_their_terms() -> None:
     """Each step has its command in a copyable element, precondition, risk, undo and what to watch."""
     shown = display.mitigations(samples.MITIGATIONS)
     page = Page(f"<body>{html(shown)}</body>")
-    assert page.texts["pre"][0] == samples.ROLL_BACK
+    assert page.texts["pre"] == [samples.ROLL_BACK]
+    assert "2. Tell the authors of revision 14" in html(shown)
     assert all(f"   {word}: " in text(shown) for word in ("Before", "Risk", "Undo", "Watch"))
 
 

@@ -15,7 +15,7 @@ from runbook.model import Answer, Series, canonical
 from runbook.outcome import compare, findings_json
 from runbook.report import TEMPLATES
 from tests import samples
-from tests.test_report import HOSTILE, with_text
+from tests.hostile import HOSTILE, with_text
 
 SCHEMA = json.loads((TEMPLATES.parent / "findings.schema.json").read_text())
 

@@ -6,10 +6,9 @@ import base64
 import hashlib
 import re
 from dataclasses import replace
-from html.parser import HTMLParser
-from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -18,9 +17,10 @@ from markdown_it import MarkdownIt
 from runbook import report
 from runbook.alerts.base import Severity
 from runbook.investigation import Investigation
-from runbook.model import Answer, Chart, Event, Finding, Mitigation, Recovery, Result, Series, Step, Table, Verdict
+from runbook.model import Chart
 from runbook.settings import Prometheus
 from tests import samples
+from tests.hostile import HOSTILE, Page, with_text
 
 PROOF = report.Proof("HighErrorRate-20260115T104700Z", samples.END + 9, "0.1.0", 31, "5f2c" * 16)
 TAGS = {
@@ -28,54 +28,6 @@ TAGS = {
     *("p", "span", "b", "code", "pre", "a", "img", "ul", "ol", "li", "dl", "dt", "dd", "details", "summary"),
     *("table", "thead", "tbody", "tr", "th", "td", "svg", "rect"),
 }
-HOSTILE = [
-    "<script>alert(1)</script>",
-    '"><img src=x onerror=alert(1)>',
-    "\x1b[2J\x00",
-    "\u202egnp.exe",
-    "{{ 7 * 7 }}{% raw %}",
-    "</style></title></pre>",
-    "`](javascript:alert(1))",
-    "\r\n\r\n# Root Cause\n",
-    chr(0xD800),
-]
-
-
-class Page(HTMLParser):
-    """What a browser finds in a page."""
-
-    def __init__(self, html: str) -> None:
-        super().__init__(convert_charrefs=True)
-        self.elements: list[tuple[str, dict[str, str]]] = []
-        self.texts: dict[str, list[str]] = {}
-        self._open: list[str] = []
-        self.feed(html)
-        self.close()
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.elements.append((tag, {name: value or "" for name, value in attrs}))
-        if tag not in ("meta", "img", "rect"):
-            self._open.append(tag)
-            self.texts.setdefault(tag, []).append("")
-
-    def handle_endtag(self, tag: str) -> None:
-        if tag in self._open:
-            del self._open[len(self._open) - 1 - self._open[::-1].index(tag) :]
-
-    def handle_data(self, data: str) -> None:
-        for tag in set(self._open):
-            self.texts[tag][-1] += data
-
-    @property
-    def tags(self) -> set[str]:
-        return {tag for tag, _ in self.elements}
-
-    def attributes(self, name: str) -> list[str]:
-        return [attributes[name] for _, attributes in self.elements if name in attributes]
-
-    @property
-    def body(self) -> str:
-        return self.texts["body"][0]
 
 
 def draw(chart: Chart) -> bytes:
@@ -85,32 +37,6 @@ def draw(chart: Chart) -> bytes:
 
 def page(investigation: Investigation = samples.INVESTIGATION, proof: report.Proof = PROOF) -> Page:
     return Page(report.html(investigation, proof=proof, draw=draw))
-
-
-def with_text(text: str) -> Investigation:
-    """An investigation that holds this text wherever text from outside may stand."""
-    answer = Answer(replace(samples.SHARE, text=text, params={"index": text}), "partial", {}, (text,))
-    chart = Chart(text, text, text, (Series(text, (samples.START, samples.END), (1.0, 2.0)),))
-    table = Table(text, (text, "", "b"), ((text, text, 1.5), (None, "", -3)))
-    failed = Answer(samples.LOGS, "failed", error=text)
-    findings = tuple(
-        Finding("check", text, Result(status, text, {"failed_requests": 3}, (chart,), (table,)), (answer, failed))
-        for status in ("abnormal", "unknown", "normal", "abnormal")
-    )
-    return replace(
-        samples.INVESTIGATION,
-        findings=findings,
-        verdicts=(Verdict("a", text, "supported", 0.9, text), Verdict("b", text, "not tested", None, text)),
-        mitigations=(
-            Mitigation(
-                "a", text, (Step(text, text, text, text, text), Step("ls " + text, text, text, "ls " + text, text))
-            ),
-        ),
-        recovery=Recovery("not recovered", text, (chart,), (answer,)),
-        headline=text,
-        why=text,
-        events=(Event(samples.ONSET, text, "rollout"), Event(samples.ONSET, text, "onset")),
-    )
 
 
 def test_verdict_comes_first_and_proof_last() -> None:
@@ -223,15 +149,9 @@ def test_queries_lead_to_their_pages() -> None:
 @pytest.mark.parametrize("url", ["http://me:secret@prometheus:9090/p/", "javascript:alert(1)//", "file:///etc/passwd"])
 def test_links_hold_no_password_and_no_script(url: str) -> None:
     """An address in the settings is stripped of credentials, and only http and https become links."""
-    environment = replace_struct(samples.ENVIRONMENT, url)
+    environment = msgspec.structs.replace(samples.ENVIRONMENT, prometheus=Prometheus(url=url))
     shown = page(replace(samples.INVESTIGATION, context=replace(samples.CONTEXT, environment=environment)))
     assert not any("secret" in href or not href.startswith("http") for href in shown.attributes("href"))
-
-
-def replace_struct(environment: Any, url: str) -> Any:
-    import msgspec
-
-    return msgspec.structs.replace(environment, prometheus=Prometheus(url=url))
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -14,12 +14,12 @@ from markupsafe import Markup
 from runbook import escaping, view
 from runbook.alerts.base import Context
 from runbook.escaping import plain, prose
-from runbook.model import Answer, Mitigation, Table
+from runbook.model import Answer, Mitigation, Step, Table
 
 ROWS = 12  # of a table in a cell
 _TONES = {"red": "#b3303f", "green": "#2e6b39", "amber": "#8a5a00", "grey": "#56606b", "blue": "#1f5fa8"}
 _PRE = Markup(
-    '<pre style="white-space:pre-wrap;padding:6px 9px;margin:4px 0;border-radius:4px;background:rgba(127,127,127,.14)">'
+    '<pre style="white-space:pre-wrap;padding:6px 9px;margin:4px 0;border-radius:4px;user-select:all;background:rgba(127,127,127,.14)">'
     "{}</pre>"
 )
 _CHIP = Markup(
@@ -146,12 +146,23 @@ def _caption(asked: view.Asked) -> str:
 
 def mitigation(mitigation: Mitigation) -> Block:
     """Numbered steps: the command, what must hold before, its risk, how to undo it, what to watch."""
-    html = [Markup("<p><b>{}</b></p>").format(prose(mitigation.title))]
-    text = [plain(mitigation.title)]
-    for number, step in enumerate(mitigation.steps, 1):
-        command = escaping.command(step.command)
-        about = {"Before": step.precondition, "Risk": step.risk, "Undo": step.undo, "Watch": step.watch}
-        notes = Markup("<br>").join(Markup("<b>{}</b> {}").format(key, prose(value)) for key, value in about.items())
-        html += [_PRE.format(escaping.html_block(command)), Markup("<p>{}</p>").format(notes)]
-        text += [f"{number}. {escaping.block(command)}", *(f"   {key}: {plain(value)}" for key, value in about.items())]
-    return Block(_NEW_LINE.join(html), "\n".join(text))
+    steps = [_step(number, step) for number, step in enumerate(mitigation.steps, 1)]
+    html = [Markup("<p><b>{}</b></p>").format(prose(mitigation.title)), *(step.html for step in steps)]
+    return Block(_NEW_LINE.join(html), "\n".join([plain(mitigation.title), *(step.text for step in steps)]))
+
+
+def _step(number: int, step: Step) -> Block:
+    """A command stands alone in its element, to be copied; a sentence to a person does not."""
+    command = escaping.command(step.command)
+    if view.is_command(step.command):
+        what = Markup("<p>{}.</p>{}").format(number, _PRE.format(escaping.html_block(command)))
+    else:
+        what = Markup("<p>{}. {}</p>").format(number, prose(step.command))
+    about = {"Before": step.precondition, "Risk": step.risk, "Undo": step.undo, "Watch": step.watch}
+    undo = Markup("<code>{}</code>").format(escaping.html_block(escaping.command(step.undo)))
+    shown = {key: prose(value) for key, value in about.items()} | (
+        {"Undo": undo} if view.undone_by_command(step) else {}
+    )
+    notes = Markup("<br>").join(Markup("<b>{}</b> {}").format(key, value) for key, value in shown.items())
+    text = [f"{number}. {escaping.block(command)}", *(f"   {key}: {plain(value)}" for key, value in about.items())]
+    return Block(what + Markup("<p>{}</p>").format(notes), "\n".join(text))

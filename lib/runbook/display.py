@@ -52,7 +52,7 @@ class Shown:
         from IPython.display import display  # a notebook has it loaded; the command line need not
 
         for part in self.parts:
-            display(part)  # type: ignore[no-untyped-call] # IPython ships no types for it
+            display(part)
 
     def __repr__(self) -> str:
         return "\n".join(map(repr, self.parts))
