@@ -5,6 +5,7 @@ python -m tests.lab.record [ALERT ...]
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import sys
@@ -37,6 +38,8 @@ def record(alert: str, one: Scenario) -> None:
         outcome = investigate(alert, one, Path(folder))
         print(outcome.headline, outcome.ledger, outcome.reason, sep="\n")
         if outcome.exit_code:
+            found = json.loads((outcome.bundle / "findings.json").read_text())
+            print(*(f["sentence"] for f in found["findings"] if f["status"] == "unknown"), sep="\n")
             raise SystemExit(f"The run ended with {outcome.exit_code}; no recording was kept.")
         shutil.copyfile(outcome.bundle / RECORDING, NOTEBOOKS / "recordings" / f"{alert}.jsonl.gz")
     set_defaults(notebook_of(alert), given(one))

@@ -155,6 +155,12 @@ DEPLOYMENT = Cause(
     ),
     refutes=(
         Sign("changes", 0.9, lambda f: not f["near"], lambda f: "no rollout shortly before the onset"),
+        Sign(
+            "changes",
+            0.7,
+            lambda f: f["near"] and f["calm_minutes"] >= 5,
+            lambda f: f"revision {f['revision']} served {f['calm_minutes']:.0f} min without trouble first",
+        ),
         Sign("changes", 0.7, lambda f: f["near"] and f["alike"], lambda f: "the other revision fails alike"),
     ),
 )

@@ -74,7 +74,7 @@ class Paper:
 
         self._figure = Figure()
         FigureCanvasAgg(self._figure)
-        self._ruler: Any = RendererAgg(1, 1, self._figure.dpi)  # type: ignore[no-untyped-call] # it has no types
+        self._ruler: Any = RendererAgg(1, 1, self._figure.dpi)
         self._height = 1.0
 
     def width(self, text: str, size: float = NORMAL, weight: str = "normal") -> float:

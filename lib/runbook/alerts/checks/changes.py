@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from runbook.alerts.base import Answers, Check, Context, Results
 from runbook.alerts.checks.series import (
     FAILED,
     WINDOW,
     Floats,
-    change,
+    grid,
     metric,
     number,
     onset_of,
@@ -52,7 +54,7 @@ def _judge(c: Context, answers: Answers, earlier: Results) -> Result:
     rollout = _suspect(seen, onset if onset is not None else c.started_at)
     here = pods_of(answers["pods"]) if answers["pods"].usable else ()
     restarts = _restarts(here, (onset if onset is not None else c.started_at) - RESTART_SECONDS, c.end)
-    shares = _shares(c, answers, known)
+    served = _by_revision(c, answers, known)
     current = next((r for r in known if r.current), None)
     facts: dict[str, JSON] = {
         "events": [
@@ -81,12 +83,10 @@ def _judge(c: Context, answers: Answers, earlier: Results) -> Result:
         "restarts": len(restarts),
         "restarted_pods": sorted(p.name for p in restarts)[:5],
         "oom_kills": sum(1 for p in restarts if p.last_termination and p.last_termination.reason == "OOMKilled"),
-        **_compare(c, shares, rollout, onset),
+        **_compare(c, served, rollout, onset),
     }
     abnormal = facts["near"] or bool(restarts)
-    lines = tuple(
-        series(c, f"revision {number_}", share, scale=100) for number_, share in sorted(shares.items(), reverse=True)
-    )
+    lines = tuple(series(c, f"revision {name}", one.share, scale=100) for name, one in sorted(served.items())[::-1])
     charts = (
         (
             Chart(
@@ -124,35 +124,58 @@ def _restarts(here: Sequence[Pod], start: float, end: float) -> list[Pod]:
     ]
 
 
-def _shares(c: Context, answers: Answers, revisions: Sequence[Revision]) -> dict[int, Floats]:
-    """Share of failed requests per revision; a pod belongs to the revision whose ReplicaSet its name begins with."""
+@dataclass(frozen=True)
+class _Served:
+    """Requests per second of one revision's pods over the window, failed and all."""
+
+    failed: Floats
+    every: Floats
+
+    @property
+    def share(self) -> Floats:
+        return ratio(self.failed, self.every)
+
+    def share_in(self, times: NDArray[np.bool_]) -> float:
+        """The share of failed requests over these times; NaN without requests."""
+        whole = float(np.nansum(self.every[times]))
+        return float(np.nansum(self.failed[times])) / whole if whole else float("nan")
+
+
+def _by_revision(c: Context, answers: Answers, revisions: Sequence[Revision]) -> dict[int, _Served]:
+    """A pod belongs to the revision whose ReplicaSet its name begins with."""
     failed, every = pods(c, answers["failed by pod"]), pods(c, answers["all by pod"])
-    shares: dict[int, Floats] = {}
+    found: dict[int, _Served] = {}
     for revision in revisions:
         own = [pod for pod in every if pod.startswith(f"{revision.replicaset}-")]
         if own:
-            part = np.nansum([failed[pod] for pod in own if pod in failed] or [np.zeros_like(every[own[0]])], axis=0)
-            shares[revision.number] = ratio(part, np.nansum([every[pod] for pod in own], axis=0))
-    return shares
+            none = np.zeros_like(every[own[0]])
+            found[revision.number] = _Served(
+                np.nansum([none, *(failed[pod] for pod in own if pod in failed)], axis=0),
+                np.nansum([every[pod] for pod in own], axis=0),
+            )
+    return found
 
 
 def _compare(
-    c: Context, shares: Mapping[int, Floats], rollout: Revision | None, onset: float | None
+    c: Context, served: Mapping[int, _Served], rollout: Revision | None, onset: float | None
 ) -> dict[str, JSON]:
-    """How much of its requests the new revision fails, and the others at the same time."""
-    if rollout is None or rollout.number not in shares or len(shares) < 2:
-        return {"new_share": None, "old_share": None, "only_new": False, "alike": False}
-    since = {name: change(c, share, onset).since for name, share in shares.items()}
-    new = since[rollout.number]
-    old = max(
-        (value for name, value in since.items() if name != rollout.number and not np.isnan(value)), default=float("nan")
+    """How much of its requests the new revision fails, and the others while both serve; and how long it did well."""
+    if rollout is None or rollout.number not in served or onset is None:
+        return {"new_share": None, "old_share": None, "only_new": False, "alike": False, "calm_minutes": 0.0}
+    times, new, threshold = grid(c), served[rollout.number], c.service.thresholds.error_ratio
+    others = [one for number_, one in served.items() if number_ != rollout.number]
+    old = _Served(
+        *(np.sum([getattr(o, name) for o in others] or [np.zeros_like(times)], axis=0) for name in ("failed", "every"))
     )
-    threshold = c.service.thresholds.error_ratio
+    both = (times >= onset) & (new.every > 0) & (old.every > 0)
+    calm = (times < onset - 60) & (new.every > 0) & (np.nan_to_num(new.share) < threshold / 2)
+    new_share, old_share = new.share_in(both), old.share_in(both)
     return {
-        "new_share": number(new, 4),
-        "old_share": number(old, 4),
-        "only_new": bool(new > threshold and new >= 3 * old),
-        "alike": bool(old > threshold / 2 and old * 2 >= new),
+        "new_share": number(new_share, 4),
+        "old_share": number(old_share, 4),
+        "only_new": bool(new_share > threshold and new_share >= 3 * old_share),
+        "alike": bool(old_share > threshold / 2 and old_share * 2 >= new_share),
+        "calm_minutes": round(float(calm.sum()) * c.step / 60, 1),
     }
 
 

@@ -28,7 +28,8 @@ def metric(service: Service, name: str, *matchers: str) -> str:
     `name` without the service's prefix; a process_ metric is common to all services and gets none.
     """
     prefix = "" if name.startswith("process_") or name == "up" else service.metric_prefix
-    return f"{prefix}{name}{{{', '.join([label_matchers(service.metric_labels), *matchers])}}}"
+    known = label_matchers(service.metric_labels)
+    return f"{prefix}{name}{{{','.join([*([known] if known else []), *matchers])}}}"
 
 
 def over_window(context: Context, text: str, ago: int = 0) -> Query:
