@@ -12,6 +12,7 @@ from urllib.parse import quote, quote_plus
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+
 from runbook.errors import SettingsError
 from runbook.model import JSON, canonical
 from runbook.redaction import Redactor
@@ -56,6 +57,8 @@ UNQUOTED: list[Callable[[str, str], str]] = [
     lambda k, v: f"GET /login?user=bob&{k}={v}&next=home HTTP/1.1",
     lambda k, v: f"- name: {k}\n  value: {v}\n- name: PATH",
     lambda k, v: f"<{k}>{v}</{k}>",
+    lambda k, v: f'<ns:{k} type="text">{v}</ns:{k}>',
+    lambda k, v: f"map[Host:[db] {k}:[{v}]]",
     lambda k, v: f"--{k} {v.lstrip('-')} --verbose",
     lambda k, v: f"--{k}={v}",
     lambda k, v: f"user[{k}]={v}",
@@ -72,6 +75,10 @@ QUOTED: list[Callable[[str, str], str]] = [
     lambda k, v: json.dumps({k: {"deep": [v]}}),
     lambda k, v: f"request {json.dumps({k: [v, {'more': v}]})} failed",
     lambda k, v: repr({k: v}),
+    lambda k, v: f'Config {{ host: "db", {k}: Some({json.dumps(v)}), port: 3306 }}',
+    lambda k, v: f"Config {{ {k}: Secret({json.dumps(v)}) }}",
+    lambda k, v: f"{k}({json.dumps(v)})",
+    lambda k, v: f'<input type="hidden" name="{k}" value={json.dumps(v)}>',
 ]
 
 
@@ -227,6 +234,11 @@ SHAPES: list[Callable[[str], str]] = [
     lambda s: f"SET PASSWORD = PASSWORD('{s}')",
     lambda s: f"mysql -h db -uroot -p{s} shop",
     lambda s: f"curl -u admin:{s} http://h/",
+    lambda s: f"docker login -u bob -p {s} registry.internal",
+    lambda s: f"sshpass -p '{s}' ssh host",
+    lambda s: f"machine h login bob password {s}",
+    lambda s: f"Invalid token 'k2{s}0123456789abc'",
+    lambda s: f"hash $2b$12${s.replace('~', '')}abcdefghijklmnopqrstuv differs",
     lambda s: f"https://s3/x?X-Amz-Signature={s}&X-Amz-Date=1",
     lambda s: f"https://blob/x?sv=1&sig={s}",
     lambda s: f"https://hooks.slack.com/services/T1/B1/{s.replace('=', '').replace('.', '')}",

@@ -11,24 +11,32 @@ import re
 from runbook.redaction.names import PROSE, counts_secrets, is_directory, is_status, may_name, secret_label
 from runbook.redaction.shapes import PLACEHOLDER, SPACE
 
+_PLACEHOLDER = re.compile(PLACEHOLDER)
 _WHOLE = re.compile(rf"(?:(?i:bearer|basic|apikey|token|digest|negotiate) )?{PLACEHOLDER}")
 
-_QUOTE = r"(?:\\*[\"'`]|&(?:quot|apos|#3[49]);|\\++u002[27])"
+_QUOTE = r"(?:\\*[\"'`]|&(?:quot|apos|\#3[49]);|\\++u002[27])"
 _NAME = re.compile(r"[\w.-]++")
 _NAMED = re.compile(
-    rf"(?:--(?P<flag>[\w.-]++)[ \t]++(?=[^\s-]|-[^\s-])|(?P<name>[\w.-]++)"
-    rf"(?P<quote>{_QUOTE})?+\]?+(?:{SPACE}*+(?P<sep>=>|:=|[=!]~|[=!]?=|:|\\++u003[AaDd])"
-    rf"|(?P<tag>>)|(?P<pair>{SPACE}*+,?{SPACE}*+{_QUOTE}?+(?i:value|val){_QUOTE}?+{SPACE}*+[:=])|(?P<call>{SPACE}*+\(?{SPACE}*+(?=\\*['\"]))){SPACE}*+)"
+    rf"""
+    --(?P<flag>[\w.-]++) [ \t]++ (?=[^\s-]|-[^\s-])                                         # --k v
+    | (?P<name>[\w.-]++) (?P<quote>{_QUOTE})?+ \]?+ (?:
+        {SPACE}*+ (?P<sep> => | → | := | [=!]~ | [=!]?= | : | \\++u003[AaDd] )               # k=v, "k": v
+      | (?P<pair> {SPACE}*+ ,?+ {SPACE}*+ {_QUOTE}?+ (?i:value|val) {_QUOTE}?+ {SPACE}*+ [:=] )  # name: k, value: v
+      | (?P<call> {SPACE}*+ \(?+ {SPACE}*+ (?=\\*['"]) )                                     # PASSWORD('v')
+      | (?P<tag> > | \s[^<>\n]{{0,200}}+> )                                                  # <k>v</k>
+    ) {SPACE}*+
+    """,
+    re.VERBOSE,
 )
 _OPEN = re.compile(rf"[bBuUrR]{{0,2}}(?P<open>{_QUOTE})")
 _CLOSE = re.compile(r"(\\*+)([\"'`])")
-_NEST = re.compile(r"[\[\]{}]|\\*+[\"']")
+_WRAPPER = re.compile(r"(?:Some|Ok|Just|Optional|Secret\w{0,20}+)?(?=[(\[{])")
+_RANDOM = re.compile(r"\\*['\"](?=[A-Za-z_.+/=-]*+\d)[\w.+/=-]{20}")
+_NEST = re.compile(r"[\[\]{}()]|\\*+[\"']")
 _FIELD_AHEAD = rf"{_QUOTE}?[A-Za-z_][\w.-]{{1,63}}+{_QUOTE}?\s{{0,4}}[=:]"
 _SCHEMED = re.compile(r"(?i:digest|aws4|oauth|hawk|signature)[^\r\n]*+|(?:[A-Za-z][\w-]{0,30}+[ \t]++)?")
 _COOKIES = re.compile(r"(?:[^\"'\r\n\\]++|'(?=\w)|(?<==)\\*+\"[^\"\r\n]*+\"?|\\(?![rn\"'\\])|\\(?=\\+[^rn\"'\\]))*+")
 _TRAILING = ")]}>\"'`,;.!?\\|"
-
-
 _RUN = re.compile(rf"(?:{PLACEHOLDER}|[^\s,;&<\\]|[,;&](?!{_FIELD_AHEAD})|<(?!/)|\\(?!u0026))*+")
 
 
@@ -55,9 +63,9 @@ def _nest_end(text: str, start: int) -> int:
     depth, at = 0, start
     while found := _NEST.search(text, at):
         at = found.end()
-        if found[0] in "[{":
+        if found[0] in "[{(":
             depth += 1
-        elif found[0] in "]}":
+        elif found[0] in "]})":
             depth -= 1
             if depth <= 0:
                 return at
@@ -76,7 +84,7 @@ def _run_end(text: str, start: int, name: str) -> int:
     end = _matched_end(_RUN, text, start)
     bare = start + len(text[start:end].rstrip(_TRAILING))
     last = text.rfind("[redacted ", start, end)
-    kept = re.compile(PLACEHOLDER).match(text, last) if last >= 0 else None
+    kept = _PLACEHOLDER.match(text, last) if last >= 0 else None
     return max(bare, kept.end() if kept else 0)
 
 
@@ -97,7 +105,9 @@ def _label(text: str, found: re.Match[str]) -> str:
     if name.lower() in ("by", "as") and found["call"] is not None:
         return "password" if "identified" in before or "identified" in text[max(0, start - 60) : start].lower() else ""
     label = secret_label(name)
-    if found["call"] is not None and label != "password":
+    if found["call"] is not None and label != "password" and "(" not in found["call"]:
+        return label if label == "token" and _RANDOM.match(text, found.end()) else ""
+    if len(found["tag"] or "") > 1 and not re.search(r"<(?:\w+:)?$", before):
         return ""
     if found["sep"] == ":" and (before.endswith("/") or before.endswith("unexpected ")):
         return "" if text[found.end() - 1] in " \t\n" else label
@@ -108,7 +118,7 @@ def _keeps(found: re.Match[str], value: str) -> bool:
     """Whether an unquoted value is no secret: a status word, a count, a word of prose, a working directory."""
     name = found["flag"] or found["name"]
     words = value.lower().split() or [""]
-    if is_status(value) or (value.isdigit() and counts_secrets(name)) or is_directory(name, value):
+    if is_status(value.strip("()[]<>")) or (value.isdigit() and counts_secrets(name)) or is_directory(name, value):
         return True
     return found["sep"] == ":" and found[0][-1:] in " \t\r\n" and words[-1] in PROSE
 
@@ -140,8 +150,9 @@ def _span(text: str, found: re.Match[str]) -> tuple[int, int, int]:
     if opened:
         end = _string_end(text, opened.end(), opened["open"])
         return opened.end(), end, min(end + len(opened["open"]), len(text))
-    if text[start : start + 1] in ("[", "{") and not text.startswith("[redacted ", start):
-        end = _nest_end(text, start)
+    wrapper = _WRAPPER.match(text, start)
+    if wrapper and not text.startswith("[redacted ", start):
+        end = _nest_end(text, wrapper.end())
     else:
         end = _run_end(text, start, found["flag"] or found["name"])
     return start, end, max(end, start)

@@ -17,7 +17,17 @@ from runbook.redaction import own
 from runbook.redaction.fields import named_values
 from runbook.redaction.names import ROOTS, counts_secrets, is_directory, is_status, secret_label
 from runbook.redaction.neighbours import is_reference, without_neighbours
-from runbook.redaction.shapes import PLACEHOLDER, SHAPE_HINTS, addresses, commands, emails, key_blocks, schemes, shapes
+from runbook.redaction.shapes import (
+    CLIENTS,
+    PLACEHOLDER,
+    SHAPE_HINTS,
+    addresses,
+    commands,
+    emails,
+    key_blocks,
+    schemes,
+    shapes,
+)
 
 RULES: Final[tuple[tuple[tuple[str, ...], Callable[[str], str]], ...]] = (  # where one of these words is: the rule
     (("private",), key_blocks),
@@ -25,7 +35,7 @@ RULES: Final[tuple[tuple[tuple[str, ...], Callable[[str], str]], ...]] = (  # wh
     (("@",), addresses),
     (("bearer", "basic", "apikey"), schemes),
     (ROOTS, named_values),
-    (("mysql", "mariadb", "sshpass", "curl"), commands),
+    (CLIENTS, commands),
 )
 HINTS: Final = tuple(sorted({"%", *(hint for hints, _ in RULES for hint in hints)}))
 _PLACEHOLDER = re.compile(PLACEHOLDER)

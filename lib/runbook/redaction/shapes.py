@@ -41,18 +41,20 @@ def key_blocks(text: str) -> str:
 SHAPE_HINTS = (
     *("eyj", "ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_", "glpat-", "xox", "_live_", "_test_", "dckr_", "npm_"),
     *("hvs.", "ya29.", "sg.", "slack", "akia", "asia", "abia", "acca", "aiza"),
+    *("$1$", "$5$", "$6$", "$2a$", "$2b$", "$2x$", "$2y$", "$argon2", "$pbkdf2", "$scrypt"),
 )
 _SHAPES = re.compile(
     r"(?P<token>eyJ[\w-]{8,}+(?:\.[\w-]*+){0,4}+"
     r"|(?:gh[pousr]_|github_pat_|glpat-|xox[abeoprs]-|[sr]k_(?:live|test)_|dckr_pat_|npm_|hvs\.|ya29\.|SG\.)[\w.-]{16,}+"
     r"|(?<=hooks\.slack\.com/services/)[^\s\"'<>\\]++)"
+    r"|(?P<password>\$(?:2[abxy]|[156]|argon2(?:id?|d)|pbkdf2[\w-]{0,20}+|scrypt)\$[\w./$+=,-]{16,}+)"
     r"|(?P<key>(?<![A-Z0-9])(?:AKIA|ASIA|ABIA|ACCA)[A-Z0-9]{16}(?![A-Z0-9])|(?<![\w-])AIza[\w-]{35}(?![\w-]))"
 )
 _EMAIL = re.compile(r"(?<![\w.+/-])[\w.+-]++@(?:[\w-]++\.)+[A-Za-z]{2,}+(?![\w-])")
 
 
 def shapes(text: str) -> str:
-    """JWTs, AWS access keys and the tokens of well-known services."""
+    """JWTs, AWS access keys, password hashes and the tokens of well-known services."""
     return _SHAPES.sub(lambda found: f"[redacted {found.lastgroup}]", text)
 
 
@@ -117,10 +119,21 @@ def schemes(text: str) -> str:
     return _SCHEME.sub(_scheme, text)
 
 
-_CLIENT = re.compile(r"\b(?:mysql\w*|mariadb[\w-]*|sshpass|curl)\b")
-_COMMAND = re.compile(r"(?<!\S)(-p|(?:-u|--user)[ =]?[\"']?[^\s:'\"@/-][^\s:'\"]*+:)((?!\[redacted )[^\s'\"]++)")
+CLIENTS = ("mysql", "mariadb", "curl", "docker", "podman", "sshpass", "redis-cli", "login")
+_COMMANDS = tuple(
+    (re.compile(rf"\b(?:{clients})\b"), re.compile(rf"{before}((?!\[redacted )[^\s'\"]++)"))
+    for clients, before in (
+        (r"mysql\w*|mariadb[\w-]*", r"(?<!\S)(-p)"),
+        (r"curl", r"(?<!\S)((?:-u|--user)[ =]?[\"']?[^\s:'\"@/-][^\s:'\"]*+:)"),
+        (r"docker|podman|sshpass|redis-cli", r"(?<!\S)(-[pa][ \t]++[\"']?)"),
+        (r"login", r"\b(login[ \t]++\S++[ \t]++password[ \t]++)"),
+    )
+)
 
 
 def commands(text: str) -> str:
-    """Passwords on the command lines of mysql and curl."""
-    return _COMMAND.sub(r"\1[redacted password]", text) if _CLIENT.search(text) else text
+    """Passwords on the command lines of well-known clients, and in .netrc."""
+    for client, password in _COMMANDS:
+        if client.search(text):
+            text = password.sub(r"\1[redacted password]", text)
+    return text
