@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import json
+import os
+import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -35,6 +37,7 @@ from runbook.sources.kubernetes import (
 from runbook.sources.kubernetes_http import Connection
 from runbook.sources.timelimit import TimeLimit
 from tests.lab import cluster as lab_cluster
+from tests.lab.cache import kubernetes_build
 from tests.lab.cluster import KubectlFailed
 from tests.lab.components import METRICS_NAME
 from tests.lab.shop import CANARY, NAMESPACE, open_shop, roll_back, roll_out
@@ -66,7 +69,7 @@ FURTHER = [
     ("create", "pods/portforward"),
     ("delete", "pods"),
     ("list", "secrets"),
-    ("patch", "deployments"),
+    ("update", "deployments"),
     ("update", "deployments/scale"),
     ("list", "deployments"),
     ("impersonate", "users"),
@@ -169,6 +172,17 @@ def test_a_service_account_in_the_cluster_may_ask(shop: lab_cluster.Kubernetes, 
 # What is not there
 
 
+def apiservice(registered: dict[str, Any], **service: Any) -> dict[str, Any]:
+    """The registration of metrics.k8s.io, with these changes to where its server is."""
+    spec = {**registered["spec"], "service": {**registered["spec"]["service"], **service}}
+    return {
+        "apiVersion": registered["apiVersion"],
+        "kind": "APIService",
+        "metadata": {"name": METRICS_NAME},
+        "spec": spec,
+    }
+
+
 def test_a_deployment_that_is_not_there_is_told(shop: lab_cluster.Kubernetes):
     """A wrong name points at the settings."""
     with pytest.raises(SourceError, match=r"get deployments.apps wbe in namespace shop \(404\); correct `deployment`"):
@@ -181,15 +195,13 @@ def test_usage_without_metrics_server_is_told_plainly(shop: lab_cluster.Kubernet
     registered = json.loads(shop.kubectl("get", "apiservice", METRICS_NAME, "-o", "json"))
     try:
         if state == "down":
-            patch = '{"spec": {"service": {"port": 1}}}'
-            shop.kubectl("patch", "apiservice", METRICS_NAME, "--type=merge", "-p", patch)
+            shop.apply([apiservice(registered, port=1)])
         else:
             shop.kubectl("delete", "apiservice", METRICS_NAME)
         words = {"not installed": "metrics.k8s.io is not served", "down": "metrics-server does not answer it"}
         assert _eventually_refused(shop, usage(*WEB), words[state])
     finally:
-        metadata = {"name": METRICS_NAME}
-        shop.apply([{key: registered[key] for key in ("apiVersion", "kind", "spec")} | {"metadata": metadata}])
+        shop.apply([apiservice(registered)])
         shop.wait_for_metrics(NAMESPACE)
 
 
@@ -200,6 +212,17 @@ def test_the_version_is_kubectls(shop: lab_cluster.Kubernetes):
     """The version is the one that kubectl reports of the server."""
     told = json.loads(shop.kubectl("version", "-o", "json"))["serverVersion"]["gitVersion"]
     assert version_of(source(shop).ask(version())) == told
+
+
+@pytest.mark.parametrize("query", [*ABOUT_WEB, access(*WEB), version()], ids=lambda query: query.kind)
+def test_the_command_of_a_query_can_be_pasted(shop: lab_cluster.Kubernetes, query: Query, tmp_path: Path):
+    """The command shown with each answer works in a shell and speaks of the same things."""
+    kubectl = tmp_path / "kubectl"
+    kubectl.write_text(f'#!/bin/sh\nexec {kubernetes_build() / "k8slab"} kubectl "$@"\n')
+    kubectl.chmod(0o755)
+    environment = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "KUBECONFIG": str(shop.kubeconfig())}
+    done = subprocess.run(["sh", "-c", query.text], env=environment, capture_output=True, text=True, check=True)
+    assert {"version": "Server Version", "access": "Resources"}.get(query.kind, "web") in done.stdout
 
 
 def test_usage_is_that_of_kubectl_top(shop: lab_cluster.Kubernetes):

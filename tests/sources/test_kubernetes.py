@@ -403,6 +403,63 @@ def test_a_pod_is_limited_where_all_its_containers_are(tmp_path: Path):
     assert (pod.cpu_request, pod.cpu_limit, pod.memory_request, pod.memory_limit) == (None, None, 320 * MIB, 576 * MIB)
 
 
+def good_pod() -> dict[str, Any]:
+    """A ready pod as the API server sends it."""
+    found = stage("bad_rollout")["answers"]["/api/v1/namespaces/shop/pods?labelSelector=app%3Dweb"]["items"]
+    return next(pod for pod in found if all(one["ready"] for one in pod["status"]["containerStatuses"]))
+
+
+def test_a_sidecar_counts_as_a_container(tmp_path: Path):
+    """A container that Kubernetes starts before the others and keeps running adds to limits, restarts and terminations."""
+    good = good_pod()
+    limits = {"cpu": "500m", "memory": "1Gi"}
+    good["spec"]["initContainers"] = [
+        {"name": "migrate", "image": "m", "resources": {"limits": limits}},
+        {"name": "mesh", "image": "s", "restartPolicy": "Always", "resources": {"limits": limits}},
+    ]
+    killed = {"terminated": {"reason": "OOMKilled", "exitCode": 137, "finishedAt": "2026-01-15T10:40:00Z"}}
+    done = {"terminated": {"reason": "Completed", "exitCode": 0, "finishedAt": "2026-01-15T10:41:00Z"}}
+    good["status"]["initContainerStatuses"] = [
+        {"name": "migrate", "ready": True, "restartCount": 9, "state": done, "lastState": {}},
+        {"name": "mesh", "ready": True, "restartCount": 2, "state": {"running": {}}, "lastState": killed},
+    ]
+    with Canned(repeating("bad_rollout", pods=Reply({"items": [good]}))) as server:
+        (pod,) = pods_of(source(tmp_path, server).ask(pods(*WEB)))
+    assert [container.name for container in pod.containers] == ["app", "proxy", "mesh"]
+    assert (pod.reason, pod.restarts, pod.memory_limit) == ("", 2, 1600 * MIB)
+    assert pod.last_termination is not None
+    assert (pod.last_termination.container, pod.last_termination.finished_at) == ("mesh", 1768473600.0)
+
+
+@pytest.mark.parametrize(
+    ("waiting", "reason"), [("CrashLoopBackOff", "Init:CrashLoopBackOff"), ("PodInitializing", "")]
+)
+def test_a_stuck_init_container_is_the_pods_reason(waiting: str, reason: str, tmp_path: Path):
+    """As kubectl shows it: what keeps an init container from ending is told, that it is busy is not."""
+    good = good_pod()
+    good["status"]["initContainerStatuses"] = [
+        {
+            "name": "migrate",
+            "ready": False,
+            "restartCount": 3,
+            "state": {"waiting": {"reason": waiting}},
+            "lastState": {},
+        }
+    ]
+    with Canned(repeating("bad_rollout", pods=Reply({"items": [good]}))) as server:
+        (pod,) = pods_of(source(tmp_path, server).ask(pods(*WEB)))
+    assert pod.reason == reason
+
+
+def test_a_pod_with_limits_of_its_own_has_these(tmp_path: Path):
+    """Resources declared for the whole pod count before those of its containers."""
+    good = good_pod()
+    good["spec"]["resources"] = {"limits": {"cpu": "2", "memory": "2Gi"}}
+    with Canned(repeating("bad_rollout", pods=Reply({"items": [good]}))) as server:
+        (pod,) = pods_of(source(tmp_path, server).ask(pods(*WEB)))
+    assert (pod.cpu_limit, pod.memory_limit, pod.memory_request) == (2.0, 2048 * MIB, 320 * MIB)
+
+
 def test_events_are_those_of_the_deployment_and_no_other(tmp_path: Path):
     """Events of the deployment, its ReplicaSets and pods, gone ones too; `web-db` has a name that begins alike."""
     raw = stage("undone_half-way")["answers"]["/api/v1/namespaces/shop/events"]["items"]

@@ -105,7 +105,8 @@ def _run(plugin: Plugin, login: Login, limit: TimeLimit) -> tuple[Proof, float]:
         raise _failed(plugin, login, "did not print a credential", "garbage") from None
     expires = status.expiration_timestamp.timestamp() if status.expiration_timestamp else float("inf")
     header = _header(f"Bearer {status.token}" if status.token else "", login)
-    return Proof(header, status.client_certificate_data, status.client_key_data), expires
+    certificate = status.client_certificate_data or login.certificate
+    return Proof(header, certificate, status.client_key_data or login.key), expires
 
 
 def _program(plugin: Plugin, folder: Path | None) -> str:

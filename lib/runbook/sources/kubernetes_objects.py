@@ -17,6 +17,7 @@ REVISION = "deployment.kubernetes.io/revision"
 REVISION_HISTORY = "deployment.kubernetes.io/revision-history"
 CHANGE_CAUSE = "kubernetes.io/change-cause"
 HASH = "pod-template-hash"
+_STATUSES = ("initContainerStatuses", "containerStatuses")
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ class Container:
 
 @dataclass(frozen=True)
 class Pod:
-    """One pod. `reason` is what `kubectl get pods` shows as STATUS where that differs from the phase, else "".
+    """One pod; its `containers` are the main ones, then the sidecars. `reason` is what `kubectl get pods` shows as STATUS where that differs from the phase, else "".
 
     `revision` is None where its ReplicaSet is gone or unknown; `restarts` is the sum over its containers,
     `last_termination` the newest of theirs. Requests and limits are the pod's: the sum over its containers,
@@ -169,8 +170,9 @@ def _revision_number(replicaset: JSON) -> int | None:
 def _pod(pod: JSON, revisions: Mapping[str, int | None]) -> Pod:
     metadata, spec, status = pod["metadata"], pod["spec"], pod.get("status") or {}
     owner = next((one["name"] for one in metadata.get("ownerReferences") or [] if one["kind"] == "ReplicaSet"), "")
-    states = {one["name"]: one for one in status.get("containerStatuses") or []}
-    containers = tuple(_container(one, states.get(one["name"], {})) for one in spec["containers"])
+    states = {one["name"]: one for which in _STATUSES for one in status.get(which) or []}
+    running = [*spec["containers"], *spec.get("sidecars", [])]
+    containers = tuple(_container(one, states.get(one["name"], {})) for one in running)
     whole = spec.get("resources") or {}
     return Pod(
         name=metadata["name"],
@@ -213,7 +215,11 @@ def _state_reason(state: JSON) -> str:
     if "waiting" in state:
         return str(state["waiting"].get("reason", ""))
     ended = state.get("terminated")
-    return str(ended.get("reason") or f"ExitCode:{ended['exitCode']}") if ended else ""
+    if not ended:
+        return ""
+    return str(
+        ended.get("reason") or (f"Signal:{ended['signal']}" if ended.get("signal") else f"ExitCode:{ended['exitCode']}")
+    )
 
 
 def _termination(container: str, state: JSON) -> Termination | None:

@@ -38,10 +38,15 @@ def replicaset(found: JSON) -> JSON:
 def pod(found: JSON) -> JSON:
     """Name, times, owner, node, resources, and the states of its containers."""
     spec, status = found["spec"], found.get("status")
-    containers = [{**_only(one, "name", "image"), "resources": _resources(one)} for one in spec["containers"]]
+    sidecars = [one for one in spec.get("initContainers") or [] if one.get("restartPolicy") == "Always"]
     return {
         "metadata": _metadata(found),
-        "spec": {**_only(spec, "nodeName"), "resources": _resources(spec), "containers": containers},
+        "spec": {
+            **_only(spec, "nodeName"),
+            "resources": _resources(spec),
+            "containers": _each(spec, "containers", _container),
+            "sidecars": [_container(one) for one in sidecars],
+        },
         "status": {
             **_only(status, "phase", "reason", "startTime"),
             "conditions": _each(status, "conditions", _condition),
@@ -88,6 +93,10 @@ def _metadata(found: JSON) -> JSON:
         "labels": _only(metadata.get("labels"), HASH),
         "ownerReferences": _each(metadata, "ownerReferences", lambda one: _only(one, "kind", "name")),
     }
+
+
+def _container(container: JSON) -> JSON:
+    return {**_only(container, "name", "image"), "resources": _resources(container)}
 
 
 def _container_status(status: JSON) -> JSON:
