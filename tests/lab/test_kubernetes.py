@@ -220,7 +220,8 @@ def test_the_command_of_a_query_can_be_pasted(shop: lab_cluster.Kubernetes, quer
     kubectl = tmp_path / "kubectl"
     kubectl.write_text(f'#!/bin/sh\nexec {kubernetes_build() / "k8slab"} kubectl "$@"\n')
     kubectl.chmod(0o755)
-    environment = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "KUBECONFIG": str(shop.kubeconfig())}
+    path = f"{tmp_path}:{os.environ['PATH']}"
+    environment = {"PATH": path, "HOME": str(tmp_path), "KUBECONFIG": str(shop.kubeconfig())}
     done = subprocess.run(["sh", "-c", query.text], env=environment, capture_output=True, text=True, check=True)
     assert {"version": "Server Version", "access": "Resources"}.get(query.kind, "web") in done.stdout
 
