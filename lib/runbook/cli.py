@@ -67,13 +67,13 @@ def cli() -> None:
 
 def main() -> None:
     """The program `runbook`."""
-    sys.exit(_guarded(sys.argv[1:]))
+    sys.exit(guarded(cli, sys.argv[1:]))
 
 
-def _guarded(arguments: list[str]) -> int:
+def guarded(group: click.Group, arguments: list[str]) -> int:
     """The exit code of a command line; whatever goes wrong is told in one sentence on stderr."""
     try:
-        code: Any = cli.main(arguments, prog_name="runbook", standalone_mode=False)
+        code: Any = group.main(arguments, prog_name="runbook", standalone_mode=False)
         sys.stdout.flush()
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.format_message())
@@ -85,7 +85,7 @@ def _guarded(arguments: list[str]) -> int:
         return _told("Interrupted.", 130)
     except BrokenPipeError:  # whoever read our output has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+        return 1
     except Exception as error:
         from runbook.commands.trouble import sentence
 

@@ -37,5 +37,6 @@ def command(target: Path, json_: bool) -> int:
         return 0
     for difference in differences:
         options.line(difference)
-    options.line(f"{len(differences)} differences." if differences else "Equal to what was found then.")
+    differ = f"{len(differences)} difference{'s' if len(differences) > 1 else ''}."
+    options.line(differ if differences else "Equal to what was found then.")
     return 1 if differences else 0

@@ -1,0 +1,371 @@
+"""The command line: one sentence for whatever goes wrong, the right exit code, JSON for machines."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from runbook import cli
+from runbook.settings import Settings
+from tests.bare import TEXT, bare
+
+ROOT = Path(__file__).parent.parent
+RUNBOOK = str(Path(sys.executable).parent / "runbook")
+START = "2026-01-15T10:47:00Z"
+CONTEXT = click.Context(cli.cli)
+COMMANDS = {name: command for name in cli.COMMANDS if (command := cli.cli.get_command(CONTEXT, name))}
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return bare(tmp_path)
+
+
+def runbook(folder: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """The program, started in a folder."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("RUNBOOK_")}
+    return subprocess.run(
+        [RUNBOOK, *arguments],
+        cwd=folder,
+        env={**kept, **environment},
+        capture_output=True,
+        text=True,
+        timeout=180,
+        check=False,
+    )
+
+
+def told(ran: subprocess.CompletedProcess[str], code: int) -> str:
+    """The one sentence on stderr of a command that did nothing else."""
+    assert ran.returncode == code, ran.stderr
+    assert ran.stdout == ""
+    assert ran.stderr.count("\n") == 1, ran.stderr
+    assert "Traceback" not in ran.stderr
+    assert re.fullmatch(r"runbook: .*\.\n|runbook: .*\)\.\n", ran.stderr)
+    return ran.stderr
+
+
+RUN = ("run", "HighErrorRate", "--environment", "bare")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (("rnu",), "did you mean run?"),
+        (("run",), "Missing argument 'ALERT' (see `runbook run --help`)"),
+        (("list", "--jsno"), "No such option"),
+        (("run", "HighErrorRate"), "--environment or RUNBOOK_ENVIRONMENT; known: bare"),
+        (("run", "HighErrorRate", "--environment", "bear"), "did you mean bare?"),
+        (("run", "HighErorRate", "--environment", "bare"), "did you mean HighErrorRate?"),
+        ((*RUN, "-p", "lookbak", "1h"), "did you mean lookback?"),
+        ((*RUN, "-p", "lookback", "1h", "--lookback", "2h"), "lookback is given twice"),
+        ((*RUN, "-p", "lookback"), "'-p' requires 2 arguments"),
+        ((*RUN, "--lookback", "007"), "a duration like 90m"),
+        ((*RUN, "--started-at", "now"), "a time like 2026-01-15T10:47:00Z"),
+        ((*RUN, "--started-at", START, "--ended-at", "2026-01-15T10:46:00Z"), "is before started_at"),
+        ((*RUN, "--incident", "../x"), "an incident's ID like"),
+        ((*RUN, "--settings", "nowhere.toml"), "does not exist"),
+        (("doctor", "NoAlert", "--environment", "bare"), "There is no alert 'NoAlert'"),
+        (("rules", "--environment", "x"), "There is no environment 'x'"),
+        (("audit", "nowhere"), "does not exist"),
+        (("replay", "nowhere"), "does not exist"),
+        (("open", "x", "--environment", "bare"), "There is no notebook for an alert 'x'"),
+    ],
+)
+def test_wrong_use_is_one_sentence_and_exit_code_2(
+    settings: Settings, tmp_path: Path, arguments: tuple[str, ...], expected: str
+):
+    """Nothing was run, nothing was written, and the sentence says what to do instead."""
+    assert expected in told(runbook(tmp_path, *arguments), 2)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["runbook.toml"]
+
+
+def test_broken_settings_are_one_sentence(tmp_path: Path):
+    """A slip in runbook.toml is found by every command that reads it."""
+    (tmp_path / "runbook.toml").write_text(
+        TEXT + "[environment.x]\nservice = 'shop'\nbase_url = 'http://me:canary@x'\n"
+    )
+    for arguments in (RUN, ("doctor", "--environment", "x"), ("rules", "--environment", "x")):
+        sentence = told(runbook(tmp_path, *arguments), 2)
+        assert "`environment.x.base_url`" in sentence
+        assert "canary" not in sentence
+
+
+def test_a_folder_that_is_no_bundle_fails(tmp_path: Path):
+    """What cannot be audited or replayed is told, with exit code 1."""
+    assert "manifest.json" in told(runbook(tmp_path, "audit", "."), 1)
+    told(runbook(tmp_path, "replay", "."), 1)
+    (tmp_path / "recording.jsonl.gz").write_text("no recording")
+    assert "recording.jsonl.gz" in told(runbook(tmp_path, "replay", "recording.jsonl.gz"), 1)
+
+
+BROKEN = """
+import sys
+import click
+from runbook import cli
+@click.group
+def group(): pass
+@group.command("break")
+def command(): raise KeyError("password=hunter2-canary")
+sys.exit(cli.guarded(group, sys.argv[1:]))
+"""
+
+
+def test_an_unforeseen_error_is_one_sentence_with_its_details_in_a_file(tmp_path: Path):
+    """Nobody on call reads a traceback: it goes, without secrets, into a file that only its owner can read."""
+    process = [sys.executable, "-c", BROKEN, "break"]
+    ran = subprocess.run(
+        process, env={**os.environ, "TMPDIR": str(tmp_path)}, capture_output=True, text=True, check=False
+    )
+    sentence = told(ran, 1)
+    assert "Unexpected KeyError" in sentence
+    (details,) = tmp_path.glob("runbook-error-*.log")
+    assert str(details) in sentence
+    assert details.stat().st_mode & 0o077 == 0
+    assert "Traceback" in details.read_text()
+    assert "hunter2-canary" not in sentence
+    assert "password=[redacted" in details.read_text()
+
+
+def test_a_reader_who_has_seen_enough_gets_no_complaint(tmp_path: Path):
+    """`runbook rules | head -0` ends quietly."""
+    process = subprocess.Popen(
+        [RUNBOOK, "rules", "--environment", "production", "--settings", str(ROOT / "runbook.toml")],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout
+    assert process.stderr
+    process.stdout.close()
+    assert process.stderr.read() == ""
+    assert process.wait() == 1
+
+
+@pytest.fixture(scope="module")
+def ran(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, subprocess.CompletedProcess[str]]:
+    """One run of the alert's own notebook on an environment without sources, and where it was started."""
+    folder = tmp_path_factory.mktemp("ran")
+    bare(folder)
+    return folder, runbook(folder, *RUN, "--started-at", START, "--lookback", "1h")
+
+
+Ran = tuple[Path, subprocess.CompletedProcess[str]]
+
+
+def bundle_of(ran: Ran) -> Path:
+    return ran[0] / "evidence/INC-2026-01-15-01/HighErrorRate-20260115T104700Z"
+
+
+def test_a_run_prints_verdict_ledger_bundle_and_digest(ran: Ran):
+    """Four lines, which an on-call person or a script can use; exit code 3 as some check could not run."""
+    process = ran[1]
+    assert (process.returncode, process.stderr) == (3, "")
+    verdict, ledger, evidence, manifest = process.stdout.splitlines()
+    assert verdict == "Not known whether HighErrorRate is real."
+    assert ledger == "0 of 9 checks ran."
+    assert evidence == f"Evidence: {bundle_of(ran)}"
+    assert re.fullmatch(r"Manifest: sha256 [0-9a-f]{64}", manifest)
+
+
+def test_a_bundle_is_audited_and_replayed(ran: Ran, tmp_path: Path):
+    """What a run left proves itself, by the digest that the run printed, and replays to the same findings."""
+    digest = ran[1].stdout.split()[-1]
+    audited = runbook(tmp_path, "audit", str(bundle_of(ran)), "--expect", digest)
+    assert (audited.returncode, audited.stderr) == (0, "")
+    assert "Unedited" in audited.stdout
+    replayed = runbook(tmp_path, "replay", str(bundle_of(ran)))
+    assert (replayed.returncode, replayed.stderr) == (0, "")
+    assert replayed.stdout.splitlines() == [
+        "Not known whether HighErrorRate is real.",
+        "0 of 9 checks ran.",
+        "Equal to what was found then.",
+    ]
+
+
+def copy_of(bundle: Path, folder: Path) -> Path:
+    subprocess.run(["cp", "-r", str(bundle), str(folder / "copy")], check=True)
+    subprocess.run(["chmod", "-R", "u+w", str(folder / "copy")], check=True)
+    return folder / "copy"
+
+
+def test_an_edited_bundle_is_found_out(ran: Ran, tmp_path: Path):
+    """One changed word gives exit code 1 and names the file; replay lists what differs."""
+    copy = copy_of(bundle_of(ran), tmp_path)
+    findings = copy / "findings.json"
+    findings.write_text(findings.read_text().replace("Not known whether HighErrorRate is real.", "All is well."))
+    audited = runbook(tmp_path, "audit", str(copy))
+    assert audited.returncode == 1
+    assert "findings.json" in audited.stdout
+    replayed = runbook(tmp_path, "replay", "--json", str(copy))
+    assert replayed.returncode == 1
+    document = json.loads(replayed.stdout)
+    assert document["equal"] is False
+    assert document["differences"] == ["headline was “All is well.”, is “Not known whether HighErrorRate is real.”."]
+    assert "1 difference." in runbook(tmp_path, "replay", str(copy)).stdout
+    audit: dict[str, Any] = json.loads(runbook(tmp_path, "audit", "--json", str(copy)).stdout)
+    assert audit["unedited"] is False
+
+
+def test_a_recording_alone_replays(ran: Ran, tmp_path: Path):
+    """Without findings beside it there is nothing to compare, and that is said."""
+    copy = copy_of(bundle_of(ran), tmp_path) / "recording.jsonl.gz"
+    alone = copy.rename(tmp_path / "alone.jsonl.gz")
+    replayed = runbook(tmp_path, "replay", str(alone))
+    assert replayed.returncode == 0
+    assert "nothing to compare" in replayed.stdout
+
+
+def test_a_run_for_machines_is_one_json_document(settings: Settings, tmp_path: Path):
+    """--json says all of it on stdout, and the environment may come from the process environment."""
+    process = runbook(
+        tmp_path,
+        "run",
+        "HighErrorRate",
+        "--json",
+        "--incident",
+        "PD-4711",
+        "--evidence",
+        "kept",
+        RUNBOOK_ENVIRONMENT="bare",
+    )
+    document = json.loads(process.stdout)
+    assert process.returncode == 3
+    assert document["status"] == "incomplete"
+    assert document["parameters"]["incident_id"] == "PD-4711"
+    assert (tmp_path / "kept/PD-4711" / Path(document["bundle"]).name / "manifest.json").is_file()
+    assert set(document) == {
+        "status",
+        "headline",
+        "ledger",
+        "reason",
+        "bundle",
+        "manifest_sha256",
+        "parameters",
+        "seconds",
+    }
+
+
+def test_an_interrupted_run_has_exit_code_130(settings: Settings, tmp_path: Path):
+    """Ctrl-C while the notebook runs: the reason on stderr, the evidence sealed, and no traceback."""
+    process = subprocess.Popen([RUNBOOK, *RUN], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 60
+    while not list(tmp_path.glob("evidence/*/.*.partial")) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 130, out + err
+    assert "interrupted" in err
+    assert "Traceback" not in err
+    assert len(list(tmp_path.glob("evidence/*/HighErrorRate-*/manifest.json"))) == 1
+
+
+def test_a_terminal_sees_the_questions_while_they_are_asked(settings: Settings, tmp_path: Path):
+    """On a terminal each question appears with its time; in a pipe (above) stderr stays empty."""
+    leader, follower = pty.openpty()
+    process = subprocess.Popen([RUNBOOK, *RUN], cwd=tmp_path, stdout=subprocess.PIPE, stderr=follower, text=True)
+    os.close(follower)
+    seen = b""
+    try:
+        while chunk := os.read(leader, 4096):
+            seen += chunk
+    except OSError:  # how Linux says that the other side was closed
+        pass
+    process.communicate(timeout=60)
+    assert b"What changed?" in seen
+    assert re.search(rb"\d\.\d s", seen)
+
+
+def test_open_fills_in_a_copy_and_never_overwrites_one(settings: Settings, tmp_path: Path):
+    """The copy has this incident's parameters and none of the demonstration's outputs; the next gets another name."""
+    arguments = ("open", "HighErrorRate", "--environment", "bare", "--started-at", START, "--print")
+    first, second = (Path(runbook(tmp_path, *arguments).stdout.strip()) for _ in range(2))
+    assert first == tmp_path / "evidence/INC-2026-01-15-01/HighErrorRate-20260115T104700Z.ipynb"
+    assert second.name == "HighErrorRate-20260115T104700Z-2.ipynb"
+    notebook = json.loads(first.read_text())
+    code = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
+    assert all(cell["outputs"] == [] and cell["execution_count"] is None for cell in code)
+    values: dict[str, str] = {}
+    exec("".join(code[0]["source"]), values)  # noqa: S102 - the parameters cell that we wrote
+    assert (values["environment"], values["started_at"], values["ended_at"]) == ("bare", START, "")
+    assert "# " in "".join(code[0]["source"])
+
+
+def test_list_names_each_alert():
+    """Name, severity and meaning, for a person and for a machine."""
+    listed = CliRunner().invoke(cli.cli, ["list"])
+    assert re.search(r"^HighErrorRate +high +More than 5 %", listed.stdout, re.MULTILINE)
+    document = json.loads(CliRunner().invoke(cli.cli, ["list", "--json"]).stdout)
+    assert {"name", "severity", "summary", "meaning"} == set(document[0])
+
+
+def test_doctor_tells_line_by_line(settings: Settings, tmp_path: Path):
+    """Exit code 3 where some check could not run; JSON has the same lines."""
+    plain, machine = (
+        runbook(tmp_path, *("doctor", "--environment", "bare")),
+        runbook(tmp_path, "doctor", "--environment", "bare", "--json"),
+    )
+    assert plain.returncode == machine.returncode == 3
+    lines = json.loads(machine.stdout)
+    assert len(plain.stdout.splitlines()) == len(lines)
+    assert plain.stdout.startswith("failed  prometheus    connection: ")
+
+
+def test_rules_are_printed_for_prometheus_and_for_machines():
+    """The same rules as YAML and as JSON."""
+    where = ["--settings", str(ROOT / "runbook.toml"), "--environment", "production"]
+    text = CliRunner().invoke(cli.cli, ["rules", *where]).stdout
+    document = json.loads(CliRunner().invoke(cli.cli, ["rules", "--json", *where, "HighErrorRate"]).stdout)
+    assert '- alert: "HighErrorRate"' in text
+    assert document["groups"][0]["rules"][0]["alert"] == "HighErrorRate"
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_each_command_is_documented(name: str):
+    """README.md shows every command in use, and `--help` explains each of its options."""
+    assert re.search(rf"\brunbook {name}\b", (ROOT / "README.md").read_text(encoding="utf-8"))
+    command = COMMANDS[name]
+    assert command.help
+    for parameter in command.params:
+        if isinstance(parameter, click.Option):
+            assert parameter.help, parameter.name
+
+
+def test_the_list_of_commands_is_true():
+    """Each line of `runbook --help` has its command, under its own name."""
+    assert {name: command.name for name, command in COMMANDS.items()} == {name: name for name in cli.COMMANDS}
+    modules = {path.stem.removeprefix("_") for path in (ROOT / "lib/runbook/commands").glob("_[a-z]*.py")}
+    assert modules == set(cli.COMMANDS)
+
+
+def test_help_loads_nothing_heavy():
+    """`runbook --help` and a wrong command answer at once: nothing but click is imported for them."""
+    code = (
+        "import sys; from runbook import cli; cli.guarded(cli.cli, sys.argv[1:]); print(*sys.modules, file=sys.stderr)"
+    )
+    for argument in ("--help", "--version"):
+        process = subprocess.run([sys.executable, "-c", code, argument], capture_output=True, text=True, check=True)
+        loaded = {name.split(".")[0] for name in process.stderr.split()}
+        assert not loaded & {
+            "numpy",
+            "pandas",
+            "matplotlib",
+            "msgspec",
+            "papermill",
+            "rich",
+            "jupyter_client",
+            "requests",
+            "jinja2",
+        }
