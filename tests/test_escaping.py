@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import re
 import unicodedata
 from html.parser import HTMLParser
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -191,6 +193,14 @@ def test_markdown_makes_no_bare_address_a_link() -> None:
     assert escaping.markdown("see http://evil.example and www.evil.example") == (
         r"see http\://evil.example and www\.evil.example"
     )
+
+
+@given(TEXT)
+def test_json_takes_any_text(text: str) -> None:
+    """What JSON cannot spell is replaced, all else comes back as it was."""
+    shown = escaping.json_text(text)
+    assert json.loads(msgspec.json.encode(shown)) == shown
+    assert len(shown) == len(text)
 
 
 @given(TEXT)

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -19,10 +20,11 @@ from runbook import evidence
 from runbook.audit import audit
 from runbook.errors import EvidenceError, ParameterError
 from runbook.evidence import Draft
-from runbook.model import Answer, Query
+from runbook.model import Answer, Query, Result, Table
 from runbook.recording import Header, Recorder, Replay
 from runbook.redaction import Redactor
 from tests import samples
+from tests.hostile import HOSTILE, with_text
 
 INCIDENT, ALERT, NAME = "INC-2026-01-15-01", "HighErrorRate", "HighErrorRate-20260115T104700Z"
 RUN = f"""
@@ -117,6 +119,29 @@ def test_a_failed_run_leaves_a_bundle_with_the_reason(tmp_path: Path) -> None:
     record(draft.recording)
     manifest = json.loads((draft.seal("failed", reason="the kernel died") / "manifest.json").read_text())
     assert (manifest["status"], manifest["reason"], manifest["ledger"]) == ("failed", "the kernel died", None)
+
+
+def test_text_that_cannot_be_spelled_does_not_cost_the_evidence(tmp_path: Path) -> None:
+    """A hostile investigation, reason and parameter are kept: visible, and in files that can be read."""
+    draft = opened(tmp_path)
+    record(draft.recording)
+    text = "".join(HOSTILE)
+    draft.write(with_text(text))
+    bundle = draft.seal("failed", reason=text, parameters={"lookback": text}, environment=text, by=text)
+    assert audit(bundle).unedited
+    for path in bundle.rglob("*"):
+        assert path.is_dir() or path.suffix in (".png", ".gz") or path.read_text(encoding="utf-8")
+    assert "\x1b" not in (bundle / "manifest.json").read_text() + (bundle / "report.html").read_text()
+
+
+def test_a_bundle_cut_to_a_name_has_no_two_files_of_one(tmp_path: Path) -> None:
+    """Charts and tables whose names become equal, but for case, are kept apart."""
+    draft = opened(tmp_path)
+    tables = tuple(Table(name, ("a",), ((name,),)) for name in ("x/y", "x:y", "X-Y"))
+    draft.write(
+        replace(samples.NOTHING, findings=(replace(samples.LIMITS, result=Result("unknown", "", tables=tables)),))
+    )
+    assert sorted(path.name for path in (draft.path / "data").iterdir()) == ["X-Y-3.csv", "x-y-2.csv", "x-y.csv"]
 
 
 def test_nothing_stands_under_the_name_before_it_is_sealed(tmp_path: Path) -> None:
@@ -322,6 +347,22 @@ def test_a_folder_that_is_not_writable_is_one_sentence(tmp_path: Path) -> None:
     said = run(code, folder).stdout
     assert said.count("\n") == 1
     assert "not writable for this account" in said
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can act for two accounts")
+def test_another_accounts_run_is_left_alone(tmp_path: Path) -> None:
+    """In a folder shared by several accounts, a name that another one holds is taken, not in the way."""
+    mine = opened(tmp_path)
+    (tmp_path / INCIDENT).chmod(0o777)
+    for parent in tmp_path.parents[:-2]:
+        parent.chmod(parent.stat().st_mode | 0o711)
+    done = run(
+        "import os\nfrom runbook import evidence, manifest\nmanifest.versions()\nos.setuid(65534)\n"
+        + RUN
+        + "print(draft.seal('failed').name)",
+        tmp_path,
+    )
+    assert (done.stdout, mine.seal("failed").name) == (f"{NAME}-2\n", NAME)
 
 
 def test_a_file_in_the_way_is_one_sentence(tmp_path: Path) -> None:

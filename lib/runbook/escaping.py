@@ -82,6 +82,11 @@ def markdown(text: str, limit: int = LIMIT) -> str:
     return re.sub(r"^(\d+)([.)])(?=\s|$)", r"\1\\\2", line)
 
 
+def json_text(text: str) -> str:
+    """Text that every JSON parser takes: what UTF-8 cannot spell becomes a question mark; the rest JSON escapes."""
+    return text.encode("utf-8", "replace").decode()
+
+
 def filename(text: str) -> str:
     """A name of one file, the same on every system: ASCII, no separators, not hidden, at most 100 characters."""
     name = re.sub(r"[^A-Za-z0-9._-]+", "-", text[: 4 * NAME_LIMIT]).strip(".-")[:NAME_LIMIT].rstrip(".-")

@@ -27,7 +27,7 @@ import msgspec
 from runbook import __version__, bundle, manifest, view
 from runbook.audit import RECORDING, signature
 from runbook.errors import EvidenceError, ParameterError
-from runbook.escaping import plain
+from runbook.escaping import json_text, plain
 from runbook.investigation import Investigation
 from runbook.manifest import Manifest, Status
 from runbook.report import Proof
@@ -114,11 +114,11 @@ class Draft:
             incident=self.incident,
             started_at=view.iso(self.started_at),
             status=status,
-            reason=reason,
-            parameters=dict(parameters or {}),
-            environment=environment,
+            reason=plain(reason, 2000),
+            parameters={k: json_text(v) if isinstance(v, str) else v for k, v in (parameters or {}).items()},
+            environment=json_text(environment),
             made_at=view.iso(time.time() if made is None else made),
-            made_by=login() if by is None else by,
+            made_by=login() if by is None else json_text(by),
             versions=manifest.versions(),
             ledger=manifest.ledger(self.path),
             files={},
@@ -223,10 +223,11 @@ def _settle(folder: Path, mode: int) -> None:
         _synced(Path(parent), mode | 0o700)
 
 
-def _synced(path: Path, mode: int) -> None:
+def _synced(path: Path, mode: int | None = None) -> None:
     descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
     try:
-        os.fchmod(descriptor, mode)
+        if mode is not None:
+            os.fchmod(descriptor, mode)
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
@@ -242,7 +243,7 @@ def _named(partial: Path, final: Path) -> Path:
             if error.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
                 raise
             continue
-        _synced(wanted.parent, wanted.parent.stat().st_mode & 0o7777)
+        _synced(wanted.parent)
         return wanted
     raise AssertionError("count() ends never")
 

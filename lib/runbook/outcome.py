@@ -9,6 +9,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from runbook.escaping import json_text
 from runbook.investigation import Investigation
 from runbook.model import JSON, Answer, Chart, Event, Finding, Table, digest
 from runbook.view import iso
@@ -107,26 +108,30 @@ def _finding(finding: Finding) -> dict[str, JSON]:
 def _answer(answer: Answer) -> dict[str, JSON]:
     return {
         **_plain(answer.query.as_json),
-        "key": answer.query.key,
+        "key": _key(answer),
         "completeness": answer.completeness,
         "warnings": list(answer.warnings),
         "error": answer.error,
     }
 
 
+def _key(answer: Answer) -> str:
+    try:
+        return answer.query.key
+    except UnicodeEncodeError:  # a lone surrogate, which the recording cannot hold either
+        return digest(_plain(answer.query.as_json))
+
+
 def _chart(chart: Chart) -> dict[str, JSON]:
     """What a chart draws, by a digest of its points; the points themselves are in data/."""
-    points = [
-        [s.label, s.role, [_plain(float(t)) for t in s.times], [_plain(float(v)) for v in s.values]]
-        for s in chart.series
-    ]
+    points = [[s.label, s.role, [float(t) for t in s.times], [float(v) for v in s.values]] for s in chart.series]
     return {
         "name": chart.name,
         "title": chart.title,
         "unit": chart.unit,
         "threshold": _plain(chart.threshold),
         "series": [s.label for s in chart.series],
-        "sha256": digest(points),
+        "sha256": digest(_plain(points)),
     }
 
 
@@ -143,7 +148,7 @@ def _plain(value: Any) -> JSON:
     if isinstance(value, Mapping):
         return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, str) or value is None or isinstance(value, bool | int):
-        return value.encode("utf-8", "replace").decode() if isinstance(value, str) else value
+        return json_text(value) if isinstance(value, str) else value
     if isinstance(value, Sequence):
         return [_plain(item) for item in value]
     number = float(value)
