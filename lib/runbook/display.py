@@ -61,7 +61,7 @@ class Shown:
 def context(alert: Alert, context: Context) -> Block:
     """What is investigated: severity and what it asks for, incident, service, window."""
     response = view.RESPONSES[alert.severity]
-    firing = duration_text(max(0.0, context.now - context.started_at))
+    firing = duration_text(max(0.0, context.end - context.started_at))
     facts = [
         f"{response.within}; notify by {response.told}",
         f"incident {context.incident}, {context.service.name} in {context.environment_name}, "

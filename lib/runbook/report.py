@@ -81,7 +81,7 @@ def markdown(investigation: Investigation) -> str:
             **_common(investigation),
             began=began,
             duration=_duration(investigation),
-            so_far=view.span(investigation.context.now - began),
+            so_far=view.span(investigation.context.end - began),
             timeline=timeline,
             one_day=len({view.day(time) for time in known}) <= 1,
             bundle=escaping.filename(f"{investigation.alert.name}-{view.stamp(investigation.context.started_at)}"),
@@ -121,7 +121,7 @@ def _page(investigation: Investigation) -> dict[str, Any]:
     return {
         "response": response,
         "respond_by": view.clock(context.started_at + response.seconds) if response.seconds else "",
-        "so_far": duration_text(context.now - context.started_at) if context.now > context.started_at else "",
+        "so_far": duration_text(context.end - context.started_at) if context.end > context.started_at else "",
         "window": view.window(context.start, context.end),
         "tone": _tone(investigation),
         "now": _now(investigation),

@@ -11,7 +11,7 @@ from runbook.alerts.mitigations import mitigate
 from runbook.model import JSON, Query, Series
 from runbook.settings import Service
 from runbook.sources.prometheus import range_
-from runbook.wording import duration_text, share_text
+from runbook.wording import duration_text, plain_text, share_text
 
 Facts = Mapping[str, JSON]
 
@@ -150,7 +150,7 @@ DEPLOYMENT = Cause(
             "logs",
             0.3,
             lambda f: bool(f["new"]) and f["new_share"] >= 0.3,
-            lambda f: f"new message “{f['new'][0][:60]}”",
+            lambda f: f"new message “{plain_text(f['new'][0], 70)}”",
         ),
     ),
     refutes=(
