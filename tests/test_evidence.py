@@ -354,7 +354,7 @@ def test_another_accounts_run_is_left_alone(tmp_path: Path) -> None:
     """In a folder shared by several accounts, a name that another one holds is taken, not in the way."""
     mine = opened(tmp_path)
     (tmp_path / INCIDENT).chmod(0o777)
-    for parent in tmp_path.parents[:-2]:
+    for parent in (tmp_path, *tmp_path.parents[:-2]):
         parent.chmod(parent.stat().st_mode | 0o711)
     done = run(
         "import os\nfrom runbook import evidence, manifest\nmanifest.versions()\nos.setuid(65534)\n"
