@@ -15,7 +15,7 @@ def queries(c: Context) -> Mapping[str, Query]:
 
 
 def judge(c: Context, answers: Answers, earlier: Results) -> Result:
-    """Normal when every endpoint answers 2xx or 3xx; unknown when none could even be asked."""
+    """Normal when every endpoint answers 2xx or 3xx, to its end; unknown when none could even be asked."""
     asked = {path: answer for path, answer in answers.items() if answer.usable}
     if not asked:
         return Result("unknown", f"Not known: {next(iter(answers.values())).error}")
@@ -43,14 +43,16 @@ def judge(c: Context, answers: Answers, earlier: Results) -> Result:
 
 
 def answers_well(answer: Answer) -> bool:
-    """Whether an endpoint gave a 2xx or 3xx."""
+    """Whether an endpoint gave a 2xx or 3xx, and all of its answer."""
     status = answer.data.get("status") if answer.usable else None
-    return isinstance(status, int) and 200 <= status < 400
+    return isinstance(status, int) and 200 <= status < 400 and not answer.data.get("error")
 
 
 def _trouble(path: str, answer: Answer) -> str:
-    status = answer.data.get("status")
-    return f"{path} answers {status}" if status else f"{path} does not answer ({answer.data.get('error')})"
+    status, error = answer.data.get("status"), answer.data.get("error")
+    if status and error:
+        return f"{path} answers {status}, but not to its end ({error})"
+    return f"{path} answers {status}" if status else f"{path} does not answer ({error})"
 
 
 def _row(path: str, answer: Answer) -> tuple[str | int | float | None, ...]:
