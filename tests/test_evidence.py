@@ -357,12 +357,12 @@ def test_another_accounts_run_is_left_alone(tmp_path: Path) -> None:
     for parent in (tmp_path, *tmp_path.parents[:-2]):
         parent.chmod(parent.stat().st_mode | 0o711)
     done = run(
-        "import os\nfrom runbook import evidence, manifest\nmanifest.versions()\nos.setuid(65534)\n"
+        "import os, signal\nfrom runbook import evidence, manifest\nmanifest.versions()\nos.setuid(65534)\n"
         + RUN
         + "print(draft.seal('failed').name)",
         tmp_path,
     )
-    assert (done.stdout, mine.seal("failed").name) == (f"{NAME}-2\n", NAME)
+    assert (done.stdout, mine.seal("failed").name) == (f"{NAME}-2\n", NAME), done.stderr
 
 
 def test_a_file_in_the_way_is_one_sentence(tmp_path: Path) -> None:
