@@ -24,7 +24,6 @@ Status = Literal["complete", "incomplete", "failed"]
 _LIBRARIES = (
     "elasticsearch",
     "jupyterlab",
-    "lightkube",
     "matplotlib",
     "msgspec",
     "numpy",
