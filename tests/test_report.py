@@ -17,7 +17,7 @@ from markdown_it import MarkdownIt
 from runbook import report
 from runbook.alerts.base import Severity
 from runbook.investigation import Investigation
-from runbook.model import Chart
+from runbook.model import Chart, Table
 from runbook.settings import Prometheus
 from tests import samples
 from tests.hostile import HOSTILE, Page, with_text
@@ -188,6 +188,15 @@ def test_a_false_alarm_is_green_and_asks_for_nothing() -> None:
     shown = page(replace(samples.INVESTIGATION, findings=(calm,), verdicts=(), mitigations=()))
     assert "verdict green" in shown.attributes("class")
     assert "Do now" not in shown.body
+
+
+def test_a_long_table_folds_and_says_where_the_rest_is() -> None:
+    """Eight rows are shown, thirty are there, all are in the bundle's data."""
+    table = Table("newest errors", ("Message",), tuple((f"message {i}",) for i in range(100)))
+    finding = replace(samples.MESSAGES, result=replace(samples.MESSAGES.result, tables=(table,)))
+    shown = page(replace(samples.INVESTIGATION, findings=(samples.REAL, finding)))
+    assert "22 more rows, and 70 in data/newest-errors.csv" in shown.texts["summary"]
+    assert [text for text in shown.texts["td"] if text.startswith("message")] == [f"message {i}" for i in range(30)]
 
 
 def test_an_investigation_without_findings_still_reports() -> None:

@@ -23,7 +23,7 @@ from runbook.model import JSON, Chart, Finding, Recovery, Table, Verdict
 from runbook.wording import clock_text, count_text, duration_text, share_text
 
 TEMPLATES = Path(__file__).resolve().parent / "templates"
-ROWS = 30  # of a table in the report; all are in data/
+ROWS, FOLDED = 8, 30  # of a table that are shown, and that are shown or under a fold; all are in data/
 Draw = Callable[[Chart], bytes]
 
 
@@ -184,7 +184,8 @@ def _table(table: Table) -> dict[str, Any]:
         "columns": table.columns,
         "numeric": view.numeric_columns(table),
         "rows": [[view.cell(value) for value in row] for row in table.rows[:ROWS]],
-        "more": max(0, len(table.rows) - ROWS),
+        "folded": [[view.cell(value) for value in row] for row in table.rows[ROWS:FOLDED]],
+        "more": max(0, len(table.rows) - FOLDED),
         "file": escaping.filename(table.name),
     }
 

@@ -86,9 +86,9 @@ def pages(answers: tuple[Answer, ...], context: Context) -> str:
 
 
 def numeric_columns(table: Table) -> tuple[bool, ...]:
-    """Which columns hold numbers only, and so are set flush right."""
+    """Which columns hold numbers only, and so are set flush right; the first one names its row and is not."""
     columns = [[row[i] for row in table.rows if row[i] not in (None, "")] for i in range(len(table.columns))]
-    return tuple(bool(column) and all(_is_number(cell) for cell in column) for column in columns)
+    return tuple(i > 0 and bool(column) and all(map(_is_number, column)) for i, column in enumerate(columns))
 
 
 def _is_number(cell: str | int | float | None) -> bool:
@@ -136,7 +136,7 @@ def stamp(time: float) -> str:
 
 def unstamped(text: str) -> float:
     """The time of a stamp."""
-    return datetime.strptime(text, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC).timestamp()
+    return datetime.fromisoformat(text).timestamp()
 
 
 def iso(time: float) -> str:
