@@ -150,7 +150,7 @@ DEPLOYMENT = Cause(
             "logs",
             0.3,
             lambda f: bool(f["new"]) and f["new_share"] >= 0.3,
-            lambda f: f"new message “{plain_text(f['new'][0], 70)}”",
+            lambda f: f"new message “{plain_text(f['new'][0], 100)}”",
         ),
     ),
     refutes=(

@@ -47,7 +47,7 @@ def _roll_back(c: Context, results: Results) -> tuple[Step, ...]:
     return (
         Step(
             undo,
-            f"nobody else rolled back since {clock_text(c.now)}: {kubectl(c, 'rollout', 'history', _deployment(c))}",
+            f"nobody else rolled back since {clock_text(c.end)}: {kubectl(c, 'rollout', 'history', _deployment(c))}",
             f"what revision {facts.get('revision') or 'now running'} changed is lost; data it migrated may not fit the older one",
             back,
             _watch(c),
