@@ -94,8 +94,19 @@ def test_miss_of_a_whole_kind(taken: Path) -> None:
         Replay(taken).ask(Query("mysql", "rows", "SELECT 1", {}))
 
 
+def exchange(line: bytes, data: JSON) -> bytes:
+    """The line with another answer, its digest made to fit."""
+    old = json.loads(line)
+    answer = {**old["answer"], "data": data}
+    return canonical({**old, "answer": answer, "sha256": hashlib.sha256(canonical(answer)).hexdigest()}) + b"\n"
+
+
 DAMAGES: dict[str, tuple[Callable[[list[bytes]], list[bytes]], str]] = {
     "edited answer": (lambda b: [b[0], b[1].replace(b'"1"', b'"2"'), *b[2:]], "line 2: the answer is not the one"),
+    "edited answer and digest": (
+        lambda b: [b[0], exchange(b[1], ["2"]), *b[2:]],
+        "line 4: the lines before it are not those",
+    ),
     "edited query": (lambda b: [b[0], b[1].replace(b'"up"', b'"dn"'), *b[2:]], "line 2: the query is not the one"),
     "edited header": (lambda b: [b[0].replace(b"90m", b"91m"), *b[1:]], "line 1: the header is not the one"),
     "removed answer": (lambda b: [b[0], *b[2:]], "line 2: answer 1 should stand there, not 2"),
