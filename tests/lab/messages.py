@@ -15,9 +15,9 @@ from tests.lab.sentences import Document, compose, draw_words, plain, stamped
 from tests.lab.simulation import Drawn
 from tests.lab.world import ATTACKED, FAILURES, MEMORY_LIMIT, REASONS, SERVICE, Character, Floats
 
-PER_SCRAPE = 5  # lines of one kind that a pod writes between two scrapes, at most; the logger drops the others
-ACCESS_SAMPLE = 0.006  # of the requests that end well
-WARNED = 0.3  # of the requests with a bad token
+PER_SCRAPE = 4  # lines of one kind that a pod writes between two scrapes, at most; the logger drops the others
+ACCESS_SAMPLE = 0.003  # of the requests that end well
+WARNED = 0.15  # of the requests with a bad token
 SLOW_BUCKET = 8  # from 1 s on
 INDEX = "micro-apps-"
 

@@ -89,7 +89,7 @@ class Mirrored:
         state: dict[str, Any] = {"running": {"startedAt": now}}
         if not running:
             state = {"waiting": {"reason": "CrashLoopBackOff"}} if crashing else {"terminated": _terminated(lives[-1])}
-        container = {"name": CONTAINER, "image": "", "imageID": "", "ready": running, "started": running}
+        container = {"name": CONTAINER, "ready": running, "started": running}
         container |= {"restartCount": len(lives) - (not running and not crashing), "state": state}
         container |= {"lastState": {"terminated": _terminated(lives[-1])} if lives else {}}
         conditions = [
