@@ -22,7 +22,7 @@ from runbook.settings import Settings, secrets
 if TYPE_CHECKING:  # half a second to import: the kernel is started first
     from runbook.evidence import Draft
 
-PRELOAD: Final = ("runbook.incident",)
+PRELOAD: Final = ("runbook.incident", "matplotlib.figure", "matplotlib.backends.backend_agg")
 CELL_SECONDS: Final = 120.0
 PATIENCE: Final = 3  # a recovery is waited for three times the span that it is judged by
 Status = Literal["complete", "incomplete", "failed"]
