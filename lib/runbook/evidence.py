@@ -9,23 +9,18 @@ marked incomplete: evidence is never deleted.
 
 from __future__ import annotations
 
-import errno
-import hashlib
 import os
 import pwd
 import re
 import shutil
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
-from itertools import count
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
-from runbook import __version__, bundle, manifest, view
-from runbook.audit import RECORDING, signature
+from runbook import __version__, bundle, manifest, sealing, view
+from runbook.audit import RECORDING
 from runbook.errors import EvidenceError, ParameterError
 from runbook.escaping import json_text, plain
 from runbook.investigation import Investigation
@@ -48,7 +43,7 @@ class Draft:
     def __init__(self, root: Path, incident: str, alert: str, started_at: float) -> None:
         self.incident, self.alert, self.started_at = _part(incident), _part(alert), started_at
         folder = root / self.incident
-        with _explained(folder):
+        with sealing.explained(folder):
             folder.mkdir(parents=True, exist_ok=True)
             self.notices = tuple(_sweep(folder))
             self._reservation: Reservation | None = reserve(folder, f"{self.alert}-{_stamp(started_at)}")
@@ -75,7 +70,7 @@ class Draft:
 
     def adopt(self, recording: Path) -> None:
         """Take a copy of the recording that was replayed: the bundle then replays by itself."""
-        with _explained(self.path):
+        with sealing.explained(self.path):
             shutil.copyfile(recording, self.recording)
 
     def write(self, investigation: Investigation, *, made: float | None = None) -> None:
@@ -87,9 +82,9 @@ class Draft:
             len(investigation.answers),
             manifest.entry(self.recording).sha256 if self.recording.is_file() else "",
         )
-        with _explained(self.path):
+        with sealing.explained(self.path):
             for name, content in bundle.files(investigation, proof):
-                _put(self.path / name, content)
+                sealing.put(self.path / name, content)
 
     def seal(
         self,
@@ -123,8 +118,8 @@ class Draft:
             ledger=manifest.ledger(self.path),
             files={},
         )
-        with _explained(self.path):
-            sealed, self.manifest_sha256 = _sealed(self.path, self._reservation.final, about, key)
+        with sealing.explained(self.path):
+            sealed, self.manifest_sha256 = sealing.seal(self.path, self._reservation.final, about, key)
             self._reservation.release()
         self._reservation, self.path, self.name = None, sealed, sealed.name
         return sealed
@@ -197,65 +192,8 @@ def _recovered(dead: Reservation, alert: str, started_at: float) -> Iterator[str
         ledger=manifest.ledger(dead.partial),
         files={},
     )
-    sealed, _ = _sealed(dead.partial, dead.folder / f"{dead.name}-unfinished", about, b"")
+    sealed, _ = sealing.seal(dead.partial, dead.folder / f"{dead.name}-unfinished", about, b"")
     yield f"An earlier run of {alert} ended without sealing its evidence; what it recorded is kept in {sealed}, marked incomplete."
-
-
-def _sealed(partial: Path, final: Path, about: Manifest, key: bytes) -> tuple[Path, str]:
-    """List the files, bring all of it to the disk, give it its name. Returns the bundle and its manifest's SHA-256."""
-    for name in manifest.OWN:
-        (partial / name).unlink(missing_ok=True)
-    raw = manifest.encoded(msgspec.structs.replace(about, files=manifest.entries(partial)))
-    digest = hashlib.sha256(raw).hexdigest()
-    _put(partial / manifest.NAME, raw)
-    _put(partial / manifest.DIGEST, f"{digest}  {manifest.NAME}\n".encode())
-    if key:
-        _put(partial / manifest.SIGNATURE, f"{signature(raw, key)}\n".encode())
-    _settle(partial, partial.parent.stat().st_mode & 0o777)
-    return _named(partial, final), digest
-
-
-def _settle(folder: Path, mode: int) -> None:
-    """Everything on the disk; who may read the folder around may read this, nobody writes to a file by mistake."""
-    for parent, _, files in os.walk(folder, topdown=False):
-        for name in files:
-            _synced(Path(parent) / name, mode & 0o444 | 0o400)
-        _synced(Path(parent), mode | 0o700)
-
-
-def _synced(path: Path, mode: int | None = None) -> None:
-    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
-    try:
-        if mode is not None:
-            os.fchmod(descriptor, mode)
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _named(partial: Path, final: Path) -> Path:
-    """Rename to the first free name: a folder is never put over one that holds something, nor over a file."""
-    for number in count(1):
-        wanted = final if number == 1 else final.with_name(f"{final.name}-{number}")
-        try:
-            partial.rename(wanted)
-        except OSError as error:
-            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
-                raise
-            continue
-        _synced(wanted.parent)
-        return wanted
-    raise AssertionError("count() ends never")
-
-
-def _put(path: Path, content: bytes) -> None:
-    """A whole file or none."""
-    path.parent.mkdir(exist_ok=True)
-    try:
-        path.write_bytes(content)
-    except OSError:
-        path.unlink(missing_ok=True)
-        raise
 
 
 def _part(name: str) -> str:
@@ -279,26 +217,3 @@ def _parsed(name: str) -> tuple[str, float]:
     """Alert and start of a bundle's name; an empty alert for any other name."""
     found = re.fullmatch(r"([A-Za-z0-9][A-Za-z0-9._-]*)-(\d{8}T\d{6}Z)(-\d+)?", name, re.ASCII)
     return (found[1], view.unstamped(found[2])) if found else ("", 0.0)
-
-
-@contextmanager
-def _explained(path: Path) -> Iterator[None]:
-    """An error of the disk as one sentence with what to do."""
-    try:
-        yield
-    except OSError as error:
-        raise EvidenceError(f"The evidence cannot be written to {path}: {_cause(error)}.") from error
-
-
-def _cause(error: OSError) -> str:
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return "the disk is full; free some space or name another folder with --evidence"
-    if error.errno == errno.EFBIG:
-        return "a file grew beyond the largest size allowed here (ulimit -f); raise it or name another folder"
-    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-        return "it is not writable for this account; change its permissions or name another folder with --evidence"
-    if error.errno == errno.ENAMETOOLONG:
-        return "the path is too long; name a folder nearer to the root with --evidence"
-    if error.errno in (errno.ENOTDIR, errno.EEXIST):
-        return "there is a file where a folder has to be; name another folder with --evidence"
-    return f"{error.strerror or error}"

@@ -17,10 +17,10 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from runbook import escaping, view
+from runbook import chronicle, escaping, view
 from runbook.investigation import Investigation
-from runbook.model import JSON, Chart, Finding, Recovery, Table, Verdict
-from runbook.wording import clock_text, count_text, duration_text, share_text
+from runbook.model import Chart, Finding, Recovery, Table, Verdict
+from runbook.wording import clock_text, duration_text
 
 TEMPLATES = Path(__file__).resolve().parent / "templates"
 ROWS, FOLDED = 8, 30  # of a table that are shown, and that are shown or under a fold; all are in data/
@@ -71,19 +71,19 @@ def html(investigation: Investigation, *, proof: Proof, draw: Draw = picture) ->
 
 def markdown(investigation: Investigation) -> str:
     """The procedure's incident report, filled in as far as the evidence goes."""
-    began = _began(investigation)
-    timeline = _timeline(investigation, blanks=True)
-    known = [entry["time"] for entry in timeline if entry["time"] is not None]
+    began, lasted = chronicle.began(investigation), chronicle.duration(investigation)
+    timeline = chronicle.timeline(investigation)
+    days = {view.day(moment.time) for moment in timeline if moment.time is not None}
     return (
         _markdown_environment()
         .get_template("report.md.j2")
         .render(
             **_common(investigation),
             began=began,
-            duration=_duration(investigation),
+            duration="" if lasted is None else view.span(lasted),
             so_far=view.span(investigation.context.end - began),
             timeline=timeline,
-            one_day=len({view.day(time) for time in known}) <= 1,
+            one_day=len(days) <= 1,
             bundle=escaping.filename(f"{investigation.alert.name}-{view.stamp(investigation.context.started_at)}"),
         )
     )
@@ -100,7 +100,7 @@ def _common(investigation: Investigation) -> dict[str, Any]:
         "context": investigation.context,
         "headline": investigation.headline,
         "why": investigation.why,
-        "impact": impact(investigation),
+        "impact": chronicle.impact(investigation),
         "ledger": _ledger(investigation),
         "verdicts": [_verdict(v) for v in investigation.verdicts],
         "mitigations": investigation.mitigations,
@@ -129,7 +129,11 @@ def _page(investigation: Investigation) -> dict[str, Any]:
         "first": shown[0] if shown else None,
         "checks": sorted((f for f in rest if f not in brief), key=lambda f: order[f["status"]]),
         "lines": sorted(brief, key=lambda f: order[f["status"]]),
-        "timeline": [{**e, "when": clock_text(e["time"], context.started_at)} for e in _timeline(investigation)],
+        "timeline": [
+            {"when": clock_text(moment.time, context.started_at), "label": moment.label}
+            for moment in chronicle.timeline(investigation)
+            if moment.time is not None
+        ],
     }
 
 
@@ -215,57 +219,6 @@ def _recovery(investigation: Investigation) -> dict[str, Any]:
         "queries": [view.asked(answer, investigation.context) for answer in recovery.answers],
         "pages": view.pages(recovery.answers, investigation.context),
     }
-
-
-def impact(investigation: Investigation) -> str:
-    """Requests, share and minutes in one clause, as far as the checks counted them; "" where none did."""
-    failed, requests = _fact(investigation, "failed_requests"), _fact(investigation, "requests")
-    share, minutes = _fact(investigation, "peak"), _fact(investigation, "minutes")
-    parts: list[str] = []
-    if failed is not None:
-        of_all = f" of {count_text(requests)}" if requests else ""
-        parts.append(f"{count_text(failed)}{of_all} requests failed{f' in {minutes:,.0f} minutes' if minutes else ''}")
-    if share is not None and failed is not None:
-        parts.append(f"{share_text(share)} of them at worst")
-    return f"{', '.join(parts)}." if parts else ""
-
-
-def _fact(investigation: Investigation, name: str) -> float | None:
-    values: list[JSON] = [f.result.facts[name] for f in investigation.findings if f.ran and name in f.result.facts]
-    return next((float(v) for v in values if isinstance(v, int | float) and not isinstance(v, bool)), None)
-
-
-def _began(investigation: Investigation) -> float:
-    onsets = [event.time for event in investigation.events if event.kind == "onset"]
-    return min([*onsets, investigation.context.started_at])
-
-
-def _duration(investigation: Investigation) -> str:
-    """From when it began to when it was restored; "" while it is not."""
-    began, restored = _began(investigation), view.restored_at(investigation.recovery)
-    return "" if restored is None else view.span(restored - began)
-
-
-_WORDS = {"onset": "It began (found in the data)", "alert": "Alert triggered", "mitigation": "Mitigation applied"}
-
-
-def _timeline(investigation: Investigation, *, blanks: bool = False) -> list[dict[str, Any]]:
-    """What happened when, in order; with `blanks`, the procedure's lines that nobody knows yet at the end."""
-    context = investigation.context
-    known = [(e.time, _WORDS.get(e.kind, e.label)) for e in investigation.events]
-    fixed: list[tuple[float | None, str]] = [
-        (context.started_at, "Alert triggered"),
-        (context.now, "Investigation started (this runbook ran)"),
-        (None, "Root cause identified"),
-        (context.mitigated_at, "Mitigation applied"),
-        (view.restored_at(investigation.recovery), "Service restored"),
-        (None, "Incident closed"),
-    ]
-    there = {label for _, label in known}
-    dated = known + [(time, label) for time, label in fixed if time is not None and label not in there]
-    missing = [label for time, label in fixed if time is None] if blanks else []
-    lines: list[dict[str, Any]] = [{"time": time, "label": label} for time, label in sorted(dated)]
-    return lines + [{"time": None, "label": label} for label in missing]
 
 
 @cache

@@ -10,7 +10,7 @@ from typing import Literal
 
 from runbook.alerts.base import Context, Severity
 from runbook.links import link, page
-from runbook.model import Answer, Chart, Query, Recovery, State, Status, Step, Table
+from runbook.model import Answer, Query, State, Status, Step, Table
 from runbook.wording import clock_text, days_text
 
 Tone = Literal["red", "green", "amber", "grey", "blue"]
@@ -158,17 +158,3 @@ def _count(number: int, word: str) -> str:
 
 def _utc(time: float) -> datetime:
     return datetime.fromtimestamp(time, UTC)
-
-
-def restored_at(recovery: Recovery) -> float | None:
-    """When the watched series last came down to its threshold, if it stayed there."""
-    if recovery.state != "recovered" or not recovery.charts:
-        return None
-    chart: Chart = recovery.charts[0]
-    line = next((s for s in chart.series if s.role == "now"), None)
-    if line is None or chart.threshold is None:
-        return None
-    known = [(t, v) for t, v in zip(line.times, line.values, strict=True) if v == v]
-    above = [i for i, (_, value) in enumerate(known) if value > chart.threshold]
-    after = known[above[-1] + 1 :] if above else known
-    return float(after[0][0]) if after else None

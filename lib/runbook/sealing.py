@@ -1,0 +1,101 @@
+"""A draft folder becomes a bundle: listed, on the disk, read-only, and under its name in one step.
+
+Errors of the disk become one sentence each that says what to do.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import count
+from pathlib import Path
+
+import msgspec
+
+from runbook import manifest
+from runbook.audit import signature
+from runbook.errors import EvidenceError
+from runbook.manifest import Manifest
+
+
+def seal(partial: Path, final: Path, about: Manifest, key: bytes) -> tuple[Path, str]:
+    """List the files, bring all of it to the disk, give it its name. Returns the bundle and its manifest's SHA-256."""
+    for name in manifest.OWN:
+        (partial / name).unlink(missing_ok=True)
+    raw = manifest.encoded(msgspec.structs.replace(about, files=manifest.entries(partial)))
+    digest = hashlib.sha256(raw).hexdigest()
+    put(partial / manifest.NAME, raw)
+    put(partial / manifest.DIGEST, f"{digest}  {manifest.NAME}\n".encode())
+    if key:
+        put(partial / manifest.SIGNATURE, f"{signature(raw, key)}\n".encode())
+    _settle(partial, partial.parent.stat().st_mode & 0o777)
+    return _named(partial, final), digest
+
+
+def _settle(folder: Path, mode: int) -> None:
+    """Everything on the disk; who may read the folder around may read this, nobody writes to a file by mistake."""
+    for parent, _, files in os.walk(folder, topdown=False):
+        for name in files:
+            _synced(Path(parent) / name, mode & 0o444 | 0o400)
+        _synced(Path(parent), mode | 0o700)
+
+
+def _synced(path: Path, mode: int | None = None) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
+    try:
+        if mode is not None:
+            os.fchmod(descriptor, mode)
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _named(partial: Path, final: Path) -> Path:
+    """Rename to the first free name: a folder is never put over one that holds something, nor over a file."""
+    for number in count(1):
+        wanted = final if number == 1 else final.with_name(f"{final.name}-{number}")
+        try:
+            partial.rename(wanted)
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
+                raise
+            continue
+        _synced(wanted.parent)
+        return wanted
+    raise AssertionError("count() ends never")
+
+
+def put(path: Path, content: bytes) -> None:
+    """A whole file or none."""
+    path.parent.mkdir(exist_ok=True)
+    try:
+        path.write_bytes(content)
+    except OSError:
+        path.unlink(missing_ok=True)
+        raise
+
+
+@contextmanager
+def explained(path: Path) -> Iterator[None]:
+    """An error of the disk as one sentence with what to do."""
+    try:
+        yield
+    except OSError as error:
+        raise EvidenceError(f"The evidence cannot be written to {path}: {_cause(error)}.") from error
+
+
+def _cause(error: OSError) -> str:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return "the disk is full; free some space or name another folder with --evidence"
+    if error.errno == errno.EFBIG:
+        return "a file grew beyond the largest size allowed here (ulimit -f); raise it or name another folder"
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return "it is not writable for this account; change its permissions or name another folder with --evidence"
+    if error.errno == errno.ENAMETOOLONG:
+        return "the path is too long; name a folder nearer to the root with --evidence"
+    if error.errno in (errno.ENOTDIR, errno.EEXIST):
+        return "there is a file where a folder has to be; name another folder with --evidence"
+    return f"{error.strerror or error}"
