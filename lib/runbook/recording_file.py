@@ -125,7 +125,7 @@ def read(path: Path, *, partial_ok: bool = False, limit: int = MAX_BYTES) -> Rec
     """Read and check a recording; raises RecordingCorrupt, which names the line."""
     documents = _unpack(path, limit)
     first = next(documents, b"")
-    header = _header(path, first)
+    head = _header(path, first)
     sums = hashlib.sha256(first)
     lines: list[Line] = []
     seen: dict[str, int] = {}
@@ -134,7 +134,7 @@ def read(path: Path, *, partial_ok: bool = False, limit: int = MAX_BYTES) -> Rec
             _end(path, document, len(lines), sums.hexdigest())
             if next(documents, None) is not None:
                 raise _corrupt(path, len(lines) + 3, "something follows the end")
-            return Recording(path, header, tuple(lines), complete=True)
+            return Recording(path, head, tuple(lines), complete=True)
         line = _line(path, len(lines) + 1, document)
         if seen.setdefault(line.key, line.n) != line.n:
             raise _corrupt(path, line.n + 1, f"it answers the query of line {seen[line.key] + 1} again")
@@ -145,7 +145,7 @@ def read(path: Path, *, partial_ok: bool = False, limit: int = MAX_BYTES) -> Rec
             f"The recording {path} stops after line {len(lines) + 1}, without its end: the run that wrote it was killed, or "
             "the copy is cut off; take the copy in its bundle, or open it as a partial recording."
         )
-    return Recording(path, header, tuple(lines), complete=False)
+    return Recording(path, head, tuple(lines), complete=False)
 
 
 def _unpack(path: Path, limit: int) -> Iterator[bytes]:

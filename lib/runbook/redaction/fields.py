@@ -31,7 +31,7 @@ _NAMED = re.compile(
 _OPEN = re.compile(rf"[bBuUrR]{{0,2}}(?P<open>{_QUOTE})")
 _CLOSE = re.compile(r"(\\*+)([\"'`])")
 _WRAPPER = re.compile(r"(?:Some|Ok|Just|Optional|Secret\w{0,20}+)?(?=[(\[{])")
-_RANDOM = re.compile(r"\\*['\"](?=[A-Za-z_.+/=-]*+\d)[\w.+/=-]{20}")
+_RANDOM = re.compile(r"\\*['\"](?=[^\s'\"\\\d]*+\d)[^\s'\"\\]{20}")
 _NEST = re.compile(r"[\[\]{}()]|\\*+[\"']")
 _FIELD_AHEAD = rf"{_QUOTE}?[A-Za-z_][\w.-]{{1,63}}+{_QUOTE}?\s{{0,4}}[=:]"
 _SCHEMED = re.compile(r"(?i:digest|aws4|oauth|hawk|signature)[^\r\n]*+|(?:[A-Za-z][\w-]{0,30}+[ \t]++)?")

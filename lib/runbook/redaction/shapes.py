@@ -64,7 +64,7 @@ def emails(text: str) -> str:
 
 
 _URL = re.compile(r"([A-Za-z][\w+.-]{0,30}+)?://((?:[^\s\"`<>,;|&=(]++|[,;|&=(](?!\w[\w+.-]{0,30}+://))*+)")
-_QUERY = re.compile(r"[?#][\w.\[\]-]++=")
+_QUERY = re.compile(r"[?#][A-Za-z_][\w.\[\]-]*+=")
 _PORT = re.compile(r"[^:@]*+:\d{1,5}(?:[/?#]|$)")
 
 
