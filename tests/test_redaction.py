@@ -22,7 +22,7 @@ AMBIGUOUS = re.compile(
     r"[,;&?#][\"']?[A-Za-z_][\w.-]*[\"']?\s*[=:]|[,;|&=(]\w+://"
 )  # reads as the beginning of another field
 REDACTOR = Redactor()
-quick = settings(deadline=None, max_examples=200)
+quick = settings(deadline=None, max_examples=100)
 
 
 def words(text: str) -> list[str]:
@@ -528,10 +528,10 @@ HOSTILE = [
 @pytest.mark.parametrize("unit", HOSTILE)
 def test_hostile_line(unit: str) -> None:
     """A long line takes time in proportion to its length, whatever it repeats."""
-    text = unit * (300_000 // len(unit)) + " password"
+    text = unit * (150_000 // len(unit)) + " password"
     began = time.process_time()
     REDACTOR.text(text)
-    assert time.process_time() - began < 10  # in fact around 0.3; with a pattern that looks twice, minutes
+    assert time.process_time() - began < 10  # in fact around 0.1; with a pattern that looks twice, minutes
 
 
 def test_samples_are_quick() -> None:

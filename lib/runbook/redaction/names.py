@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import re
-from functools import lru_cache
+from collections.abc import Callable
+from functools import lru_cache, wraps
+from typing import TypeVar
+
+T = TypeVar("T")
 
 
 def words(text: str) -> frozenset[str]:
@@ -47,14 +51,25 @@ ROOTS = (
 )
 
 
-@lru_cache(maxsize=8192)
+def _short(judge: Callable[[str], T]) -> Callable[[str], T]:
+    """Judge a name once and remember it, unless it is so long that remembering would cost too much memory."""
+    remembered = lru_cache(maxsize=8192)(judge)
+
+    @wraps(judge)
+    def judged(name: str) -> T:
+        return remembered(name) if len(name) <= 100 else judge(name)
+
+    return judged
+
+
+@_short
 def may_name(word: str) -> bool:
     """A quick look at a word: whether it can be the name of a secret at all (`by` as in SQL's IDENTIFIED BY)."""
     low = word.lower()
     return low in ("by", "as") or any(root in low for root in ROOTS)
 
 
-@lru_cache(maxsize=4096)
+@_short
 def secret_label(name: str) -> str:
     """What the value under this name would be ("password", "token", ...); empty where it is no secret.
 
@@ -67,7 +82,7 @@ def secret_label(name: str) -> str:
     return str(found.lastgroup)
 
 
-@lru_cache(maxsize=4096)
+@_short
 def counts_secrets(name: str) -> bool:
     """Whether a number under this name is a count (`invalid_token`, `max_tokens`), not a secret."""
     joined = "_".join(_WORDS.findall(name)).lower()
