@@ -10,6 +10,7 @@ from pathlib import Path
 from runbook.model import Query
 from runbook.settings import Environment
 from runbook.sources.connect import connect
+from tests.faulty import Faulty
 
 AT_ONCE = """
 import sys, threading
@@ -63,3 +64,41 @@ def test_a_source_without_settings_names_its_section() -> None:
         "Probe is not set up; add base_url to [environment.here] in runbook.toml."
     )
     assert "[environment.here.prometheus]" in sources["prometheus"].ask(Query("prometheus", "instant", "up")).error
+
+
+def test_a_library_that_is_missing_costs_its_checks(tmp_path: Path) -> None:
+    """An installation that is not whole gives a failed answer in one sentence, and no exception."""
+    code = (
+        "import sys; sys.modules['elasticsearch'] = None\n"
+        "from runbook.settings import Elasticsearch, Environment\n"
+        "from runbook.sources import elasticsearch\n"
+        "from runbook.sources.connect import connect\n"
+        "known = Environment(service='shop', elasticsearch=Elasticsearch(url='http://127.0.0.1:9'))\n"
+        "print(connect('here', known)['elasticsearch'].ask(elasticsearch.search('a', {})).error)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("Elasticsearch client cannot be loaded (ModuleNotFoundError: ")
+    assert done.stdout.endswith("; install the package again.\n")
+
+
+SLOW_IMPORT = """
+import sys, time
+class Slowly:
+    def find_spec(self, name, *_):
+        if name == "prometheus_api_client":
+            time.sleep(2)
+sys.meta_path.insert(0, Slowly())
+from runbook.settings import Environment, Prometheus
+from runbook.sources import prometheus
+from runbook.sources.connect import connect
+known = Environment(service="shop", prometheus=Prometheus(url=sys.argv[1]), deadline_seconds=1.5)
+print(connect("here", known)["prometheus"].ask(prometheus.instant("up", 0)).error)
+"""
+
+
+def test_the_deadline_begins_when_the_libraries_are_there() -> None:
+    """However long the first import takes, the server has its time, and the sentence is the source's own."""
+    with Faulty("403") as server:
+        command = [sys.executable, "-c", SLOW_IMPORT, server.url]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        assert done.stdout.startswith(f"Prometheus at {server.url} answered 403"), done.stdout

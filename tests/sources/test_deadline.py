@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import urllib3
 
 from runbook.model import Answer, Query
 from runbook.settings import Auth
@@ -18,6 +19,7 @@ from runbook.sources.base import Deadline, Source
 from runbook.sources.elasticsearch import Elasticsearch
 from runbook.sources.probe import Probe
 from runbook.sources.prometheus import Prometheus
+from runbook.sources.timelimit import RetryInTime, TimeLimit
 from tests.faulty import MODES, Faulty, Mode
 
 SECRET = "canary-2f6b0c"
@@ -107,6 +109,16 @@ def test_a_probe_takes_every_fault_as_evidence(mode: Mode) -> None:
         assert answer.data["error"] or answer.data["status"]
         if mode in ("down", "hanging", "trickling headers", "trickling body", "garbage", "half a body"):
             assert SAYS[mode] in answer.data["error"]
+
+
+def test_a_cut_connection_is_not_tried_again() -> None:
+    """Another try without time for it would only be cut as well, and its pause would outlast the deadline."""
+    broken = urllib3.exceptions.ProtocolError("cut")
+    with TimeLimit(60):
+        assert RetryInTime(total=2).increment("GET", "/", error=broken).total == 1
+    with TimeLimit(0.01) as limit, pytest.raises(urllib3.exceptions.ProtocolError):
+        time.sleep(limit.remaining)
+        RetryInTime(total=2).increment("GET", "/", error=broken)
 
 
 def test_a_cut_connection_leaves_no_thread_behind() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -102,6 +104,19 @@ def test_an_error_status_is_asked_once_and_shown(status: int):
         data = Probe(server.url).ask(get("/health")).data
         assert len(server.requests) == 1
     assert (data["status"], data["body"], data["error"]) == (status, "broken", None)
+
+
+def test_headers_that_stop_half_way_are_no_answer():
+    """A status line alone, after which nothing comes, is a time-out and not an empty answer."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        url = f"http://127.0.0.1:{server.getsockname()[1]}"
+        with ThreadPoolExecutor(1) as pool:
+            asked = pool.submit(Probe(url, 0.5).ask, get("/health"))
+            connection, _ = server.accept()
+            with connection:
+                connection.sendall(b"HTTP/1.1 200 OK\r\nX-Slow: z")
+                data = asked.result().data
+    assert (data["status"], data["error"]) == (200, "no answer in time")
 
 
 def test_a_long_or_binary_body_is_cut():

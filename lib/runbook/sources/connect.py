@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 
 from runbook import settings
 from runbook.errors import SourceError
-from runbook.model import Answer, Query, SourceName
+from runbook.model import Answer, Query, SourceName, failed
 from runbook.settings import Environment
 from runbook.sources.base import Deadline, Source
 
@@ -24,22 +24,32 @@ _NEEDED: Mapping[SourceName, tuple[str, ...]] = {
 
 
 class Lazy:
-    """A source made when it is first asked, so that whoever asks another one need not wait for this one's imports."""
+    """A source made when it is first asked, so that whoever asks another one need not wait for this one's imports.
 
-    def __init__(self, name: SourceName, make: Callable[[], Source]) -> None:
-        self._name, self._make = name, make
+    Its deadline begins when its libraries are there: it is the server's time.
+    """
+
+    def __init__(self, name: SourceName, make: Callable[[], Source], deadline: float) -> None:
+        self._name, self._make, self._deadline = name, make, deadline
         self._source: Source | None = None
 
     def ask(self, query: Query) -> Answer:
-        """The made source's answer."""
-        return (self._source or self._made()).ask(query)
+        """The made source's answer; a failed one where its libraries cannot be loaded."""
+        try:
+            source = self._source or self._made()
+        except Exception as error:  # an installation that is not whole must cost its checks, never the notebook
+            said = f"{type(error).__name__}: {str(error)[:200]}"
+            return failed(
+                query, f"{self._name.capitalize()} client cannot be loaded ({said}); install the package again."
+            )
+        return source.ask(query)
 
     def _made(self) -> Source:
         with _importing:
             if self._source is None:
                 for module in _NEEDED[self._name]:
                     importlib.import_module(f"runbook.sources.{module}")
-                self._source = self._make()
+                self._source = Deadline(self._make(), self._deadline)
             return self._source
 
 
@@ -59,7 +69,8 @@ class Absent:
 def connect(name: str, environment: Environment) -> Mapping[str, Source]:
     """All sources of an environment by name; those without settings fail every query in one sentence."""
     prometheus, elasticsearch, kubernetes = environment.prometheus, environment.elasticsearch, environment.kubernetes
-    seconds = 0.9 * environment.deadline_seconds  # a little below the deadline: the source's sentence names the address
+    deadline = environment.deadline_seconds
+    seconds = 0.9 * deadline  # a little below the deadline: the source's sentence names the address
     made: dict[SourceName, Callable[[], Source] | None] = {
         "prometheus": (lambda: _prometheus(prometheus, seconds)) if prometheus else None,
         "elasticsearch": (lambda: _elasticsearch(elasticsearch, seconds)) if elasticsearch else None,
@@ -67,7 +78,7 @@ def connect(name: str, environment: Environment) -> Mapping[str, Source]:
         "probe": (lambda: _probe(environment.base_url, seconds)) if environment.base_url else None,
     }
     return {
-        source: Deadline(Lazy(source, make) if make else Absent(_section(name, source)), environment.deadline_seconds)
+        source: Lazy(source, make, deadline) if make else Deadline(Absent(_section(name, source)), deadline)
         for source, make in made.items()
     }
 

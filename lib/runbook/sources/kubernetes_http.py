@@ -27,13 +27,13 @@ from runbook.sources import faults
 from runbook.sources.kubeconfig import Login
 from runbook.sources.kubernetes_login import Credentials, Proof
 from runbook.sources.session import CONNECTIONS, is_loopback, is_near
-from runbook.sources.timelimit import TimeLimit, make_all_cuttable
+from runbook.sources.timelimit import RetryInTime, TimeLimit, make_all_cuttable
 
 PAGE = 500
 MOST = 10_000  # objects of one list; a namespace may hold many more events than anybody reads
 RESTARTS = 2  # of a list whose later pages expired meanwhile
 
-_RETRIES = urllib3.Retry(
+_RETRIES = RetryInTime(
     total=2,
     backoff_factor=0.2,
     status_forcelist=(429, 502, 503, 504),

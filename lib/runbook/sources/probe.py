@@ -76,6 +76,9 @@ class Probe:
                         "base_url in runbook.toml is not a valid URL; write it like http://host:8080.", "refused"
                     ) from None
                 seen["error"] = found.words
+            else:
+                if limit.over:  # headers that were cut off look like whole ones
+                    seen["error"] = faults.TIMEOUT.words
         return seen
 
 

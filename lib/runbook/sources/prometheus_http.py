@@ -9,20 +9,19 @@ from __future__ import annotations
 import gc
 import threading
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any
 
 import msgspec
 import requests
 from prometheus_api_client.prometheus_connect import PrometheusConnect
-from urllib3.exceptions import HTTPError, MaxRetryError
-from urllib3.util.retry import Retry
+from urllib3.exceptions import HTTPError
 
 from runbook import settings
 from runbook.errors import Reason, SourceError
 from runbook.model import JSON, Query
 from runbook.sources import auth, faults
 from runbook.sources.session import is_near, open_session, prepare
-from runbook.sources.timelimit import TimeLimit, running
+from runbook.sources.timelimit import RetryInTime, TimeLimit
 
 GET_ONLY = ("build info", "label values")
 RESULT_TYPES = {"instant": ("vector", "scalar"), "range": ("matrix",)}
@@ -50,9 +49,7 @@ class Connection(PrometheusConnect):
         session = open_session(config.auth, config.url)
         if config.gzip == "off" or (config.gzip == "auto" and is_near(config.url)):
             session.headers["Accept-Encoding"] = "identity"  # compressing would cost more time than it saves
-        super().__init__(
-            auth.without_userinfo(config.url), retry=_RetryInTime.usual(), session=session, method=config.method
-        )
+        super().__init__(auth.without_userinfo(config.url), retry=_retries(), session=session, method=config.method)
         prepare(session)
 
     def reply(self, query: Query, path: str, params: Mapping[str, JSON], limit: TimeLimit) -> Reply:
@@ -149,25 +146,16 @@ class _NoCollection:
 _no_collection = _NoCollection()
 
 
-class _RetryInTime(Retry):
+def _retries() -> RetryInTime:
     """Twice more after a failed connection or a 502, 503, 504, POST too, while there is time."""
-
-    @classmethod
-    def usual(cls) -> Self:
-        return cls(
-            total=2,
-            backoff_factor=0.2,
-            status_forcelist=(502, 503, 504),
-            allowed_methods=None,
-            raise_on_status=False,
-            respect_retry_after_header=False,
-        )
-
-    def increment(self, method: str | None = None, url: str | None = None, *args: Any, **kwargs: Any) -> Self:
-        limit = running()
-        if limit is not None and limit.remaining < limit.seconds / 4:
-            raise kwargs.get("error") or MaxRetryError(kwargs["_pool"], url or "", None)
-        return super().increment(method, url, *args, **kwargs)
+    return RetryInTime(
+        total=2,
+        backoff_factor=0.2,
+        status_forcelist=(502, 503, 504),
+        allowed_methods=None,
+        raise_on_status=False,
+        respect_retry_after_header=False,
+    )
 
 
 def _right_shape(query: Query, data: JSON) -> bool:

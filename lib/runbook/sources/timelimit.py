@@ -74,6 +74,17 @@ def running() -> TimeLimit | None:
     return getattr(_thread, "limit", None)
 
 
+class RetryInTime(urllib3.Retry):
+    """Tries again only while a quarter of the time limit is left: a connection that was cut is no reason to."""
+
+    def increment(self, method: str | None = None, url: str | None = None, *args: Any, **kwargs: Any) -> Self:
+        """As urllib3 does; raises the error itself when the time is too short."""
+        limit = running()
+        if limit is not None and limit.remaining < limit.seconds / 4:
+            raise kwargs.get("error") or urllib3.exceptions.MaxRetryError(kwargs["_pool"], url or "", None)
+        return super().increment(method, url, *args, **kwargs)
+
+
 class _Cuttable(HTTPConnection):
     def _new_conn(self) -> socket.socket:
         return _watched(super()._new_conn())
