@@ -47,6 +47,7 @@ class Response:
     in_use: Floats
     waiting: Floats
     connection_errors: Floats
+    starved: Floats
 
     @property
     def failing(self) -> Floats:
@@ -110,6 +111,7 @@ def respond(who: Character, rate: Floats, state: Conditions, *, fullness: Floats
         cpu=np.minimum(load, 0.985) * CPU_LIMIT * state["cpu_limit"],
         in_use=np.minimum(demand, POOL_SIZE),
         waiting=all_queries * waited * np.where(demand > 0.7 * POOL_SIZE, 1.0, state["db_refused"]),
+        starved=starved,
         connection_errors=all_queries * state["db_refused"] * 1.6,
     )
 

@@ -83,6 +83,8 @@ class Fault:
 def database_refused(s: Situation) -> Plan:
     """Connections are refused, now and then after a slow minute."""
     effects = [s.effect("db_refused", s.between(0.1, 0.95), ramp=s.between(0, 90))]
+    if s.between(0, 1) < 0.2:  # from some pods only: a network policy, a node's resolver
+        effects = [replace(effects[0], size=s.between(0.4, 1.0), slots=s.some(2, 4))]
     if s.between(0, 1) < 0.4:
         effects.append(s.effect("db_slow", s.between(2, 8), ramp=30))
     return Plan(tuple(effects))
@@ -122,20 +124,37 @@ def cpu_throttled(s: Situation) -> Plan:
     return Plan((s.effect("cpu_cost", CPU_LIMIT * s.between(1.15, 1.7) / usual, ramp=s.between(20, 240)),))
 
 
+def _of_release(s: Situation, effect: Effect) -> Effect:
+    """The same in all pods of the next revision, for as long as they live."""
+    return replace(effect, revision=s.next_revision, start=0.0, end=float("inf"))
+
+
 def bad_release(s: Situation) -> Plan:
     """A release whose pages cannot be rendered, pod after pod."""
-    broken = replace(
-        s.effect("render_failed", s.between(0.15, 1.0)), revision=s.next_revision, start=0.0, end=float("inf")
-    )
+    broken = _of_release(s, s.effect("render_failed", s.between(0.15, 1.0)))
     return Plan((broken,), (Rollout(s.at, s.between(15, 55)),))
 
 
 def bad_configuration(s: Situation) -> Plan:
     """A release that lacks a setting: it starts, fails what needs the setting, panics and is started again."""
-    new = {"revision": s.next_revision, "start": 0.0, "end": float("inf")}
-    missing = replace(s.effect("config_missing", s.between(0.7, 1.0)), **new)
-    crashing = replace(s.effect("crash_after", s.between(40, 90)), **new)
+    missing = _of_release(s, s.effect("config_missing", s.between(0.7, 1.0)))
+    crashing = _of_release(s, s.effect("crash_after", s.between(40, 90)))
     return Plan((missing, crashing), (Rollout(s.at, s.between(15, 40), "configuration"),))
+
+
+def release_without_access(s: Situation) -> Plan:
+    """A release with a wrong address or password of the database: its pods get no connection, the others do."""
+    refused = s.effect("db_refused", s.between(0.6, 1.0))
+    return Plan((_of_release(s, refused),), (Rollout(s.at, s.between(15, 55)),))
+
+
+def leaking_release(s: Situation) -> Plan:
+    """A release that leaks: its pods reach their memory limit some minutes after it."""
+    pace = (OVERCOMMIT * MEMORY_LIMIT - s.who.memory) / s.between(200, 400)
+    leaks = (
+        replace(_of_release(s, s.effect("leak", pace * s.between(0.8, 1.25))), slots=(n,)) for n in range(REPLICAS)
+    )
+    return Plan(tuple(leaks), (Rollout(s.at, s.between(10, 25)),))
 
 
 def traffic_surge(s: Situation) -> Plan:
@@ -208,6 +227,8 @@ FAULTS: Mapping[str, Fault] = {
         Fault("cpu-throttled", ("resources",), cpu_throttled, hours=(8.5, 20.5)),
         Fault("bad-release", ("deployment",), bad_release),
         Fault("bad-configuration", ("deployment",), bad_configuration),
+        Fault("release-without-database", ("deployment",), release_without_access),
+        Fault("leaking-release", ("deployment",), leaking_release),
         Fault("traffic-surge", ("traffic",), traffic_surge, hours=(9.0, 20.5)),
         Fault("database+deployment", ("database", "deployment"), both(database_refused, bad_release)),
         Fault(

@@ -153,7 +153,8 @@ class LivePod:
         self._metrics.requests.labels(route.method, route.path, status).inc()
         self._metrics.durations.labels(route.method, route.path).observe(seconds)
         if route.guarded and reason not in ("shed", "starved"):
-            failed = reason in ("unauthorized", "jwt", "auth_down")
+            lost = reason in ("refused", "pool", "query") and self._rng.random() < self._who.lost_sessions
+            failed = lost or reason in ("unauthorized", "jwt", "auth_down")
             self._metrics.logins.labels("failure" if failed else "success").inc()
         self._say_sometimes(reason, endpoint, seconds)
         return int(status)

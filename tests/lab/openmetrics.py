@@ -26,7 +26,7 @@ def write(drawn: Drawn, file: TextIO) -> None:
     """Every series of the window; a pod that does not run has only its `up`."""
     stamps = [[f" {time:.3f}\n" for time in times.tolist()] for times in drawn.times]
     for name, labels, values, on_demand in _series(drawn):
-        scraped = drawn.known if name == "up" else drawn.running
+        scraped = drawn.known if name == "up" else drawn.scraped
         for number, pod in enumerate(drawn.pods):
             shown = scraped[number] & (values[number] > 0) if on_demand else scraped[number]
             if shown.any():
@@ -50,7 +50,7 @@ def _braces(pod: Pod, labels: Labels) -> str:
 
 def _series(drawn: Drawn) -> Iterator[Family]:
     total = Totals(drawn)
-    yield "up", {}, drawn.running.astype(int), False
+    yield "up", {}, drawn.scraped.astype(int), False
     yield "process_start_time_seconds", {}, np.round(np.nan_to_num(drawn.started), 2), False
     yield "process_cpu_seconds_total", {}, np.round(total(drawn.cpu_seconds), 2), False
     yield "process_resident_memory_bytes", {}, (drawn.memory / 4096).astype(int) * 4096, False

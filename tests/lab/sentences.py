@@ -8,7 +8,7 @@ from functools import cache
 import numpy as np
 
 from tests.lab.simulation import statuses
-from tests.lab.world import ENDPOINTS, MEMORY_LIMIT, REASONS, SERVICE, Character, Floats
+from tests.lab.world import ENDPOINTS, FAILURES, MEMORY_LIMIT, REASONS, SERVICE, Character, Floats
 
 MIB = 2**20
 ABOUT_THE_POD = ("warnings", "full")  # kinds that no request causes
@@ -33,6 +33,10 @@ SENTENCES: Mapping[str, tuple[tuple[str, ...], ...]] = {
             "database connection failed: failed to lookup address information: Temporary failure in name resolution (mysql-primary)",
             "database connection failed: connect timeout after {ms} ms, peer mysql-primary:3306",
             "query aborted: no database connection for request {id}",
+        ),
+        (
+            "database connection failed: Access denied for user 'web'@'10.244.%' (using password: YES) (error 1045)",
+            "failed to load user {user}: no database connection [req {id}]",
         ),
     ),
     "pool": (
@@ -97,6 +101,7 @@ SENTENCES: Mapping[str, tuple[tuple[str, ...], ...]] = {
     "ok": (("{path} answered in {few} ms [req {id}]",),),
     "full": (("memory usage high: rss {mib} MiB of {limit} MiB",),),
 }  # fmt: skip
+GENERAL = ("request failed: {path} after {ms} ms [req {id}]", "internal error while handling {path} [req {id}]")
 LEVELS = {"unauthorized": "warn", "slow": "warn", "warnings": "warn", "full": "warn", "ok": "info"}
 _USERS = [
     f"{first}{last}"
@@ -108,6 +113,8 @@ _USERS = [
 def compose(who: Character, kind: str, endpoint: int, pod: str, stamp: str, words: Words) -> Document:
     """One log line; the scenario's seed decides in which family of sentences its service speaks."""
     family = _family(who.seed, kind)
+    if kind in FAILURES and float(str(words["chance_to_explain"])) < who.taciturn:
+        family = GENERAL
     route = ENDPOINTS[endpoint]
     words = {
         **words,
@@ -177,5 +184,6 @@ def draw_words(rng: np.random.Generator, memory: Floats) -> list[Words]:
         ],
         "pick": rng.integers(0, 60, size).tolist(),
         "chance": rng.uniform(0, 1, size).tolist(),
+        "chance_to_explain": rng.uniform(0, 1, size).tolist(),
     }
     return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]

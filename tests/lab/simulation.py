@@ -24,6 +24,7 @@ from tests.lab.world import (
 
 LE = np.array([0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, np.inf])
 STEEPNESS, QUERY_STEEPNESS = 2.4, 2.6  # of log-logistic durations: p95 is 3.4 and 3.1 times the median
+MISSED, MISSED_STARVED = 0.0007, 0.2  # share of scrapes that time out, usually and with no CPU left
 STATUSES = ("200", "302", "400", "401", "404", "500", "503", "504")
 
 # How long requests take that do not end well: (median, steepness); the others take their usual time.
@@ -53,7 +54,8 @@ class Window:
 class Drawn:
     """What happened in a window; the last two axes are always (pod, time).
 
-    Counts are of the time since the last scrape. `running`: scraped with success; `known`: the pod exists.
+    Counts are of the time since the last scrape. `known`: the pod exists; `running`: its container does; `scraped`: and
+    it answered the scrape in time.
     """
 
     window: Window
@@ -61,6 +63,7 @@ class Drawn:
     times: Floats
     known: Bools
     running: Bools
+    scraped: Bools
     started: Floats
     ends: Integers  # (reason, endpoint, pod, time)
     requests: Integers  # (status, endpoint, pod, time)
@@ -98,6 +101,8 @@ def _drawn(
     waiting = rng.poisson(response.waiting)
     guarded = ends[:, GUARDED[:, 0, 0] > 0].sum(axis=1)
     failures = sum(guarded[REASONS.index(reason)] for reason in ("unauthorized", "jwt", "auth_down"))
+    lookups = sum(guarded[REASONS.index(reason)] for reason in ("refused", "pool", "query"))
+    failures = failures + rng.binomial(lookups, who.lost_sessions)
     unseen = sum(guarded[REASONS.index(reason)] for reason in ("shed", "starved"))
     return Drawn(
         window=window,
@@ -105,6 +110,7 @@ def _drawn(
         times=times,
         known=existing(pods, times),
         running=running,
+        scraped=running & (rng.random(times.shape) >= MISSED + MISSED_STARVED * response.starved),
         started=seen.started,
         ends=ends,
         requests=_by_status(rng, who, ends),

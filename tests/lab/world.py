@@ -154,6 +154,8 @@ class Character:
     refused_as_500: float
     jwt_as_401: float
     starved_as_504: float
+    lost_sessions: float  # share of failed session lookups that count as failed logins
+    taciturn: float  # share of error messages that do not say why
 
 
 def character(seed: int) -> Character:
@@ -171,6 +173,8 @@ def character(seed: int) -> Character:
         refused_as_500=rng.uniform(0.3, 0.95),
         jwt_as_401=rng.uniform(0.0, 0.3),
         starved_as_504=rng.uniform(0.4, 0.9),
+        lost_sessions=rng.uniform(0.0, 0.6),
+        taciturn=rng.uniform(0.0, 0.5),
     )
 
 
