@@ -16,12 +16,13 @@ from typing import Any
 
 import pytest
 
-from runbook import runner
+from runbook import interruption, runner
 from runbook.audit import audit
 from runbook.errors import EvidenceError, ParameterError, SettingsError, UsageError
 from runbook.execution import Limits, Progress
+from runbook.interruption import Interruptible
 from runbook.runner import Outcome
-from runbook.settings import Settings
+from runbook.settings import Settings, load, shipped
 from tests.bare import NOTEBOOKS, bare
 
 START = "2026-01-15T10:47:00Z"
@@ -198,6 +199,18 @@ class TestWholeRun:
         assert audit(outcome.bundle, expected=outcome.digest).problems == ()
         assert set(statuses(outcome.bundle)) == {"completed"}
 
+    def test_the_demonstration_is_complete(self, tmp_path: Path):
+        """The shipped notebook on its recording: exit code 0, every check ran, and all parts of a bundle are there."""
+        known = load(shipped())
+        outcome = runner.run("HighErrorRate", {"environment": "demo"}, known, evidence=tmp_path)
+        assert (outcome.status, outcome.exit_code, outcome.reason) == ("complete", 0, "")
+        assert outcome.headline.startswith("Probably ")
+        assert outcome.ledger == "9 of 9 checks ran"
+        names = {path.name for path in outcome.bundle.iterdir()}
+        parts = {"notebook.ipynb", "report.html", "report.md", "findings.json", "recording.jsonl.gz", "manifest.json"}
+        assert names >= parts | {"charts", "data"}
+        assert audit(outcome.bundle, expected=outcome.digest).problems == ()
+
     def test_the_notebook_tells_nothing_of_this_machine(self, run: Callable[..., Outcome], tmp_path: Path):
         """No path of the draft, the kernel or papermill stands in the executed notebook or beside it."""
         bundle = run().bundle
@@ -309,7 +322,7 @@ sys.exit(outcome.exit_code)
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_whoever_stops_a_run_still_gets_its_evidence(settings: Settings, number: signal.Signals, code: int):
-    """Ctrl-C and SIGTERM, even twice, seal what there is as failed, and leave neither draft nor kernel behind."""
+    """Ctrl-C and SIGTERM seal what there is as failed, and leave neither draft nor kernel behind."""
     process = subprocess.Popen(
         [sys.executable, "-c", HANG, str(settings.path), str(NOTEBOOKS / "hanging.ipynb")],
         stdout=subprocess.PIPE,
@@ -320,14 +333,25 @@ def test_whoever_stops_a_run_still_gets_its_evidence(settings: Settings, number:
     children = kernels_of(process.pid)
     assert len(children) == 1
     process.send_signal(number)
-    time.sleep(0.05)
-    process.send_signal(number)
     out, _ = process.communicate(timeout=60)
     bundle, reason = out.splitlines()
     assert process.returncode == code
     assert reason.startswith("The run was interrupted at: Cell 4 of the notebook (Waiting).")
     assert audit(Path(bundle)).problems == ()
     assert not Path(f"/proc/{children[0]}").exists()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_impatient_second_signal_is_ignored(number: signal.Signals):
+    """The first signal ends the run, a second one does not end its sealing; afterwards all is as before."""
+    before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
+    with Interruptible():
+        with pytest.raises(KeyboardInterrupt) as caught:
+            signal.raise_signal(number)
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGTERM)
+    assert interruption.number(caught.value) == number
+    assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before
 
 
 def test_a_killed_runner_leaves_no_kernel(settings: Settings):

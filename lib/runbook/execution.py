@@ -138,9 +138,10 @@ class _Run:
         return f"The run was interrupted at: {self._here}."
 
     def unfinished(self) -> bool:
-        """Whether code cells were left out."""
+        """Whether code was left out; nbclient passes over cells without any."""
         return any(
-            cell.cell_type == "code" and index not in self.begun for index, cell in enumerate(self.notebook.cells)
+            cell.cell_type == "code" and cell.source.strip() and index not in self.begun
+            for index, cell in enumerate(self.notebook.cells)
         )
 
     def _report(self, index: int, seconds: float | None = None) -> None:
@@ -164,7 +165,7 @@ class _Run:
     def _raised(self, name: str, text: str) -> str:
         ours = getattr(errors, name, None)
         if isinstance(ours, type) and issubclass(ours, errors.RunbookError):
-            return text
+            return " ".join(text.split())
         return f"{self._here} failed: {name}: {_first_line(text)}".rstrip(".") + "."
 
     def _died(self, error: Exception) -> str:
