@@ -1,6 +1,6 @@
-"""Keep the servers running until Ctrl-C: `python -m tests.lab [DIRECTORY]`, by default a temporary one.
+"""`make lab`: the service and all its servers, running until Ctrl-C: `python -m tests.lab [DIRECTORY]`.
 
-It prints where they are as `export` lines, to be pasted into another shell.
+It prints where everything is, how to break the service, and the command that investigates it.
 """
 
 from __future__ import annotations
@@ -9,30 +9,109 @@ import signal
 import sys
 import tempfile
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
+import msgspec
+
+from runbook import alerts, rules
+from runbook.settings import Environment, Service
 from tests.lab.cache import LabError
+from tests.lab.cluster import Kubernetes
+from tests.lab.elastic import Elasticsearch
+from tests.lab.faults import FAULTS
+from tests.lab.investigating import environment, profile, settings_file
+from tests.lab.live import Live
+from tests.lab.prometheus import Alertmanager, Prometheus
 from tests.lab.servers import Lab
+
+HOLD_SECONDS = 60  # a person does not want to wait five minutes for each trial
+
+
+class LiveLab:
+    """The simulated service, alive, scraped, logged and mirrored; its alert fires after HOLD_SECONDS."""
+
+    def __init__(self, directory: Path, interval: str = "5s") -> None:
+        kubernetes, elasticsearch = Kubernetes(directory / "kubernetes"), Elasticsearch(directory / "elasticsearch")
+        self.service = Live(directory / "service", kubernetes=kubernetes, elasticsearch=elasticsearch)
+        alertmanager = Alertmanager(directory / "alertmanager")
+        self.settings = directory / "runbook.toml"
+        prometheus = Prometheus(
+            directory / "prometheus",
+            scrape_configs=[self.service.scrape_config()],
+            rule_files=[self._rules(directory / "rules.yaml")],
+            alertmanager_url=alertmanager.url,
+            interval=interval,
+        )
+        self.lab = Lab(
+            directory,
+            alertmanager=alertmanager,
+            prometheus=prometheus,
+            elasticsearch=elasticsearch,
+            kubernetes=kubernetes,
+        )
+
+    def __enter__(self) -> LiveLab:
+        self.lab.start()
+        try:
+            self.service.start()
+        except BaseException:
+            self.lab.stop()
+            raise
+        self.settings.write_bytes(settings_file(environment(self.lab, self.service.base_url), live_profile()))
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.service.stop()
+        self.lab.stop()
+
+    def _rules(self, path: Path) -> Path:
+        shortened = [replace(alerts.load(name), hold_seconds=HOLD_SECONDS) for name in alerts.names()]
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(rules.as_yaml(rules.rules(shortened, live_profile(), Environment(service="micro-frontend"))))
+        return path
+
+    def told(self) -> str:
+        """What a person needs to know."""
+        lab, control = self.lab, self.service.control_url
+        return "\n".join(
+            [
+                f"Prometheus     {lab.prometheus.url}",
+                f"Alertmanager   {lab.alertmanager.url}",
+                f"Elasticsearch  {lab.elasticsearch.url}",
+                f"Kubernetes     KUBECONFIG={lab.kubernetes.kubeconfig()}",
+                f"The service    {self.service.base_url}",
+                "",
+                "Break it:      "
+                + f"curl -X POST {control}/fault -H 'Content-Type: application/json' -d '"
+                + '{"name": "bad-release"}'
+                + "'",
+                f"               faults: {', '.join(FAULTS)}",
+                f"Mend it:       curl -X DELETE {control}/fault",
+                f"Investigate:   .venv/bin/runbook run HighErrorRate --settings {self.settings} --environment lab --lookback 30m",
+                "",
+                f"The alert fires {HOLD_SECONDS} s after more than 5 % of requests fail. The lab runs until Ctrl-C.",
+            ]
+        )
+
+
+def live_profile() -> Service:
+    """As in history, but scraped more often."""
+    return msgspec.structs.replace(profile(), scrape_interval_seconds=5)
 
 
 def main(arguments: list[str]) -> int:
     """Start, print, wait, stop."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     with tempfile.TemporaryDirectory(prefix="lab-") as temporary, suppress(KeyboardInterrupt):
         try:
-            serve(Path(arguments[0] if arguments else temporary))
+            with LiveLab(Path(arguments[0] if arguments else temporary)) as live:
+                print(live.told(), flush=True)
+                signal.pause()
         except LabError as failure:
             print(failure, file=sys.stderr)
             return 1
     return 0
-
-
-def serve(directory: Path) -> None:
-    """Run until interrupted."""
-    with Lab(directory) as lab:
-        for name, value in lab.environment().items():
-            print(f"export {name}={value}")
-        print("# The lab runs until Ctrl-C.", flush=True)
-        signal.pause()
 
 
 if __name__ == "__main__":

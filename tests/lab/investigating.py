@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
+
+import msgspec
 
 from runbook.incident import Incident
 from runbook.investigation import Investigation
@@ -56,3 +59,11 @@ def investigate(lab: Lab, one: Scenario, base_url: str = "") -> Investigation:
         ended_at=given["ended_at"],
         lookback=LOOKBACK,
     ).investigation()
+
+
+def settings_file(lab: Environment, service: Service) -> bytes:
+    """A runbook.toml with the one environment `lab`, for another process."""
+    named: dict[str, Any] = msgspec.to_builtins(service)
+    del named["name"]
+    kept = {key: value for key, value in msgspec.to_builtins(lab).items() if value is not None}
+    return msgspec.toml.encode({"environment": {"lab": kept}, "service": {service.name: named}})

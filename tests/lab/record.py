@@ -22,7 +22,7 @@ from runbook.preparation import notebook_of
 from runbook.runner import Outcome, run
 from runbook.settings import Environment, Settings
 from tests.lab.front import Front
-from tests.lab.investigating import LOOKBACK, environment, profile
+from tests.lab.investigating import LOOKBACK, environment, profile, settings_file
 from tests.lab.loading import load
 from tests.lab.scenarios import Scenario, scenario
 from tests.lab.servers import Lab
@@ -52,7 +52,7 @@ def investigate(alert: str, one: Scenario, folder: Path) -> Outcome:
         load(lab, [one])
         lab.kubernetes.wait_for_metrics(one.namespace)
         file = folder / "runbook.toml"
-        file.write_bytes(settings(shown(environment(lab, front.url))))
+        file.write_bytes(settings_file(shown(environment(lab, front.url)), profile(one.namespace)))
         known = Settings(file, {"lab": shown(environment(lab, front.url))}, {"micro-frontend": profile(one.namespace)})
         return run(alert, {"environment": "lab", **given(one)}, known, evidence=folder / "evidence")
 
@@ -67,14 +67,6 @@ def shown(lab: Environment) -> Environment:
         elasticsearch=replace(lab.elasticsearch, kibana_url="http://kibana:5601"),
         kubernetes=replace(lab.kubernetes, context="lab"),
     )
-
-
-def settings(lab: Environment) -> bytes:
-    """The same as a file, for the notebook's own process."""
-    service: dict[str, Any] = msgspec.to_builtins(profile())
-    del service["name"]
-    kept = {key: value for key, value in msgspec.to_builtins(lab).items() if value is not None}
-    return msgspec.toml.encode({"environment": {"lab": kept}, "service": {"micro-frontend": service}})
 
 
 def given(one: Scenario) -> dict[str, str]:
