@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
 import pytest
 
 from tests.lab import objects, openmetrics
-from tests.lab.faults import FAULTS
+from tests.lab.faults import FAULTS, Fault, Plan, Situation
+from tests.lab.firing import RULES, failed_ratio, fires
 from tests.lab.openmetrics import Totals
-from tests.lab.scenarios import Scenario, failed_ratio, matrix, scenario
+from tests.lab.scenarios import LAST_DAY, Scenario, matrix, scenario
 from tests.lab.simulation import STATUSES, Drawn
 from tests.lab.world import CPU_LIMIT, MEMORY_LIMIT, POOL_SIZE, REPLICAS, Floats
 
@@ -208,6 +211,24 @@ def test_kubernetes_tells_of_killed_containers() -> None:
     assert any(state["restartCount"] > 0 for state in states)
     told = {event["reason"] for event in objects.events(one.fleet, "web", late)}
     assert {"BackOff", "Started"} <= told
+
+
+LATER = {
+    "SlowResponses": lambda s: Plan((s.effect("slow", 400), s.effect("db_slow", 3))),
+    "InstanceDown": lambda s: Plan((replace(s.effect("killed", 1), slots=(2,)),)),
+    "HighMemoryUsage": lambda s: Plan((replace(s.effect("caching", 1e5), start=s.at - 1800, end=s.at + 1900),)),
+    "DatabaseConnectionErrors": lambda s: Plan((s.effect("db_refused", 0.04),)),
+    "HighAuthFailureRate": lambda s: Plan((s.effect("attacks", 6.0),)),
+}
+
+
+@pytest.mark.parametrize("alert", LATER)
+def test_faults_of_other_alerts_fit_into_the_same_table(alert: str) -> None:
+    """Each of the procedure's other alerts can be made to fire by effects that the world knows, not HighErrorRate."""
+    plan: Callable[[Situation], Plan] = LATER[alert]
+    one = Scenario(Fault(alert.lower(), ("any",), plan, alert=alert), 3, LAST_DAY)
+    assert one.truth.alert_at is not None and one.began < one.truth.alert_at < one.windows[0].end
+    assert fires(RULES["HighErrorRate"], one.drawn) is None
 
 
 def test_the_rules_ratio_is_smoothed_over_five_minutes() -> None:

@@ -20,36 +20,31 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from zlib import crc32
 
 import numpy as np
 
 from tests.lab import faults, messages, objects
 from tests.lab.faults import FAULTS, Fault, Plan, Situation
+from tests.lab.firing import RULES, fires, onset
 from tests.lab.fleet import Fleet, fleet
-from tests.lab.simulation import STATUSES, Drawn, Window, simulate
-from tests.lab.world import DAY, REPLICAS, WEEK, Character, Floats, character, usual_rate
+from tests.lab.sentences import Document
+from tests.lab.simulation import Drawn, Window, simulate
+from tests.lab.world import DAY, REPLICAS, WEEK, Character, character, usual_rate
 
 LAST_DAY = dt.datetime(2026, 1, 12, tzinfo=dt.UTC)  # a Monday; the scenarios of a matrix go back from here
-DAYS_OF_BLOCK = (
-    0,
-    2,
-    4,
-)  # within two weeks, so that these days, those before and those a week before are all different
+DAYS_OF_BLOCK = (0, 2, 4)  # of two weeks: these days, those before and those a week before are all different
 BEFORE, AFTER = 7800.0, 3300.0  # the window around the fault's start
 REFERENCE_STEP = 60.0  # older metrics are kept more coarsely
-THRESHOLD, RATE_WINDOW, HOLD = 0.05, 300.0, 300.0
-NOTICEABLE = 0.015  # failures beyond the usual share from which on a fault has set in
-GAP = 90.0  # seconds without failures that do not yet divide one trouble from the next
 
 
 @dataclass(frozen=True)
 class Truth:
     """What really happened. `began`: the fault's start; `onset`: when requests began to fail beyond the usual, if ever.
 
-    `alert_at`: when the rule (5xx > 5 % over 5 min, for 5 min) fires, None if it never does; `rollouts`: in the window,
-    guilty or not; `ended`: when the last of the fault's effects is over, infinite if not in the window.
+    `alert_at`: when the rule of the fault's alert fires, None if it never does; `rollouts`: in the window, guilty or not;
+    `ended`: when the last of the fault's effects is over, infinite if not in the window.
     """
 
     fault: str
@@ -118,22 +113,22 @@ class Scenario:
         """What happened in one of its windows."""
         return simulate(self.who, self.fleet, self.plan.effects, window)
 
-    @cached_property
+    @property
     def drawn(self) -> Drawn:
         """What happened in its own window."""
-        return self.draw(self.windows[0])
+        return _own_window(self)
 
     @cached_property
     def truth(self) -> Truth:
         """What a runbook should find out."""
-        times = self.drawn.times.mean(axis=0)
-        ends = [effect.end for effect in self.plan.effects if effect.end < times[-1]]
-        fired = fires(times, failed_ratio(self.drawn))
+        drawn, rule = self.drawn, RULES[self.fault.alert]
+        ends = [effect.end for effect in self.plan.effects if effect.end < drawn.window.end]
+        fired = fires(rule, drawn)
         return Truth(
             fault=self.fault.name,
             causes=self.fault.causes,
             began=self.began,
-            onset=onset(times, self.drawn.failing, fired),
+            onset=onset(drawn, fired, rule.hold) if self.fault.alert == "HighErrorRate" else self.began,
             alert_at=fired,
             rollouts=tuple(rollout.at for rollout in self.plan.rollouts),
             decoy=self._planned[1],
@@ -157,7 +152,7 @@ class Scenario:
         started, ended = (objects.timestamp(time) for time in (self.started_at, self.ended_at))
         return {"started_at": started, "ended_at": ended, "namespace": self.namespace}
 
-    def documents(self) -> list[messages.Document]:
+    def documents(self) -> list[Document]:
         """Its logs."""
         attacks = [(effect.start, effect.end) for effect in self.plan.effects if effect.quantity == "attacks"]
         return messages.documents(
@@ -166,12 +161,10 @@ class Scenario:
 
     def usage(self) -> dict[str, tuple[float, float]]:
         """Cores and bytes by pod when the runbook is opened."""
-        place = int(np.searchsorted(self.drawn.times.mean(axis=0), self.ended_at)) - 1
-        recent = slice(max(0, place - 3), place + 1)
-        cores = self.drawn.cpu_seconds[:, recent].mean(axis=1) / self.drawn.window.step
-        return {
-            pod.name: (float(cores[n]), float(self.drawn.memory[n, place])) for n, pod in enumerate(self.drawn.pods)
-        }
+        drawn = self.drawn
+        place = int(np.searchsorted(drawn.times.mean(axis=0), self.ended_at)) - 1
+        cores = drawn.cpu_seconds[:, max(0, place - 3) : place + 1].mean(axis=1) / drawn.window.step
+        return {pod.name: (float(cores[n]), float(drawn.memory[n, place])) for n, pod in enumerate(drawn.pods)}
 
 
 def scenario(fault: str, seed: int, day: int = 0, namespace: str = "web") -> Scenario:
@@ -192,36 +185,9 @@ def _day(number: int) -> int:
     return DAYS_OF_BLOCK[number % len(DAYS_OF_BLOCK)] - 14 * (number // len(DAYS_OF_BLOCK))
 
 
-def failed_ratio(drawn: Drawn) -> Floats:
-    """5xx / all over the last five minutes, as the rule computes it, from what was counted; NaN without requests."""
-    counted = (drawn.requests * drawn.running).sum(axis=(1, 2))
-    failed = counted[[STATUSES.index(status) for status in STATUSES if status.startswith("5")]].sum(axis=0)
-    width = int(RATE_WINDOW / drawn.window.step)
-    recent_failed, recent = (
-        np.convolve(counts, np.ones(width))[: counts.size] for counts in (failed, counted.sum(axis=0))
-    )
-    return np.divide(recent_failed, recent, out=np.full(recent.size, np.nan), where=recent > 0)
-
-
-def fires(times: Floats, ratio: Floats) -> float | None:
-    """When a rule fires that is evaluated at every scrape and has to hold for HOLD seconds."""
-    since: float | None = None
-    for time, above in zip(times.tolist(), (np.nan_to_num(ratio) > THRESHOLD).tolist(), strict=True):
-        since = (time if since is None else since) if above else None
-        if since is not None and time - since >= HOLD:
-            return time
-    return None
-
-
-def onset(times: Floats, failing: Floats, fired: float | None) -> float | None:
-    """When the expected share of failures left its usual level, for the time in which the alert fired if it did."""
-    usual = float(np.median(failing[: failing.size // 4]))
-    above = times[failing > usual + NOTICEABLE]
-    if not above.size:
-        return None
-    stretches = np.split(above, np.flatnonzero(np.diff(above) > GAP) + 1)
-    before = [stretch for stretch in stretches if fired is None or stretch[0] <= fired]
-    return float(before[-1][0] if fired else max(before, key=len)[0]) if before else None
+@lru_cache(maxsize=8)  # some MB each
+def _own_window(one: Scenario) -> Drawn:
+    return one.draw(one.windows[0])
 
 
 def select(scenarios: Sequence[Scenario], *causes: str) -> list[Scenario]:

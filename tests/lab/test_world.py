@@ -13,11 +13,12 @@ import requests
 
 from tests.lab.cluster import Kubernetes
 from tests.lab.elastic import Elasticsearch
+from tests.lab.firing import failed_ratio
 from tests.lab.live import Live
 from tests.lab.loading import load
 from tests.lab.processes import eventually
 from tests.lab.prometheus import Alertmanager, Prometheus
-from tests.lab.scenarios import Scenario, failed_ratio, matrix
+from tests.lab.scenarios import Scenario, matrix
 from tests.lab.servers import Lab
 from tests.lab.world import DAY, DEPLOYMENT, WEEK
 

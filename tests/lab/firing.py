@@ -1,0 +1,104 @@
+"""When the alerts' rules would fire on what was drawn, and when the trouble behind it set in. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from tests.lab.simulation import LE, STATUSES, Drawn
+from tests.lab.world import Floats
+
+WINDOW = 300.0  # seconds of every rate
+NOTICEABLE = 0.025  # failures beyond the usual share from which on a fault has set in; cold starts stay below
+GAP = 180.0  # seconds without failures that do not yet divide one trouble from the next
+
+
+@dataclass(frozen=True)
+class Rule:
+    """`signal` by time; the alert fires when it was above the threshold for so many seconds. NaN is never above."""
+
+    signal: Callable[[Drawn], Floats]
+    threshold: float
+    hold: float
+
+
+def failed_ratio(drawn: Drawn) -> Floats:
+    """5xx / all requests."""
+    counted = _recent(drawn, (drawn.requests * drawn.running).sum(axis=(1, 2)))
+    failed = [number for number, status in enumerate(STATUSES) if status.startswith("5")]
+    return _share(counted[failed].sum(axis=0), counted.sum(axis=0))
+
+
+def failed_logins(drawn: Drawn) -> Floats:
+    """Failed / all attempts to authenticate."""
+    counted = _recent(drawn, (drawn.logins * drawn.running).sum(axis=1))
+    return _share(counted[1], counted.sum(axis=0))
+
+
+def late_requests(drawn: Drawn) -> Floats:
+    """The share of requests that take longer than 2 s, taken as evenly spread in their bucket; above 5 %, so is p95."""
+    counted = _recent(drawn, (drawn.durations * drawn.running).sum(axis=(1, 2)))
+    bucket = int(np.searchsorted(LE, 2.0))
+    part = (LE[bucket] - 2.0) / (LE[bucket] - LE[bucket - 1])
+    return _share(counted[bucket + 1 :].sum(axis=0) + part * counted[bucket], counted.sum(axis=0))
+
+
+def connection_errors(drawn: Drawn) -> Floats:
+    """Failed connections to the database per second."""
+    return _recent(drawn, (drawn.connection_errors * drawn.running).sum(axis=0)) / WINDOW
+
+
+def fullest(drawn: Drawn) -> Floats:
+    """Resident memory of the pod that has most."""
+    return np.where(drawn.running, drawn.memory, 0.0).max(axis=0)
+
+
+def absent(drawn: Drawn) -> Floats:
+    """1 while a pod that exists cannot be scraped."""
+    return (drawn.known & ~drawn.scraped).any(axis=0).astype(float)
+
+
+RULES: Mapping[str, Rule] = {
+    "HighErrorRate": Rule(failed_ratio, 0.05, 300.0),
+    "SlowResponses": Rule(late_requests, 0.05, 300.0),
+    "InstanceDown": Rule(absent, 0.5, 60.0),
+    "HighMemoryUsage": Rule(fullest, 500 * 2.0**20, 900.0),
+    "DatabaseConnectionErrors": Rule(connection_errors, 0.1, 300.0),
+    "HighAuthFailureRate": Rule(failed_logins, 0.2, 300.0),
+}
+
+
+def fires(rule: Rule, drawn: Drawn) -> float | None:
+    """When the rule first fires, evaluated at every scrape; None if it never does."""
+    since: float | None = None
+    above = np.nan_to_num(rule.signal(drawn)) > rule.threshold
+    for time, holds in zip(drawn.times.mean(axis=0).tolist(), above.tolist(), strict=True):
+        since = (time if since is None else since) if holds else None
+        if since is not None and time - since >= rule.hold:
+            return float(time)
+    return None
+
+
+def onset(drawn: Drawn, fired: float | None, hold: float) -> float | None:
+    """When the expected share of failures left its usual level, for the time that made the alert fire if it did."""
+    times, failing = drawn.times.mean(axis=0), drawn.failing
+    usual = float(np.median(failing[: failing.size // 4]))
+    above = times[failing > usual + NOTICEABLE]
+    stretches = np.split(above, np.flatnonzero(np.diff(above) > GAP) + 1) if above.size else []
+    if fired is None:
+        return float(max(stretches, key=len)[0]) if stretches else None
+    before = [stretch for stretch in stretches if stretch[0] <= fired - hold]
+    return float(before[-1][0]) if before else None
+
+
+def _recent(drawn: Drawn, counts: Floats) -> Floats:
+    """Sums over the last WINDOW seconds, along the last axis."""
+    width = int(WINDOW / drawn.window.step)
+    sums = np.cumsum(counts, axis=-1, dtype=np.float64)
+    return sums - np.concatenate([np.zeros((*sums.shape[:-1], width)), sums[..., :-width]], axis=-1)
+
+
+def _share(part: Floats, whole: Floats) -> Floats:
+    return np.divide(part, whole, out=np.full(whole.shape, np.nan), where=whole > 0)
