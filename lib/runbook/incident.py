@@ -11,7 +11,7 @@ import msgspec
 from runbook import alerts, display, parameters, settings
 from runbook.alerts.base import Alert, Context
 from runbook.clock import Frozen, Wall
-from runbook.errors import ParameterError, RecordingCorrupt
+from runbook.errors import ParameterError, RecordingCorrupt, RecordingError
 from runbook.evidence import RECORDING, Draft
 from runbook.inquiry import Inquiry
 from runbook.investigation import Investigation
@@ -130,26 +130,32 @@ class Incident:
         """Leave the evidence and say where it is."""
         display.show_record(self._leave(), self.investigation())
 
-    def investigation(self) -> Investigation:
-        """All of it as data."""
+    def investigation(self, *, verified: bool = False) -> Investigation:
+        """All of it as data; `verified` includes the recovery even where no cell asked for it."""
+        if verified:
+            self._inquiry.recovery(lambda progress: None)
         return self._inquiry.investigation()
 
     def _leave(self) -> Path | None:
         """Write what was found into the draft, and seal it unless the runner will; None where nothing is kept."""
         recorder, draft = self._trail.recorder, self._trail.draft
+        found = self.investigation()  # waits for every answer: only then the recording may end
         if recorder:
             recorder.close()
         if draft is None:
             return None
         if self._trail.replayed:
             draft.adopt(self._trail.replayed)
-        found = self.investigation()
         draft.write(found)
-        if settings.draft_folder() is not None:
-            return draft.path
         trouble = recorder.trouble if recorder else ""
-        status: Status = "failed" if trouble else "incomplete" if found.unknown else "complete"
-        return draft.seal(status, reason=trouble, parameters=asdict(self._given), environment=self._given.environment)
+        if settings.draft_folder() is None:
+            status: Status = "failed" if trouble else "incomplete" if found.unknown else "complete"
+            return draft.seal(
+                status, reason=trouble, parameters=asdict(self._given), environment=found.context.environment_name
+            )
+        if trouble:
+            raise RecordingError(trouble)
+        return draft.path
 
 
 class _Recorded(msgspec.Struct, frozen=True):

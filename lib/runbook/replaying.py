@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping
-from contextlib import redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,10 +24,7 @@ class Replayed:
 
 def replay(target: Path) -> Replayed:
     """Judge a recording, or the one of a bundle, anew; nobody is asked anything."""
-    incident = Incident.replay(target, partial_ok=True)
-    with redirect_stdout(io.StringIO()):  # it is asked for what it finds, not for showing it
-        incident.verification()
-    found = findings_json(incident.investigation())
+    found = findings_json(Incident.replay(target, partial_ok=True).investigation(verified=True))
     then = _then(target if target.is_dir() else target.parent)
     return Replayed(found, None if then is None else tuple(compare(then, found)))
 

@@ -145,7 +145,7 @@ def _salvage(draft: Draft, prepared: Plan) -> str:
     try:
         from runbook.incident import Incident
 
-        draft.write(Incident.replay(draft.recording, partial_ok=True).investigation())
+        draft.write(Incident.replay(draft.recording, partial_ok=True).investigation(verified=True))
     except Exception as error:  # it must be sealed in any case
         return (
             f"What was recorded until then is kept, but cannot be judged ({type(error).__name__}: {str(error)[:200]})."
