@@ -205,7 +205,8 @@ def _context(
     end = max(span.started_at, min(span.ended_at if span.ended_at is not None else now, now))
     length = span.lookback + end - span.started_at
     step = service.scrape_interval_seconds * max(1, ceil(length / POINTS / service.scrape_interval_seconds))
-    start = (span.started_at - span.lookback) // step * step
+    last = end // 1
+    first = last - ceil((last - span.started_at + span.lookback) / step) * step
     return Context(
         alert.name,
         given.incident_id,
@@ -213,8 +214,8 @@ def _context(
         environment,
         service,
         span.started_at,
-        start,
-        start + (end - start) // step * step,
+        first,
+        last,
         step,
         now,
         span.mitigated_at,
