@@ -71,7 +71,12 @@ class Draft:
     def adopt(self, recording: Path) -> None:
         """Take a copy of the recording that was replayed: the bundle then replays by itself."""
         with sealing.explained(self.path):
-            shutil.copyfile(recording, self.recording)
+            sealing.copy(recording, self.recording)
+
+    def put(self, name: str, content: bytes) -> None:
+        """One more file, whole or not at all."""
+        with sealing.explained(self.path):
+            sealing.put(self.path / name, content)
 
     def write(self, investigation: Investigation, *, made: float | None = None) -> None:
         """Everything that comes from the investigation; the recording has to be closed before."""

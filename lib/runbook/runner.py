@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from runbook import interruption
+from runbook.errors import EvidenceError
 from runbook.execution import Executed, Limits, Progress, Tell, execute
 from runbook.interruption import Interruptible
 from runbook.kernel import Kernel
@@ -109,9 +110,10 @@ def _conclude(draft: Draft, prepared: Plan, executed: Executed, by: str | None, 
     reason = executed.failure
     if not (draft.path / "findings.json").is_file():
         reason = reason or "The notebook left no findings; let its last cell be incident.record()."
-        reason = f"{reason} {_salvage(draft, prepared)}"
-    if executed.notebook is not None:
-        _write(executed.notebook, draft.path / "notebook.ipynb")
+        salvaged = _salvage(draft, prepared)
+        reason = reason if salvaged in reason else f"{reason} {salvaged}"
+    unkept = _keep(executed.notebook, draft)
+    reason = reason or unkept
     found = _findings(draft.path)
     ledger: Mapping[str, Any] = found.get("ledger", {})
     status: Status = "failed" if reason else "incomplete" if ledger.get("unknown") else "complete"
@@ -138,14 +140,16 @@ def _conclude(draft: Draft, prepared: Plan, executed: Executed, by: str | None, 
 
 def _salvage(draft: Draft, prepared: Plan) -> str:
     """Judge again by what was recorded until the notebook failed; in one sentence how far that went."""
-    if prepared.replayed and not draft.recording.exists():
-        draft.adopt(prepared.replayed)
-    if not draft.recording.is_file():
-        return "Nothing had been recorded yet."
     try:
         from runbook.incident import Incident
 
+        if prepared.replayed and not draft.recording.exists():
+            draft.adopt(prepared.replayed)
+        if not draft.recording.is_file():
+            return "Nothing had been recorded yet."
         draft.write(Incident.replay(draft.recording, partial_ok=True).investigation(verified=True))
+    except EvidenceError as error:
+        return str(error)
     except Exception as error:  # it must be sealed in any case
         return (
             f"What was recorded until then is kept, but cannot be judged ({type(error).__name__}: {str(error)[:200]})."
@@ -153,10 +157,16 @@ def _salvage(draft: Draft, prepared: Plan) -> str:
     return "The findings are judged by what was recorded until then."
 
 
-def _write(notebook: Any, path: Path) -> None:
+def _keep(notebook: Any, draft: Draft) -> str:
+    """The executed notebook into the evidence; in one sentence why it is not there, "" where it is."""
     import nbformat
 
-    path.write_text(nbformat.writes(notebook) + "\n", encoding="utf-8")
+    try:
+        if notebook is not None:
+            draft.put("notebook.ipynb", f"{nbformat.writes(notebook)}\n".encode())
+    except EvidenceError as error:
+        return str(error)
+    return ""
 
 
 def _findings(folder: Path) -> Mapping[str, Any]:

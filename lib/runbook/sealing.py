@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import count
@@ -71,8 +72,20 @@ def _named(partial: Path, final: Path) -> Path:
 def put(path: Path, content: bytes) -> None:
     """A whole file or none."""
     path.parent.mkdir(exist_ok=True)
-    try:
+    with _whole(path):
         path.write_bytes(content)
+
+
+def copy(source: Path, path: Path) -> None:
+    """A whole copy or none."""
+    with _whole(path):
+        shutil.copyfile(source, path)
+
+
+@contextmanager
+def _whole(path: Path) -> Iterator[None]:
+    try:
+        yield
     except OSError:
         path.unlink(missing_ok=True)
         raise
