@@ -60,6 +60,26 @@ def test_no_sign_at_all_refutes():
     assert (verdict.state, verdict.score, verdict.because) == ("refuted", 0.0, "no sign of it")
 
 
+def test_an_unknown_deciding_fact_refutes_nothing():
+    """What is not known speaks neither for nor against: the cause is not tested, and the fact is named."""
+    undecided = cause(decides=(("database", "slow_queries"),))
+    verdict = judge(undecided, results(errors={}, database={"slow_queries": None, "well": True}, logs={}))  # type: ignore[dict-item]
+    assert (verdict.state, verdict.because) == ("not tested", "not known: slow queries (database)")
+
+
+def test_strong_signs_need_no_further_fact():
+    """A cause that is supported already stays so, whatever else is not known."""
+    undecided = cause(decides=(("database", "slow_queries"),))
+    assert judge(undecided, results(errors={}, database={"refusing": True}, logs={})).state == "supported"
+
+
+def test_a_sign_that_fails_costs_its_cause_only():
+    """Odd facts make one cause untested; the ranking goes on."""
+    odd = cause("odd", supports=(Sign("database", 0.6, lambda facts: facts["surprise"] > 1, lambda facts: ""),))
+    ranked = rank([odd, cause("other")], results(errors={}, database={"refusing": True}))
+    assert [(v.cause, v.state) for v in ranked] == [("other", "supported"), ("odd", "not tested")]
+
+
 def test_ranking_puts_the_untested_last():
     """The most probable cause comes first, what could not be tested last, ties in the order given."""
     strong = cause("strong", needs=("database",))

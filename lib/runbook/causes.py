@@ -26,9 +26,21 @@ def judge(cause: Cause, results: Results) -> Verdict:
     missing = [name for name in cause.needs if _facts(results, name) is None]
     if missing:
         return Verdict(cause.name, cause.title, "not tested", None, f"no data from: {', '.join(missing)}", cause.needs)
+    try:
+        return _weighed(cause, results)
+    except Exception as error:  # a sign that meets odd facts must cost its cause, never the ranking
+        why = f"its signs could not be read ({type(error).__name__}: {str(error)[:80]})"
+        return Verdict(cause.name, cause.title, "not tested", None, why, cause.needs)
+
+
+def _weighed(cause: Cause, results: Results) -> Verdict:
     supports, refutes = _seen(cause.supports, results), _seen(cause.refutes, results)
     score = round((1 - prod(1 - s.weight for s in supports)) * prod(1 - s.weight for s in refutes), 2)
     state: State = "supported" if score >= SUPPORTED_FROM else "refuted"
+    unknown = [f"{fact} ({check})" for check, fact in cause.decides if (_facts(results, check) or {}).get(fact) is None]
+    if state == "refuted" and unknown:
+        why = f"not known: {', '.join(unknown).replace('_', ' ')}"
+        return Verdict(cause.name, cause.title, "not tested", None, why, cause.needs)
     telling = supports if state == "supported" else refutes + supports
     because = "; ".join(_say(s, results) for s in telling) or "no sign of it"
     return Verdict(

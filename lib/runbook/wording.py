@@ -10,7 +10,20 @@ import unicodedata
 from datetime import UTC, datetime
 from math import floor, isfinite
 
-MONTHS = ("January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November", "December")
+MONTHS = (
+    "January",
+    "February",
+    "March",
+    "April",
+    "May",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+    "November",
+    "December",
+)
 MINUTE, HOUR, DAY = 60, 3600, 86_400
 ELLIPSIS = "…"
 
@@ -88,7 +101,11 @@ def plain_text(text: str, limit: int = 200) -> str:
     """
     raw = text if len(text) <= 4 * limit + 100 else f"{text[: 2 * limit + 50]}{ELLIPSIS}{text[-2 * limit - 50 :]}"
     spaced = re.sub(r"\s+", " ", raw)
-    visible = spaced if spaced.isascii() and spaced.isprintable() else "".join(c for c in spaced if unicodedata.category(c) not in _INVISIBLE)
+    visible = (
+        spaced
+        if spaced.isascii() and spaced.isprintable()
+        else "".join(c for c in spaced if unicodedata.category(c) not in _INVISIBLE)
+    )
     return shortened(visible.strip(), limit)
 
 
@@ -116,3 +133,8 @@ def _moment(epoch: float) -> datetime | None:
         return datetime.fromtimestamp(floor(epoch), UTC)
     except (ValueError, OverflowError, OSError):
         return None
+
+
+def plural(count: float, word: str) -> str:
+    """A count with its noun: "1 request", "4,812 requests"."""
+    return f"{count_text(count)} {word}{'' if count == 1 else 's'}"

@@ -18,7 +18,7 @@ from tests.lab.processes import eventually
 from tests.lab.world import DEPLOYMENT
 
 pytestmark = pytest.mark.lab
-BEFORE_SECONDS = 240  # of calm, so that there is something to compare with
+BEFORE_SECONDS = 150  # of calm, so that there is something to compare with
 
 
 def iso(moment: float) -> str:
@@ -40,7 +40,7 @@ def test_a_bad_release_is_found_rolled_back_and_verified(tmp_path: Path):
         assert fired[0]["labels"]["alertname"] == "HighErrorRate"
         time.sleep(60)
 
-        common = {"environment": "lab", "incident_id": "INC-LIVE-01", "started_at": started, "lookback": "10m"}
+        common = {"environment": "lab", "incident_id": "LAB-1", "started_at": started, "lookback": "10m"}
         first = run("HighErrorRate", common, known, evidence=tmp_path / "evidence")
         assert first.headline.startswith("Probably a bad deployment"), (first.headline, first.reason)
         assert first.exit_code == 0, findings(first.bundle)["ledger"]

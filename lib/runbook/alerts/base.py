@@ -68,6 +68,7 @@ class Sign:
 class Cause:
     """A hypothesis. Without a result of every check in `needs` it is not tested, whatever else is seen.
 
+    `decides` names the facts (check, fact) without which it cannot be refuted either: None means not known.
     `phrase` completes "Probably ..." from the results, e.g. "a bad deployment: revision 14".
     """
 
@@ -77,6 +78,7 @@ class Cause:
     needs: tuple[str, ...]
     supports: tuple[Sign, ...]
     refutes: tuple[Sign, ...] = ()
+    decides: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)

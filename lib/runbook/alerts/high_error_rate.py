@@ -6,12 +6,12 @@ from collections.abc import Callable, Mapping
 
 from runbook.alerts.base import Alert, Answers, Cause, Context, Recovering, Sign
 from runbook.alerts.checks import authentication, changes, database, endpoints, errors, logs, resources, scope, traffic
-from runbook.alerts.checks.series import FAILED, WINDOW, line, metric, ratio, times_of
+from runbook.alerts.checks.series import FAILED, HOLD_SECONDS, WINDOW, metric, share, times_of
 from runbook.alerts.mitigations import mitigate
 from runbook.model import JSON, Query, Series
 from runbook.settings import Service
 from runbook.sources.prometheus import range_
-from runbook.wording import duration_text, plain_text, share_text
+from runbook.wording import duration_text, plain_text, plural, share_text
 
 Facts = Mapping[str, JSON]
 
@@ -32,11 +32,17 @@ def told(subject: str) -> Callable[[Facts], str]:
     return lambda f: f"{share_text(f['about'][subject])} of the additional log messages speak of it"
 
 
+def _times(f: Facts) -> str:
+    """How much more traffic there is."""
+    return f"{f['times']:.1f} times the usual requests" if f["times"] is not None else "requests where there were none"
+
+
 DATABASE = Cause(
     "database",
     "Database",
     phrase=lambda results: "the database",
     needs=("errors", "database"),
+    decides=(("database", "refusing"), ("database", "slow")),
     supports=(
         Sign(
             "database",
@@ -52,7 +58,7 @@ DATABASE = Cause(
         Sign(
             "database",
             0.8,
-            lambda f: not (f["refusing"] or f["slow"] or f["exhausted"]),
+            lambda f: f["refusing"] is False and f["slow"] is False and not f["exhausted"],
             lambda f: "no connection errors, queries as fast as before",
         ),
     ),
@@ -63,6 +69,7 @@ AUTHENTICATION = Cause(
     "Authentication (JWT)",
     phrase=lambda results: "authentication (JWT)",
     needs=("errors", "authentication"),
+    decides=(("authentication", "failing"),),
     supports=(
         Sign(
             "authentication",
@@ -76,8 +83,8 @@ AUTHENTICATION = Cause(
         Sign(
             "authentication",
             0.8,
-            lambda f: not f["failing"],
-            lambda f: f"{share_text(f['since'])} of attempts fail, as before",
+            lambda f: f["failing"] is False,
+            lambda f: f"{share_text(f['since'])} of attempts fail{', as before' if f['before'] is not None else ''}",
         ),
     ),
 )
@@ -87,12 +94,13 @@ RESOURCES = Cause(
     "Resources exhausted",
     phrase=lambda results: "exhausted resources",
     needs=("errors", "resources"),
+    decides=(("resources", "memory_reached"), ("resources", "cpu_reached"), ("resources", "oom_kills")),
     supports=(
         Sign(
             "resources",
             0.7,
-            lambda f: f["oom_kills"] > 0,
-            lambda f: f"{f['oom_kills']} containers killed for their memory",
+            lambda f: bool(f["oom_kills"]),
+            lambda f: f"{plural(f['oom_kills'], 'container')} killed for using too much memory",
         ),
         Sign(
             "resources",
@@ -112,14 +120,14 @@ RESOURCES = Cause(
         Sign(
             "resources",
             0.8,
-            lambda f: not (f["memory_reached"] or f["cpu_reached"] or f["oom_kills"]),
+            lambda f: f["memory_reached"] is False and f["cpu_reached"] is False and f["oom_kills"] == 0,
             lambda f: "memory and CPU below their limits",
         ),
         Sign(
             "traffic",
             0.6,
             lambda f: f["surge"],
-            lambda f: f"{f['times']:.1f} times the usual traffic explains the load",
+            lambda f: f"{_times(f)} explain the load",
         ),
     ),
 )
@@ -129,6 +137,7 @@ DEPLOYMENT = Cause(
     "Bad deployment",
     phrase=lambda results: f"a bad deployment: revision {results['changes'].facts['revision']}",
     needs=("errors", "changes"),
+    decides=(("changes", "near"),),
     supports=(
         Sign(
             "changes",
@@ -154,7 +163,7 @@ DEPLOYMENT = Cause(
         ),
     ),
     refutes=(
-        Sign("changes", 0.9, lambda f: not f["near"], lambda f: "no rollout shortly before the onset"),
+        Sign("changes", 0.9, lambda f: f["near"] is False, lambda f: "no rollout shortly before the onset"),
         Sign(
             "changes",
             0.7,
@@ -168,10 +177,11 @@ DEPLOYMENT = Cause(
 TRAFFIC = Cause(
     "traffic",
     "Traffic surge",
-    phrase=lambda results: f"a traffic surge: {results['traffic'].facts['times']:.1f} times the usual requests",
+    phrase=lambda results: f"a traffic surge: {_times(results['traffic'].facts)}",
     needs=("errors", "traffic"),
+    decides=(("traffic", "surge"),),
     supports=(
-        Sign("traffic", 0.6, lambda f: f["surge"], lambda f: f"{f['times']:.1f} times the usual requests"),
+        Sign("traffic", 0.6, lambda f: f["surge"], _times),
         Sign(
             "scope",
             0.2,
@@ -180,7 +190,7 @@ TRAFFIC = Cause(
         ),
         Sign("logs", 0.4, about("traffic"), told("traffic")),
     ),
-    refutes=(Sign("traffic", 0.9, lambda f: not f["surge"], lambda f: f"{f['rate']:.0f} requests/s, as usual"),),
+    refutes=(Sign("traffic", 0.9, lambda f: f["surge"] is False, lambda f: "as many requests as usual"),),
 )
 
 
@@ -195,8 +205,8 @@ def _recovery_queries(c: Context, end: float) -> Mapping[str, Query]:
 
 
 def _recovery_series(c: Context, answers: Answers) -> Series:
-    share = ratio(line(answers["failed"]), line(answers["total"]))
-    return Series("now", tuple(times_of(answers["total"].query)), tuple(share * 100))
+    failing = share(answers["failed"], answers["total"])
+    return Series("now", tuple(times_of(answers["total"].query)), tuple(failing * 100))
 
 
 ALERT = Alert(
@@ -205,7 +215,7 @@ ALERT = Alert(
     meaning="More than 5 % of HTTP requests have failed with a 5xx status for at least five minutes.",
     impact="Users get error pages or lose what they submit; the service is degraded but still serves the other requests.",
     severity="high",
-    hold_seconds=errors.HOLD_SECONDS,
+    hold_seconds=HOLD_SECONDS,
     expression=expression,
     checks=(
         errors.CHECK,

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from runbook.alerts.base import Answers, Check, Context, Results
 from runbook.alerts.checks.series import (
     FAILED,
-    WINDOW,
     Floats,
     grid,
     metric,
@@ -19,15 +18,17 @@ from runbook.alerts.checks.series import (
     onset_of,
     over_window,
     pods,
+    rate_window,
     ratio,
     series,
+    turn,
 )
-from runbook.model import JSON, Chart, Query, Result, Table
+from runbook.model import JSON, Chart, Query, Result, Status, Table
 from runbook.sources import kubernetes
-from runbook.sources.kubernetes_objects import Pod, pods_of
-from runbook.sources.kubernetes_rollouts import Revision
+from runbook.sources.kubernetes_objects import Pod, events_of, pods_of
+from runbook.sources.kubernetes_rollouts import Revision, deployment_of
 from runbook.sources.kubernetes_rollouts import revisions as revisions_of
-from runbook.wording import clock_text, duration_text, share_text
+from runbook.wording import clock_text, duration_text, plural, share_text
 
 NEAR_SECONDS = 900  # a rollout this long before the onset may be its cause: a gradual one takes minutes
 SLACK_SECONDS = 90  # an onset found this much too early still counts as after it
@@ -41,68 +42,62 @@ def _queries(c: Context) -> Mapping[str, Query]:
         "pods": kubernetes.pods(c.service.namespace, c.service.deployment),
         "events": kubernetes.events(c.service.namespace, c.service.deployment),
         "failed by pod": over_window(
-            c, f"sum by ({pod}) (rate({metric(c.service, 'http_requests_total', FAILED)}[{WINDOW}]))"
+            c, f"sum by ({pod}) (rate({metric(c.service, 'http_requests_total', FAILED)}[{rate_window(c)}]))"
         ),
-        "all by pod": over_window(c, f"sum by ({pod}) (rate({metric(c.service, 'http_requests_total')}[{WINDOW}]))"),
+        "all by pod": over_window(
+            c, f"sum by ({pod}) (rate({metric(c.service, 'http_requests_total')}[{rate_window(c)}]))"
+        ),
     }
 
 
 def _judge(c: Context, answers: Answers, earlier: Results) -> Result:
     onset = onset_of(earlier)
+    began = turn(c, onset)
     known = revisions_of(answers["deployment"])
+    deployment = deployment_of(answers["deployment"])
     seen = [r for r in known if r.rolled_out_at is not None and c.start <= r.rolled_out_at <= c.end]
-    rollout = _suspect(seen, onset if onset is not None else c.started_at)
-    here = pods_of(answers["pods"]) if answers["pods"].usable else ()
-    restarts = _restarts(here, (onset if onset is not None else c.started_at) - RESTART_SECONDS, c.end)
+    rollout = _suspect(seen, began)
+    here = pods_of(answers["pods"]) if answers["pods"].usable else None
+    restarts = None if here is None else _restarts(here, began - RESTART_SECONDS, c.end)
     served = _by_revision(c, answers, known)
     current = next((r for r in known if r.current), None)
+    suspect = rollout or current
+    ended = [p.last_termination for p in restarts or () if p.last_termination]
     facts: dict[str, JSON] = {
         "events": [
             *({"time": r.rolled_out_at, "label": f"revision {r.number}", "kind": "rollout"} for r in seen),
-            *(
-                {"time": p.last_termination.finished_at, "label": "restart", "kind": "restart"}
-                for p in restarts
-                if p.last_termination
-            ),
+            *({"time": one.finished_at, "label": "restart", "kind": "restart"} for one in ended),
         ],
         "rollout": rollout.rolled_out_at if rollout else None,
         "revision": rollout.number if rollout else None,
         "current_revision": current.number if current else None,
-        "previous_revision": _previous(known, rollout or current),
-        "image": ", ".join(changed.images) if (changed := rollout or current) else None,
-        "distance": number(onset - rollout.rolled_out_at, 0)
-        if rollout and rollout.rolled_out_at and onset is not None
-        else None,
-        "near": bool(
-            rollout
-            and rollout.rolled_out_at
-            and onset is not None
-            and -SLACK_SECONDS <= onset - rollout.rolled_out_at <= NEAR_SECONDS
-        ),
-        "replicas": current.replicas if current else None,
-        "restarts": len(restarts),
-        "restarted_pods": sorted(p.name for p in restarts)[:5],
-        "oom_kills": sum(1 for p in restarts if p.last_termination and p.last_termination.reason == "OOMKilled"),
+        "current_since": current.rolled_out_at if current else None,
+        "previous_revision": _previous(known, suspect),
+        "image": ", ".join(suspect.images) if suspect else None,
+        "wanted": deployment.wanted if deployment else None,
+        "distance": number(onset - rollout.rolled_out_at, 0) if rollout and rollout.rolled_out_at and onset else None,
+        "near": _near(rollout, onset, known),
+        "restarts": None if restarts is None else len(restarts),
+        "restarted_pods": sorted(p.name for p in restarts or ())[:5],
+        "oom_kills": None if restarts is None else sum(1 for one in ended if one.reason == "OOMKilled"),
         **_compare(c, served, rollout, onset),
     }
-    abnormal = facts["near"] or bool(restarts)
+    abnormal = bool(facts["near"] or restarts or (rollout and onset is None))
     lines = tuple(series(c, f"revision {name}", one.share, scale=100) for name, one in sorted(served.items())[::-1])
-    charts = (
-        (
-            Chart(
-                "failed-by-revision",
-                "Failed requests by revision",
-                "% of requests",
-                lines,
-                threshold=c.service.thresholds.error_ratio * 100,
-            ),
-        )
-        if len(lines) > 1
-        else ()
-    )
-    return Result(
-        "abnormal" if abnormal else "normal", _sentence(c, facts, seen), facts, charts, _tables(c, known, here)
-    )
+    limit = c.service.thresholds.error_ratio * 100
+    chart = Chart("failed-by-revision", "Failed requests by revision", "% of requests", lines, threshold=limit)
+    status: Status = "abnormal" if abnormal else "unknown" if facts["near"] is None else "normal"
+    tables = (*_tables(c, known, here or ()), *_warnings(c, answers))
+    return Result(status, _sentence(c, facts), facts, (chart,) if len(lines) > 1 else (), tables)
+
+
+def _near(rollout: Revision | None, onset: float | None, known: Sequence[Revision]) -> bool | None:
+    """Whether the rollout came shortly before the onset; None where either time is not known."""
+    if rollout is None:
+        return None if not known or any(r.current and r.rolled_out_at is None for r in known) else False
+    if rollout.rolled_out_at is None or onset is None:
+        return None
+    return -SLACK_SECONDS <= onset - rollout.rolled_out_at <= NEAR_SECONDS
 
 
 def _suspect(seen: Sequence[Revision], onset: float) -> Revision | None:
@@ -143,6 +138,8 @@ class _Served:
 
 def _by_revision(c: Context, answers: Answers, revisions: Sequence[Revision]) -> dict[int, _Served]:
     """A pod belongs to the revision whose ReplicaSet its name begins with."""
+    if answers["failed by pod"].completeness == "failed":
+        return {}  # no failures known is not none
     failed, every = pods(c, answers["failed by pod"]), pods(c, answers["all by pod"])
     found: dict[int, _Served] = {}
     for revision in revisions:
@@ -179,27 +176,42 @@ def _compare(
     }
 
 
-def _sentence(c: Context, facts: Mapping[str, JSON], seen: Sequence[Revision]) -> str:
-    parts: list[str] = []
-    if facts["rollout"] is None:
-        parts.append("no rollout in the window")
-    elif facts["distance"] is None:
-        parts.append(f"revision {facts['revision']} rolled out at {clock_text(facts['rollout'])}")
-    else:
-        order = "before" if facts["distance"] >= 0 else "after"
-        parts.append(
-            f"revision {facts['revision']} reached its first pod at {clock_text(facts['rollout'])}, {duration_text(abs(facts['distance']))} {order} the onset"
-        )
+def _sentence(c: Context, facts: Mapping[str, JSON]) -> str:
+    parts = [_rollout(c, facts)]
     if facts["new_share"] is not None and facts["old_share"] is not None:
-        parts.append(
-            f"its pods fail {share_text(facts['new_share'])} of requests, the others {share_text(facts['old_share'])}"
-        )
-    kills = f", {facts['oom_kills']} of them OOMKilled" if facts["oom_kills"] else ""
-    parts.append(
-        f"{facts['restarts']} pods restarted near the onset{kills}" if facts["restarts"] else "no pod restarted"
-    )
+        new, old = share_text(facts["new_share"]), share_text(facts["old_share"])
+        parts.append(f"its pods fail {new} of requests, the others {old}")
+    if facts["restarts"] is None:
+        parts.append("restarts are not known")
+    elif facts["restarts"]:
+        killed = f", {facts['oom_kills']} of them OOMKilled" if facts["oom_kills"] else ""
+        parts.append(f"{plural(facts['restarts'], 'pod')} restarted near the onset{killed}")
+    else:
+        parts.append("no pod there now restarted")
     text = "; ".join(parts)
     return f"{text[0].upper()}{text[1:]}."
+
+
+def _rollout(c: Context, facts: Mapping[str, JSON]) -> str:
+    if facts["rollout"] is None:
+        return "no rollout in the window" if facts["near"] is False else "when the revision was rolled out is not known"
+    when = clock_text(facts["rollout"], c.started_at)
+    if facts["distance"] is None:
+        return f"revision {facts['revision']} reached its first pod at {when}; when the errors began is not known"
+    order = "before" if facts["distance"] >= 0 else "after"
+    return f"revision {facts['revision']} reached its first pod at {when}, {duration_text(abs(facts['distance']))} {order} the onset"
+
+
+def _warnings(c: Context, answers: Answers) -> tuple[Table, ...]:
+    """What Kubernetes itself complained about, newest first."""
+    told = [
+        e for e in events_of(answers["events"]) if e.type == "Warning" and e.last_at and c.start <= e.last_at <= c.end
+    ]
+    newest = sorted(told, key=lambda e: (-(e.last_at or 0.0), e.name))[:10]
+    rows = tuple(
+        (clock_text(e.last_at or 0.0, c.started_at), f"{e.kind} {e.name}", e.reason, e.count, e.message) for e in newest
+    )
+    return (Table("warnings", ("Last seen", "Object", "Reason", "Count", "Message"), rows),) if rows else ()
 
 
 def _tables(c: Context, revisions: Sequence[Revision], here: Sequence[Pod]) -> tuple[Table, ...]:
@@ -236,5 +248,10 @@ def _termination(c: Context, pod: Pod) -> str:
 
 
 CHECK = Check(
-    "changes", "What changed?", _queries, _judge, needs=("deployment",), optional=("failed by pod", "all by pod")
+    "changes",
+    "What changed?",
+    _queries,
+    _judge,
+    needs=("deployment",),
+    optional=("failed by pod", "all by pod", "events"),
 )

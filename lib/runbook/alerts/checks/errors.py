@@ -10,8 +10,8 @@ from runbook.alerts.base import Answers, Check, Context, Results
 from runbook.alerts.checks.series import (
     DAY,
     FAILED,
+    HOLD_SECONDS,
     WEEK,
-    WINDOW,
     Floats,
     grid,
     last,
@@ -19,25 +19,28 @@ from runbook.alerts.checks.series import (
     metric,
     number,
     over_window,
-    ratio,
+    rate_window,
     series,
+    share,
     short_window,
+    turn,
 )
 from runbook.findings import Onset, onset
-from runbook.model import JSON, Chart, Query, Result
-from runbook.wording import clock_text, count_text, share_text
+from runbook.model import JSON, Answer, Chart, Query, Result
+from runbook.wording import clock_text, plural, share_text
 
-HOLD_SECONDS = 300
 NOISE = 0.002  # a share that wanders less than this is still calm
 
 
-def failed_rate(context: Context, window: str = WINDOW) -> str:
+def failed_rate(context: Context, window: str = "") -> str:
     """PromQL: failed requests per second."""
+    window = window or rate_window(context)
     return f"sum(rate({metric(context.service, 'http_requests_total', FAILED)}[{window}]))"
 
 
-def total_rate(context: Context, window: str = WINDOW) -> str:
+def total_rate(context: Context, window: str = "") -> str:
     """PromQL: all requests per second."""
+    window = window or rate_window(context)
     return f"sum(rate({metric(context.service, 'http_requests_total')}[{window}]))"
 
 
@@ -55,12 +58,12 @@ def _queries(c: Context) -> Mapping[str, Query]:
     }
 
 
-def _share(c: Context, answers: Answers, when: str = "") -> Floats:
-    return ratio(line(answers[f"failed{when}"]), line(answers[f"total{when}"]))
+def _share(answers: Answers, when: str = "") -> Floats:
+    return share(answers[f"failed{when}"], answers[f"total{when}"])
 
 
 def _judge(c: Context, answers: Answers, earlier: Results) -> Result:
-    now, threshold = _share(c, answers), c.service.thresholds.error_ratio
+    now, threshold = _share(answers), c.service.thresholds.error_ratio
     firing = now[grid(c) >= c.started_at - HOLD_SECONDS]
     if np.isnan(firing).all():
         return Result(
@@ -68,19 +71,20 @@ def _judge(c: Context, answers: Answers, earlier: Results) -> Result:
             "Not known: no requests reached the service since the alert, so there is no share of failed ones.",
         )
     abnormal = bool(np.nanmax(firing) > threshold)
-    began = _onset(c, _share(c, answers, ", short")) if abnormal else None
+    began = _onset(c, _share(answers, ", short")) if abnormal else None
     start = began.time if began else None
-    last_week = _share(c, answers, ", last week")
+    last_week = _share(answers, ", last week")
     facts: dict[str, JSON] = {
         "threshold": threshold,
-        "ratio": number(last(now)),
+        "ratio": number(last(now)) if _is_current(c, now) else None,
+        "last_seen": _last_time(c, now),
         "peak": number(np.nanmax(firing)),
-        "yesterday": _typical(_share(c, answers, ", yesterday")),
+        "yesterday": _typical(_share(answers, ", yesterday")),
         "last_week": _typical(last_week),
         "onset": start,
-        "failed_requests": _count(c, line(answers["failed, short"]), start),
-        "requests": _count(c, line(answers["total, short"]), start),
-        "minutes": number((c.end - (start or c.started_at)) / 60, 1),
+        "failed_requests": _count(c, answers["failed, short"], start),
+        "requests": _count(c, answers["total, short"], start),
+        "minutes": number((c.end - turn(c, start)) / 60, 1),
     }
     lines = (series(c, "same hours last week", last_week, "reference", 100), series(c, "now", now, scale=100))
     chart = Chart("failed-requests", "Failed requests (5xx)", "% of requests", lines, threshold=threshold * 100)
@@ -96,31 +100,53 @@ def _typical(share: Floats) -> float | None:
     return None if np.isnan(share).all() else number(np.nanmedian(share))
 
 
-def _count(c: Context, rate: Floats, since: float | None) -> int:
-    """Requests of a rate since the onset, or since the alert began to hold."""
-    recent = rate[grid(c) >= (since if since is not None else c.started_at - HOLD_SECONDS)]
-    return round(float(np.nansum(recent)) * c.step)
+def _last_time(c: Context, share_now: Floats) -> float | None:
+    known = np.flatnonzero(~np.isnan(share_now))
+    return float(grid(c)[known[-1]]) if len(known) else None
+
+
+def _is_current(c: Context, share_now: Floats) -> bool:
+    """Whether there were requests until the end of the window."""
+    seen = _last_time(c, share_now)
+    return seen is not None and c.end - seen <= max(60, 2 * c.step)
+
+
+def _count(c: Context, rate: Answer, since: float | None) -> int | None:
+    """Requests of a rate since the onset; None where the rate is not known."""
+    if rate.completeness == "failed":
+        return None
+    return round(float(np.nansum(line(rate)[grid(c) >= turn(c, since)])) * c.step)
 
 
 def _sentence(c: Context, facts: Mapping[str, JSON], abnormal: bool) -> str:
-    usual = facts["last_week"] if facts["last_week"] is not None else facts["yesterday"]
-    against = (
-        f", against {share_text(usual)} at this hour {'last week' if facts['last_week'] is not None else 'yesterday'}"
-        if usual is not None
-        else ""
-    )
+    threshold, peak = share_text(facts["threshold"]), share_text(facts["peak"])
     if not abnormal:
-        return f"No. {share_text(facts['peak'])} of requests failed at most since the alert, below the threshold of {share_text(facts['threshold'])}{against}."
-    if facts["ratio"] is None or facts["ratio"] > facts["threshold"]:
-        said = f"Yes. {share_text(facts['ratio'] or facts['peak'])} of requests fail (threshold {share_text(facts['threshold'])}){against}."
+        return (
+            f"No. {peak} of requests failed at most since the alert, below the threshold of {threshold}{_usual(facts)}."
+        )
+    if facts["ratio"] is None:
+        said = f"Yes. {peak} of requests failed at worst (threshold {threshold}){_usual(facts)}, and there are no requests since {clock_text(facts['last_seen'], c.started_at)}."
+    elif facts["ratio"] > facts["threshold"]:
+        said = f"Yes. {share_text(facts['ratio'])} of requests fail (threshold {threshold}){_usual(facts)}."
     else:
-        said = f"It was. {share_text(facts['peak'])} of requests failed at worst (threshold {share_text(facts['threshold'])}), {share_text(facts['ratio'])} at {clock_text(c.end)}{against}."
+        said = f"It was. {peak} of requests failed at worst (threshold {threshold}), {share_text(facts['ratio'])} at {clock_text(c.end, c.started_at)}{_usual(facts)}."
     began = (
-        f"It began at {clock_text(facts['onset'])}"
+        f"It began at {clock_text(facts['onset'], c.started_at)}"
         if facts["onset"] is not None
-        else "When it began is not in the window"
+        else "When it began could not be told"
     )
-    return f"{said} {began}; {count_text(facts['failed_requests'])} requests failed since."
+    count = facts["failed_requests"]
+    return f"{said} {began}." if count is None else f"{said} {began}; {plural(count, 'request')} failed since."
+
+
+def _usual(facts: Mapping[str, JSON]) -> str:
+    """What is usual at this hour, last week and yesterday, as far as it is known."""
+    known = [
+        f"{share_text(facts[day])} {words}"
+        for day, words in (("last_week", "last week"), ("yesterday", "yesterday"))
+        if facts[day] is not None
+    ]
+    return f", against {' and '.join(known)} at this hour" if known else ""
 
 
 CHECK = Check(

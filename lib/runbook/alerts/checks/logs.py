@@ -8,11 +8,11 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from runbook.alerts.base import Answers, Check, Context, Results
-from runbook.alerts.checks.series import number, onset_of
+from runbook.alerts.checks.series import number, onset_of, turn
 from runbook.findings import Template, group
 from runbook.model import JSON, Answer, Chart, Query, Result, Series, Table
 from runbook.sources import elasticsearch
-from runbook.wording import clock_text, count_text, share_text
+from runbook.wording import clock_text, count_text, plural, share_text
 
 NEWEST, SAMPLE = 20, 2000
 MANY = 2.0  # from twice the messages per minute on there are more than before
@@ -32,27 +32,27 @@ ABOUT = {
 
 
 def _queries(c: Context) -> Mapping[str, Query]:
-    turn = c.started_at - 900  # most onsets lie after this and before the alert: one sample for each side
+    parted = c.started_at - 900  # most onsets lie after this and before the alert: one sample for each side
     return {
         "newest": elasticsearch.newest_errors(c.service, c.start, c.end, NEWEST),
         "over time": elasticsearch.errors_over_time(c.service, c.start, c.end, max(60, c.step)),
-        "sample before": elasticsearch.sample_of_errors(c.service, c.start, turn, SAMPLE),
-        "sample since": elasticsearch.sample_of_errors(c.service, turn, c.end, SAMPLE),
+        "sample before": elasticsearch.sample_of_errors(c.service, c.start, parted, SAMPLE),
+        "sample since": elasticsearch.sample_of_errors(c.service, parted, c.end, SAMPLE),
     }
 
 
 def _judge(c: Context, answers: Answers, earlier: Results) -> Result:
-    onset = onset_of(earlier)
+    began = turn(c, onset_of(earlier))
     times, counts = elasticsearch.histogram(answers["over time"])
     before, since = (
-        _per_minute(times, counts, c.start, onset or c.started_at - 300),
-        _per_minute(times, counts, onset or c.started_at - 300, c.end),
+        _per_minute(times, counts, c.start, began),
+        _per_minute(times, counts, began, c.end),
     )
-    found = group([*_messages(c, answers["sample before"]), *_messages(c, answers["sample since"])], onset)
-    grown = _grown(found, c, onset)
+    found = group([*_messages(c, answers["sample before"]), *_messages(c, answers["sample since"])], began)
+    grown = _grown(found, c, began, answers["sample before"].completeness != "failed")
     new = [t for t in found if t.new]
     facts: dict[str, JSON] = {
-        "since_onset": round(float(np.sum(counts[times >= (onset or c.started_at - 300)]))),
+        "since_onset": round(float(np.sum(counts[times >= began]))),
         "per_minute": number(since, 1),
         "per_minute_before": number(before, 1),
         "times": number(since / before, 1) if before else None,
@@ -90,17 +90,23 @@ def _messages(c: Context, answer: Answer) -> list[tuple[float, str, float]]:
     hits = elasticsearch.hits(answer)
     count, _ = elasticsearch.total(answer)
     weight = max(1.0, count / len(hits)) if hits else 1.0
-    return [(hit_time, str(source.get(c.service.message_field, "")), weight) for hit_time, source in _timed(c, hits)]
+    return [(hit_time, _field(source, c.service.message_field), weight) for hit_time, source in _timed(c, hits)]
+
+
+def _field(document: dict[str, JSON], name: str) -> str:
+    value = elasticsearch.field(document, name)
+    return "" if value is None else str(value)
 
 
 def _timed(c: Context, hits: Sequence[dict[str, JSON]]) -> list[tuple[float, dict[str, JSON]]]:
     return [(elasticsearch.time_of(hit, c.service.time_field), hit) for hit in hits]
 
 
-def _grown(found: Sequence[Template], c: Context, onset: float | None) -> dict[str, float]:
-    """Messages of each pattern since the onset beyond what its rate before would have given."""
-    turn = onset if onset is not None else c.started_at - 300
-    exposure = (c.end - turn) / max(1.0, turn - c.start)
+def _grown(found: Sequence[Template], c: Context, began: float, compared: bool) -> dict[str, float]:
+    """Messages of each pattern since the onset beyond what its rate before would have given; none without a before."""
+    if not compared:
+        return {}
+    exposure = (c.end - began) / max(1.0, began - c.start)
     return {t.pattern: max(0.0, t.since - t.before * exposure) for t in found}
 
 
@@ -130,7 +136,7 @@ def _sentence(facts: Mapping[str, JSON], new: Sequence[Template], answers: Answe
     )
     if not facts["since_onset"]:
         return "The service logged no error since the onset."
-    return f"{count_text(facts['since_onset'])} error messages since the onset{times}{fresh if answers['sample since'].usable else ''}."
+    return f"{plural(facts['since_onset'], 'error message')} since the onset{times}{fresh if answers['sample since'].usable else ''}."
 
 
 def _patterns(found: Sequence[Template]) -> Table:
@@ -141,7 +147,7 @@ def _patterns(found: Sequence[Template]) -> Table:
 def _newest(c: Context, answer: Answer) -> Table:
     hits = elasticsearch.hits(answer) if answer.usable else ()
     rows = tuple(
-        (clock_text(time, seconds=True), str(hit.get("pod", "")), str(hit.get(c.service.message_field, "")))
+        (clock_text(time, seconds=True), _field(hit, c.service.pod_label), _field(hit, c.service.message_field))
         for time, hit in _timed(c, hits)
     )
     return Table("newest-errors", ("Time (UTC)", "Pod", "Message"), rows)

@@ -3,15 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 
 from runbook.alerts.base import Answers, Check, Context, Results
-from runbook.alerts.checks.series import WINDOW, change, metric, number, onset_of, over_window, pods, series
+from runbook.alerts.checks.series import (
+    Floats,
+    change,
+    metric,
+    number,
+    onset_of,
+    over_window,
+    pods,
+    rate_window,
+    series,
+    turn,
+)
 from runbook.model import JSON, Chart, Query, Result, Status, Table
 from runbook.sources import kubernetes
 from runbook.sources.kubernetes_objects import Pod, pods_of, usage_of
-from runbook.wording import share_text
+from runbook.wording import plural, share_text
 
 FULL = 0.9  # from 90 % of a limit on, it counts as reached
 MIB = 1024 * 1024
@@ -22,7 +34,9 @@ def _queries(c: Context) -> Mapping[str, Query]:
     pod = c.service.pod_label
     return {
         "memory": over_window(c, f"max by ({pod}) ({metric(c.service, 'process_resident_memory_bytes')})"),
-        "cpu": over_window(c, f"sum by ({pod}) (rate({metric(c.service, 'process_cpu_seconds_total')}[{WINDOW}]))"),
+        "cpu": over_window(
+            c, f"sum by ({pod}) (rate({metric(c.service, 'process_cpu_seconds_total')}[{rate_window(c)}]))"
+        ),
         "pods": kubernetes.pods(c.service.namespace, c.service.deployment),
         "usage": kubernetes.usage(c.service.namespace, c.service.deployment),
     }
@@ -33,77 +47,99 @@ def _judge(c: Context, answers: Answers, earlier: Results) -> Result:
     memory, cpu = pods(c, answers["memory"]), pods(c, answers["cpu"])
     if not memory and not cpu:
         return Result("unknown", "Not known: Prometheus has neither memory nor CPU of the pods.")
-    limits = {"memory": _limit([p.memory_limit for p in here]), "cpu": _limit([p.cpu_limit for p in here])}
-    tops = {"memory": _highest(c, memory, earlier), "cpu": _highest(c, cpu, earlier)}
-    used = {name: tops[name][1] / limit if (limit := limits[name]) else float("nan") for name in limits}
+    container = _container(c, here)
+    tops = {"memory": _fullest(c, memory, _limits(here, container, "memory_limit"), earlier)}
+    tops["cpu"] = _fullest(c, cpu, _limits(here, container, "cpu_limit"), earlier)
     kills = _kills(c, here, earlier)
-    facts: dict[str, JSON] = {
-        "memory_top_pod": tops["memory"][0],
-        "memory_bytes": number(tops["memory"][1], 0),
-        "memory_limit": limits["memory"],
-        "memory_used": number(used["memory"], 3),
-        "cpu_top_pod": tops["cpu"][0],
-        "cpu_cores": number(tops["cpu"][1], 3),
-        "cpu_limit": limits["cpu"],
-        "cpu_used": number(used["cpu"], 3),
-        "cpu_full_pods": _full(c, cpu, limits["cpu"], earlier),
-        "memory_full_pods": _full(c, memory, limits["memory"], earlier),
-        "oom_kills": kills,
-        "limits_known": bool(limits["memory"] or limits["cpu"]),
-        "memory_reached": bool(used["memory"] >= FULL),
-        "cpu_reached": bool(used["cpu"] >= FULL),
-    }
+    facts: dict[str, JSON] = {"container": container, "oom_kills": kills}
+    for name, top in tops.items():
+        used = top.used / top.limit if top.limit else float("nan")
+        facts |= {
+            f"{name}_top_pod": top.pod,
+            f"{name}_used": number(used, 3),
+            f"{name}_limit": top.limit,
+            f"{name}_reached": None if np.isnan(used) else bool(used >= FULL),
+            f"{name}_full_pods": top.full,
+        }
+    facts |= {"memory_bytes": number(tops["memory"].used, 0), "cpu_cores": number(tops["cpu"].used, 3)}
     abnormal = bool(facts["memory_reached"] or facts["cpu_reached"] or kills)
-    status: Status = "abnormal" if abnormal else "normal" if facts["limits_known"] else "unknown"
-    return Result(status, _sentence(facts, answers), facts, _charts(c, memory, cpu, limits), _usage(here, answers))
+    known = facts["memory_reached"] is not None or facts["cpu_reached"] is not None
+    status: Status = "abnormal" if abnormal else "normal" if known else "unknown"
+    charts = _charts(c, memory, cpu, {name: top.limit for name, top in tops.items()})
+    return Result(status, _sentence(facts, answers), facts, charts, _usage(here, answers))
 
 
-def _limit(limits: list[float | None]) -> float | None:
-    known = [limit for limit in limits if limit]
-    return min(known) if known else None
+@dataclass(frozen=True)
+class _Top:
+    """The pod that is nearest to its own limit: what it uses, its limit, and how many pods have reached theirs."""
+
+    pod: str | None
+    used: float
+    limit: float | None
+    full: int
 
 
-def _highest(c: Context, by_pod: Mapping[str, np.ndarray], earlier: Results) -> tuple[str | None, float]:
-    """The pod that uses most since the onset, and how much at its height (the 90th percentile of its samples)."""
+def _container(c: Context, here: tuple[Pod, ...]) -> str | None:
+    """The container that serves: the profile's, else the first of a pod; the process metrics are of that one."""
+    if c.service.container:
+        return c.service.container
+    return next((pod.containers[0].name for pod in here if pod.containers), None)
+
+
+def _limits(here: tuple[Pod, ...], container: str | None, limit: str) -> dict[str, float]:
+    """That container's limit by pod, where it has one."""
+    found = {pod.name: getattr(one, limit) for pod in here for one in pod.containers if one.name == container}
+    return {name: value for name, value in found.items() if value}
+
+
+def _fullest(c: Context, by_pod: Mapping[str, Floats], limits: Mapping[str, float], earlier: Results) -> _Top:
+    """By what each pod uses at its height since the onset; a pod that is gone counts by the others' lowest limit."""
     levels = {pod: change(c, values, onset_of(earlier), _high).since for pod, values in by_pod.items()}
-    known = {pod: level for pod, level in levels.items() if not np.isnan(level)}
-    return max(known.items(), key=lambda item: (item[1], item[0]), default=(None, float("nan")))
+    common = min(limits.values(), default=None)
+    filled = {pod: used / limit if (limit := limits.get(pod, common)) else used for pod, used in levels.items()}
+    known = {pod: value for pod, value in filled.items() if not np.isnan(value)}
+    if not known:
+        return _Top(None, float("nan"), common, 0)
+    pod = max(sorted(known), key=lambda name: known[name])
+    full = sum(1 for value in known.values() if value >= FULL) if common else 0
+    return _Top(pod, levels[pod], limits.get(pod, common), full)
 
 
-def _high(values: np.ndarray) -> float:
+def _high(values: Floats) -> float:
     return float(np.percentile(values, 90))
 
 
-def _full(c: Context, by_pod: Mapping[str, np.ndarray], limit: float | None, earlier: Results) -> int:
-    if not limit:
-        return 0
-    return sum(1 for values in by_pod.values() if change(c, values, onset_of(earlier), _high).since >= FULL * limit)
-
-
 def _kills(c: Context, here: tuple[Pod, ...], earlier: Results) -> int:
-    begin = (onset_of(earlier) or c.started_at) - 600
+    begin = turn(c, onset_of(earlier)) - 600
     ended = [p.last_termination for p in here if p.last_termination and p.last_termination.reason == "OOMKilled"]
     return sum(1 for t in ended if t.finished_at is not None and begin <= t.finished_at <= c.end)
 
 
 def _sentence(facts: Mapping[str, JSON], answers: Answers) -> str:
-    parts = [f"{facts['oom_kills']} containers were killed for their memory"] if facts["oom_kills"] else []
-    for name in ("memory", "cpu"):
-        if facts[f"{name}_used"] is not None:
-            parts.append(
-                f"{name.upper() if name == 'cpu' else name} at {share_text(facts[f'{name}_used'])} of its limit in the fullest pod"
-            )
-    if not facts["limits_known"]:
-        said = answers["pods"].error or "the pods declare no limits"
+    kills = facts["oom_kills"]
+    parts = (
+        [f"{plural(kills, 'container')} {'was' if kills == 1 else 'were'} killed for using too much memory"]
+        if kills
+        else []
+    )
+    for name, shown in (("memory", "memory"), ("cpu", "CPU")):
+        used = facts[f"{name}_used"]
+        parts.append(
+            f"{shown} at {share_text(used)} of its limit in the fullest pod"
+            if used is not None
+            else f"{shown} against its limit is not known"
+        )
+    if facts["memory_used"] is None and facts["cpu_used"] is None and not kills:
+        said = answers["pods"].error or "the container declares no limits"
         return f"Not known: limits are missing ({said.rstrip('.')})."
-    reached = facts["memory_reached"] or facts["cpu_reached"] or facts["oom_kills"]
-    return f"{'Yes' if reached else 'No'}: {', '.join(parts) or 'no usage known'}."
+    reached = facts["memory_reached"] or facts["cpu_reached"] or kills
+    return f"{'Yes' if reached else 'No'}: {', '.join(parts)}."
 
 
 def _charts(
-    c: Context, memory: Mapping[str, np.ndarray], cpu: Mapping[str, np.ndarray], limits: Mapping[str, float | None]
+    c: Context, memory: Mapping[str, Floats], cpu: Mapping[str, Floats], limits: Mapping[str, float | None]
 ) -> tuple[Chart, ...]:
-    def draw(name: str, title: str, unit: str, by_pod: Mapping[str, np.ndarray], scale: float) -> Chart:
+    def draw(name: str, title: str, unit: str, by_pod: Mapping[str, Floats], scale: float) -> Chart:
         fullest = sorted(
             (pod for pod in by_pod if not np.isnan(by_pod[pod]).all()), key=lambda pod: -np.nanmax(by_pod[pod])
         )[:SHOWN]

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from runbook.alerts.base import Answers, Check, Context, Results
-from runbook.alerts.checks.errors import HOLD_SECONDS
-from runbook.alerts.checks.series import FAILED, WINDOW, by_label, metric, over_window, series
+from runbook.alerts.checks.series import FAILED, HOLD_SECONDS, by_label, metric, over_window, rate_window, series
 from runbook.model import JSON, Answer, Chart, Query, Result, Table
 from runbook.sources.prometheus import instant, vector
-from runbook.wording import count_text, share_text
+from runbook.wording import count_text, plural, share_text
 
 ALONE = 0.8  # from this share of all failures on, one path or pod has the trouble alone
 FEW_PODS = 2
@@ -21,7 +20,7 @@ def _queries(c: Context) -> Mapping[str, Query]:
     every = metric(c.service, "http_requests_total")
     labels = {"status code": "status_code", "path": "path", "pod": c.service.pod_label}
     return {
-        "over time": over_window(c, f"sum by (status_code) (rate({failed}[{WINDOW}]))"),
+        "over time": over_window(c, f"sum by (status_code) (rate({failed}[{rate_window(c)}]))"),
         **{
             f"failed by {name}": instant(f"sum by ({label}) (increase({failed}[{span}]))", int(c.end))
             for name, label in labels.items()
@@ -61,7 +60,13 @@ def _judge(c: Context, answers: Answers, earlier: Results) -> Result:
     )
     lines = tuple(series(c, code, values) for code, values in by_label(c, answers["over time"], "status_code").items())
     charts = (Chart("failed-by-code", "Failed requests by status code", "requests / s", lines),) if lines else ()
-    return Result("abnormal" if abnormal else "normal", _sentence(facts, tops), facts, charts, tables)
+    return Result(
+        "abnormal" if abnormal else "normal",
+        _sentence(facts, tops, _spread(failed["pod"], every["pod"])),
+        facts,
+        charts,
+        tables,
+    )
 
 
 def _top(counts: Mapping[str, float]) -> tuple[str, float]:
@@ -82,21 +87,27 @@ def _table(name: str, failed: Mapping[str, float], every: Mapping[str, float], t
     return Table(f"failed-by-{name.replace(' ', '-')}", columns, tuple(row[: len(columns)] for row in rows))
 
 
-def _sentence(facts: Mapping[str, JSON], tops: Mapping[str, tuple[str, float]]) -> str:
+def _sentence(facts: Mapping[str, JSON], tops: Mapping[str, tuple[str, float]], spread: str) -> str:
     if not facts["failed_requests"]:
-        return f"Nobody: none of {count_text(facts['requests'])} requests failed."
+        return f"Nobody: none of {plural(facts['requests'], 'request')} failed."
     (code, code_share), (path, path_share) = tops["status code"], tops["path"]
-    where = (
-        f"only the pod {tops['pod'][0]}"
-        if facts["one_pod"]
-        else "all pods alike"
-        if tops["pod"][1] < ALONE
-        else f"mostly {tops['pod'][0]}"
-    )
-    return (
-        f"{count_text(facts['failed_requests'])} of {count_text(facts['requests'])} requests failed since the alert began to hold: "
-        f"{share_text(code_share)} with {code}, {share_text(path_share)} on {path}; {where}."
-    )
+    told = [f"{share_text(code_share)} with {code}"] if code_share else []
+    told += [f"{share_text(path_share)} on {path}"] if path_share else []
+    whole = f"{count_text(facts['failed_requests'])} of {plural(facts['requests'], 'request')} failed since the alert began to hold"
+    return f"{whole}: {', '.join(told)}{spread}."
+
+
+def _spread(failed: Mapping[str, float], every: Mapping[str, float]) -> str:
+    """How the failures lie over the pods: by each pod's own share of failed requests."""
+    own = sorted(failed.get(pod, 0.0) / count for pod, count in every.items())
+    if len(own) < 2 or not own[-1]:
+        return ""
+    name, share = _top(failed)
+    if share >= 0.99:
+        return f"; only in the pod {name}"
+    if own[0] >= own[-1] / 2:
+        return "; all pods alike"
+    return f"; {share_text(share)} in the pod {name}"
 
 
 CHECK = Check("scope", "Who is affected?", _queries, _judge, needs=("all by path",))

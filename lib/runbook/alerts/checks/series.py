@@ -20,6 +20,7 @@ Floats = NDArray[np.float64]
 FAILED = 'status_code=~"5.."'
 DAY, WEEK = 86_400, 604_800
 WINDOW = "5m"  # the procedure's rate window
+HOLD_SECONDS = 300  # of the alert's `for`: where no onset is known, it began at least so long before the alert
 
 
 def metric(service: Service, name: str, *matchers: str) -> str:
@@ -40,6 +41,16 @@ def over_window(context: Context, text: str, ago: int = 0) -> Query:
 def short_window(context: Context) -> int:
     """Rate window in seconds that still smooths: four scrapes, at least one step."""
     return max(4 * context.service.scrape_interval_seconds, context.step)
+
+
+def rate_window(context: Context) -> str:
+    """The procedure's rate window, longer where the step is: nothing may happen between two points."""
+    return WINDOW if context.step <= 300 else f"{context.step}s"
+
+
+def turn(context: Context, onset: float | None) -> float:
+    """The time that parts before from since: the onset, or where none is known when the alert began to hold."""
+    return onset if onset is not None else context.started_at - HOLD_SECONDS
 
 
 def grid(context: Context) -> Floats:
@@ -73,6 +84,11 @@ def ratio(part: Floats, whole: Floats) -> Floats:
     return np.where(whole > 0, share, np.nan)
 
 
+def share(part: Answer, whole: Answer) -> Floats:
+    """The share of one rate in another; NaN all over where the part was not answered, for that is not zero."""
+    return ratio(line(part), line(whole)) if part.completeness != "failed" else line(whole) * np.nan
+
+
 @dataclass(frozen=True)
 class Change:
     """A series' level before the onset and since; NaN where there is no data on that side."""
@@ -82,19 +98,18 @@ class Change:
 
     @property
     def times(self) -> float:
-        """How many times the level before; infinite from nothing to something."""
-        if self.before > 0:
-            return self.since / self.before
-        return float("inf") if self.since > 0 else 1.0
+        """How many times the level before; infinite from nothing to something, NaN without anything to compare."""
+        if self.before == 0:
+            return float("inf") if self.since > 0 else 1.0
+        return self.since / self.before
 
 
 def change(
     context: Context, values: Floats, onset: float | None, level: Callable[[Floats], float] = np.median
 ) -> Change:
-    """Typical value before the onset and since it (since the alert, less its `for`, where no onset is known)."""
-    times = grid(context)
-    turn = onset if onset is not None else context.started_at - 600
-    return Change(_level(values[times < turn], level), _level(values[times >= turn], level))
+    """Typical value before the onset and since it; see `turn`."""
+    times, parted = grid(context), turn(context, onset)
+    return Change(_level(values[times < parted], level), _level(values[times >= parted], level))
 
 
 def _level(values: Floats, level: Callable[[Floats], float]) -> float:

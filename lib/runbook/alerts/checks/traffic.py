@@ -8,7 +8,19 @@ import numpy as np
 
 from runbook.alerts.base import Answers, Check, Context, Results
 from runbook.alerts.checks.errors import total_rate
-from runbook.alerts.checks.series import DAY, WEEK, Floats, change, grid, line, number, onset_of, over_window, series
+from runbook.alerts.checks.series import (
+    DAY,
+    WEEK,
+    Floats,
+    change,
+    grid,
+    line,
+    number,
+    onset_of,
+    over_window,
+    series,
+    turn,
+)
 from runbook.model import JSON, Chart, Query, Result
 
 SURGE = 2.0  # from twice the usual rate on it is a surge
@@ -29,15 +41,20 @@ def _judge(c: Context, answers: Answers, earlier: Results) -> Result:
     if np.isnan(level.since):
         return Result("unknown", "Not known: no requests were counted since the alert.")
     usual = {name: _since(c, line(answers[name]), onset_of(earlier)) for name in ("yesterday", "last week")}
-    factors = [level.times, *(peak.since / value for value in usual.values() if value)]
-    factor = min((f for f in factors if np.isfinite(f)), default=1.0)
+    factors = [f for f in (level.times, *(peak.since / value for value in usual.values() if value)) if not np.isnan(f)]
+    if not factors:
+        return Result(
+            "unknown",
+            f"Not known: {_rate(level.since)}, and nothing to compare with, neither before nor on other days.",
+        )
+    factor = min(factors)
     facts: dict[str, JSON] = {
         "rate": number(level.since, 2),
         "before": number(level.before, 2),
         "times": number(factor, 2),
         "yesterday": usual["yesterday"],
         "last_week": usual["last week"],
-        "surge": factor >= SURGE,
+        "surge": bool(factor >= SURGE),
     }
     lines = (series(c, "same hours last week", line(answers["last week"]), "reference"), series(c, "now", now))
     chart = Chart("traffic", "Requests", "requests / s", lines)
@@ -46,21 +63,23 @@ def _judge(c: Context, answers: Answers, earlier: Results) -> Result:
 
 def _since(c: Context, values: Floats, onset: float | None) -> float | None:
     """The typical rate in the same hours as now, a day or a week before."""
-    recent = values[grid(c) >= (onset if onset is not None else c.started_at)]
+    recent = values[grid(c) >= turn(c, onset)]
     known = recent[~np.isnan(recent)]
     return number(float(np.median(known)), 2) if len(known) else None
 
 
 def _sentence(facts: Mapping[str, JSON]) -> str:
-    against = [
-        f"{facts[key]:.0f} {words}"
-        for key, words in (("before", "before"), ("yesterday", "at this hour yesterday"), ("last_week", "last week"))
-        if facts[key]
-    ]
+    days = (("before", "before"), ("yesterday", "at this hour yesterday"), ("last_week", "last week"))
+    against = [f"{_rate(facts[key])} {words}" for key, words in days if facts[key] is not None]
     known = f" ({', '.join(against)})" if against else ""
-    if facts["surge"]:
-        return f"Yes: {facts['rate']:.0f} requests/s, at least {facts['times']:.1f} times the usual{known}."
-    return f"No: {facts['rate']:.0f} requests/s{known}."
+    if not facts["surge"]:
+        return f"No: {_rate(facts['rate'])}{known}."
+    times = f"at least {facts['times']:.1f} times the usual" if facts["times"] is not None else "from none before"
+    return f"Yes: {_rate(facts['rate'])}, {times}{known}."
+
+
+def _rate(per_second: float) -> str:
+    return f"{per_second:.0f} requests/s" if per_second >= 10 else f"{per_second:.2g} requests/s"
 
 
 CHECK = Check(
