@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from runbook.alerts.base import Answers, Context, Recovering
 from runbook.alerts.checks import endpoints
 from runbook.clock import Clock
-from runbook.model import Answer, Chart, Event, Query, Recovery, Series
+from runbook.model import Chart, Event, Query, Recovery, Series
 from runbook.wording import clock_text, duration_text
 
 Ask = Callable[[Mapping[str, Query]], Answers]
@@ -20,12 +20,29 @@ Tell = Callable[[str], None]
 Outcome = Literal["recovered", "not recovered", "relapsed", "not enough data"]
 
 EVERY_SECONDS = 30
+STALE_SECONDS, STALE_STEPS = 60, 2  # a newest value older than both is none
 PATIENCE = 3  # times the observed span: a roll-back takes minutes to reach every pod
 
 
+_HEADS: Mapping[Outcome, str] = {
+    "recovered": "Recovered",
+    "relapsed": "Relapsed",
+    "not recovered": "Not recovered",
+    "not enough data": "Not enough data to say",
+}
 NOT_MITIGATED = Recovery(
     "not mitigated", "Not yet: apply a mitigation, then run again with mitigated_at set to its time (UTC)."
 )
+
+
+@dataclass(frozen=True)
+class _Look:
+    """What the series showed up to one moment; `gap` says what is missing from its data, "" where nothing is."""
+
+    series: Series
+    outcome: Outcome
+    gap: str
+    answers: Answers
 
 
 def verify(context: Context, watched: Recovering, ask: Ask, clock: Clock, tell: Tell) -> Recovery:
@@ -36,19 +53,37 @@ def verify(context: Context, watched: Recovering, ask: Ask, clock: Clock, tell: 
     if context.mitigated_at is None:
         return NOT_MITIGATED
     latest = context.mitigated_at + PATIENCE * watched.seconds
+    pause = max(EVERY_SECONDS, context.service.scrape_interval_seconds)  # so that no question is asked twice
     moment = context.now
     while True:
         end = _whole_step(context, min(moment, max(context.end, latest)))
-        answers = ask(watched.queries(context, end))
-        series = watched.series(context, answers)
-        outcome = judge(series, watched.threshold(context.service), watched.seconds)
-        if outcome == "recovered" or end >= latest:
+        look = _look(context, watched, ask(watched.queries(context, end)))
+        if look.outcome == "recovered" or end >= _whole_step(context, latest):
             break
-        tell(f"{outcome} so far; watching until {clock_text(latest)} at most")
-        moment = end + EVERY_SECONDS
+        tell(f"{look.outcome} so far; watching until {clock_text(latest)} at most")
+        moment = min(max(moment, end) + pause, latest)
         clock.wait_until(moment)
     probes = ask({path: _now(query, end) for path, query in endpoints.queries(context).items()})
-    return _conclude(context, watched, series, outcome, probes, (*answers.values(), *probes.values()))
+    return _conclude(context, watched, look, probes)
+
+
+def _look(context: Context, watched: Recovering, answers: Answers) -> _Look:
+    """A calm that rests on answers which did not come, or not whole, is not known to be one."""
+    series = watched.series(context, answers)
+    outcome = judge(series, watched.threshold(context.service), watched.seconds)
+    gap = _gap(answers)
+    return _Look(series, "not enough data" if gap and outcome == "recovered" else outcome, gap, answers)
+
+
+def _gap(answers: Answers) -> str:
+    """Which answer did not come, or not whole, and why."""
+    for name, answer in answers.items():
+        if answer.completeness == "failed":
+            return f"the query “{name}” got no answer ({answer.error.rstrip('.')})"
+        if answer.completeness == "partial":
+            why = next(iter(answer.warnings), "the rest is missing").rstrip(".")
+            return f"the query “{name}” got only part of its answer ({why})"
+    return ""
 
 
 def _whole_step(context: Context, moment: float) -> float:
@@ -66,9 +101,9 @@ def _now(query: Query, moment: float) -> Query:
 def judge(series: Series, threshold: float, seconds: int) -> Outcome:
     """recovered: at or below the threshold for the last `seconds` without a gap; relapsed: it was, and is above again."""
     times, values = np.asarray(series.times, dtype=float), np.asarray(series.values, dtype=float)
-    if np.isnan(values).all():
+    newest = _newest(series)
+    if newest is None or _stale(series, newest):
         return "not enough data"
-    newest = int(np.flatnonzero(~np.isnan(values))[-1])
     calm = _stretches(values[: newest + 1] <= threshold)
     lasting = [(a, b) for a, b in calm if times[b] - times[a] >= seconds]
     if values[newest] > threshold:
@@ -78,53 +113,70 @@ def judge(series: Series, threshold: float, seconds: int) -> Outcome:
     return "not recovered" if np.any(values > threshold) else "not enough data"
 
 
+def _newest(series: Series) -> int | None:
+    """The index of the newest value; None where there is none."""
+    known = np.flatnonzero(~np.isnan(np.asarray(series.values, dtype=float)))
+    return int(known[-1]) if len(known) else None
+
+
+def _stale(series: Series, newest: int) -> bool:
+    """Whether the newest value is too old to say how things are now."""
+    step = series.times[1] - series.times[0] if len(series.times) > 1 else 0.0
+    return series.times[-1] - series.times[newest] > max(STALE_SECONDS, STALE_STEPS * step)
+
+
 def _stretches(flags: NDArray[np.bool_]) -> list[tuple[int, int]]:
     """(first, last) index of each stretch of true flags; a gap in the data ends a stretch."""
     edges = np.flatnonzero(np.diff(np.concatenate(([False], flags, [False])).astype(int)))
     return [(int(a), int(b) - 1) for a, b in zip(edges[::2], edges[1::2], strict=True)]
 
 
-def _conclude(
-    context: Context,
-    watched: Recovering,
-    series: Series,
-    outcome: Outcome,
-    probes: Answers,
-    answers: tuple[Answer, ...],
-) -> Recovery:
-    silent = [path for path, answer in probes.items() if not endpoints.answers_well(answer)]
-    asked = any(answer.usable for answer in probes.values())
-    state: Outcome = outcome
-    if outcome == "recovered" and silent:
-        state = "not recovered" if asked else "not enough data"
+def _conclude(context: Context, watched: Recovering, look: _Look, probes: Answers) -> Recovery:
+    unasked = [path for path, answer in probes.items() if not answer.usable]
+    silent = [path for path, answer in probes.items() if answer.usable and not endpoints.answers_well(answer)]
+    state = look.outcome
+    if state == "recovered" and (silent or unasked):
+        state = "not recovered" if silent else "not enough data"
     mitigated = context.mitigated_at or context.started_at
     chart = Chart(
         "recovery",
         f"{watched.what} since the mitigation",
         watched.unit,
-        (series,),
+        (look.series,),
         threshold=watched.threshold(context.service),
         events=(Event(mitigated, "mitigation", "mitigation"),),
     )
-    return Recovery(
-        state, f"{_watched(watched, context, outcome)}{_endpoints(probes, silent, asked)}", (chart,), answers
-    )
+    joint = "; " if state == look.outcome else ", but "
+    sentence = f"{_HEADS[state]}: {_watched(watched, context, look)}{joint}{_endpoints(probes, silent, unasked)}"
+    return Recovery(state, sentence, (chart,), (*look.answers.values(), *probes.values()))
 
 
-def _watched(watched: Recovering, context: Context, outcome: Outcome) -> str:
+def _watched(watched: Recovering, context: Context, look: _Look) -> str:
     limit = f"{watched.threshold(context.service):g} {watched.unit}"
     span = duration_text(watched.seconds)
+    known = f", as far as is known: {look.gap}" if look.gap else ""
     return {
-        "recovered": f"Recovered: at or below {limit} for the last {span}",
-        "relapsed": f"Relapsed: below {limit} for {span} after the mitigation, above it again now",
-        "not recovered": f"Not recovered: not below {limit} for {span} in a row since the mitigation",
-        "not enough data": f"Not enough data to say: fewer than {span} of values below {limit} and none above",
-    }[outcome]
+        "recovered": f"at or below {limit} for the last {span}",
+        "relapsed": f"at or below {limit} for {span} after the mitigation, above it again now{known}",
+        "not recovered": f"not at or below {limit} for {span} in a row up to the newest value{known}",
+        "not enough data": look.gap or _too_little(look.series, limit, span),
+    }[look.outcome]
 
 
-def _endpoints(probes: Answers, silent: list[str], asked: bool) -> str:
-    if not silent:
-        return f"; {' and '.join(probes)} answer."
-    if not asked:
-        return f"; the endpoints could not be asked: {next(iter(probes.values())).error}"
-    return f"; {' and '.join(silent)} {'does' if len(silent) == 1 else 'do'} not answer as they should."
+def _too_little(series: Series, limit: str, span: str) -> str:
+    newest = _newest(series)
+    if newest is None:
+        return "no values since the mitigation"
+    if _stale(series, newest):
+        return f"no values since {clock_text(series.times[newest])}"
+    return f"fewer than {span} in a row at or below {limit} up to the newest value, and none above"
+
+
+def _endpoints(probes: Answers, silent: list[str], unasked: list[str]) -> str:
+    if silent:
+        one = len(silent) == 1
+        return f"{' and '.join(silent)} {'does' if one else 'do'} not answer as {'it' if one else 'they'} should."
+    if unasked:
+        whole = "the endpoints" if len(unasked) == len(probes) else " and ".join(unasked)
+        return f"{whole} could not be asked: {probes[unasked[0]].error}"
+    return f"{' and '.join(probes)} {'answers' if len(probes) == 1 else 'answer'}."
