@@ -216,7 +216,7 @@ def _cleaned(run: _Run, redactor: Redactor, failed: bool) -> Any:
     for index, cell in enumerate(notebook.cells):
         if cell.cell_type == "code" and index not in run.begun:
             cell.metadata.papermill["status"] = "pending"
-        elif failed and index == max(run.begun):
+        elif failed and index == max(run.begun, default=-1):
             cell.metadata.papermill["status"] = "failed"
         for output in cell.get("outputs", ()):
             _redact(output, redactor)
