@@ -14,7 +14,7 @@ from runbook.investigation import Investigation, conclude
 from runbook.model import Answer, Finding, Mitigation, Query, Recovery, Result, Verdict
 from runbook.sources.base import Source
 
-PARALLEL = 32
+PARALLEL = 64  # more than any alert has queries: a source that hangs costs one deadline, not two
 SHOWN_CAUSES = 2
 
 
