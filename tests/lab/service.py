@@ -15,31 +15,30 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import contextlib
 import time
+import traceback
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
-import msgspec
 import numpy as np
-from tornado.httpclient import AsyncHTTPClient, HTTPRequest, HTTPResponse
-from tornado.web import Application, RequestHandler
+from tornado.web import Application
 
-from tests.lab import messages
 from tests.lab.behaviour import behave
 from tests.lab.faults import FAULTS, Situation
 from tests.lab.fleet import BACKOFF_FORGOTTEN, Pod, Rollout, backoff, ends
 from tests.lab.livepod import LivePod
 from tests.lab.mirror import Alone, Cluster, Mirrored, Place
+from tests.lab.outside import Control, Front, Outside
 from tests.lab.processes import free_port
 from tests.lab.sentences import Document
-from tests.lab.world import APP, ENDPOINTS, SHARE, Effect, character, usual_rate
+from tests.lab.world import ENDPOINTS, SHARE, Effect, character, usual_rate
 
-TICK, TRAFFIC_TICK, HEALTH_EVERY, USAGE_EVERY = 1.0, 0.1, 5.0, 10.0
+TICK, TRAFFIC_TICK, HEALTH_EVERY, USAGE_EVERY = 1.0, 0.1, 5.0, 10.0  # seconds
 AFTERNOON = 1_767_794_400.0  # a Wednesday, 14:00 UTC: here it is always that
+LONGEST_RAMP = 30.0  # seconds; somebody is waiting for the alert
 USERS = ("test", "mia.k", "noah77", "ada_w", "finn.s", "lea91", "omar.m")
 
 
@@ -68,7 +67,9 @@ class Service:
         now, newest = time.time(), max((pod.pod.revision for pod in self.pods.values()), default=0)
         plan = FAULTS[name].plan(Situation(np.random.default_rng(seed), self.who, now, self._usual, newest + 1))
         end = now + 60 * minutes if minutes else None
-        self.effects += tuple(replace(e, end=min(e.end, end)) if end else e for e in plan.effects)
+        self.effects += tuple(
+            replace(e, ramp=min(e.ramp, LONGEST_RAMP), end=min(e.end, end or e.end)) for e in plan.effects
+        )
         self._rollouts += plan.rollouts
         self._foretell(self.pods.values())
 
@@ -153,124 +154,15 @@ class Service:
             await asyncio.to_thread(self.cluster.tell_usage, live.pod.name, *live.usage)
 
 
-class Outside:
-    """Everything that goes over HTTP: users, the front, health checks, logs."""
-
-    def __init__(self, service: Service, front_port: int, elasticsearch: str) -> None:
-        self._service, self._front = service, f"http://127.0.0.1:{front_port}"
-        self._elasticsearch = elasticsearch
-        self._client: Any = AsyncHTTPClient(force_instance=True, defaults={"request_timeout": 20.0}, max_clients=1000)
-        self._asking: set[asyncio.Task[Any]] = set()
-
-    async def users(self) -> None:
-        """Ask, and do not wait for the answers."""
-        for method, path in self._service.requests(TRAFFIC_TICK):
-            self._ask(method, self._front + path)
-
-    async def health_checks(self) -> None:
-        """As the cluster does."""
-        for pod in self._service.pods.values():
-            if pod.running:
-                self._ask("GET", f"http://127.0.0.1:{pod.port}/health")
-
-    def _ask(self, method: str, url: str) -> None:
-        task = asyncio.ensure_future(self.fetch(method, url))
-        self._asking.add(task)
-        task.add_done_callback(self._asking.discard)
-
-    async def fetch(self, method: str, url: str) -> HTTPResponse | None:
-        """An answer of any status; None where there is none."""
-        body = b"" if method == "POST" else None
-        with contextlib.suppress(OSError):
-            request = HTTPRequest(url, method=method, body=body, follow_redirects=False)
-            return await self._client.fetch(request, raise_error=False)
-        return None
-
-    async def ship_logs(self) -> None:
-        """Send what was logged to Elasticsearch; what it does not take is lost, as it would be."""
-        lines, self._service.logged[:] = self._service.logged[:], []
-        for body in messages.bulk(lines) if self._elasticsearch else ():
-            request = HTTPRequest(
-                f"{self._elasticsearch}/_bulk",
-                method="POST",
-                body=body,
-                headers={"Content-Type": "application/x-ndjson"},
-            )
-            with contextlib.suppress(OSError):
-                await self._client.fetch(request, raise_error=False)
-
-    async def install_template(self) -> None:
-        """How logs are indexed."""
-        if self._elasticsearch:
-            url, headers = f"{self._elasticsearch}/_index_template/micro-apps", {"Content-Type": "application/json"}
-            await self._client.fetch(
-                HTTPRequest(url, method="PUT", body=msgspec.json.encode(messages.TEMPLATE), headers=headers)
-            )
-
-
-class _Front(RequestHandler):
-    """The Service's address: one ready pod answers."""
-
-    def initialize(self, service: Service, outside: Outside) -> None:
-        self._service, self._outside = service, outside
-
-    async def get(self) -> None:
-        await self._pass("GET")
-
-    async def post(self) -> None:
-        await self._pass("POST")
-
-    async def _pass(self, method: str) -> None:
-        ready = self._service.ready
-        if not ready:
-            self.send_error(503)
-            return
-        pod = ready[int(np.random.default_rng().integers(len(ready)))]
-        answer = await self._outside.fetch(method, f"http://127.0.0.1:{pod.port}{quote(self.request.path, safe='/%')}")
-        self.set_status(answer.code if answer and answer.code < 599 else 502)
-        self.write(answer.body if answer and answer.body else b"")
-
-
-class _Control(RequestHandler):
-    """What tests tell the service."""
-
-    def initialize(self, service: Service) -> None:
-        self._service = service
-
-    def get(self, what: str | None = None) -> None:
-        pods = self._service.pods.values()
-        if what == "targets":
-            self.set_header("Content-Type", "application/json")
-            targets = [
-                {"targets": [f"127.0.0.1:{pod.port}"], "labels": {"app": APP, "pod": pod.pod.name}} for pod in pods
-            ]
-            self.write(msgspec.json.encode(targets))
-            return
-        seen = [{"name": p.pod.name, "port": p.port, "ready": p.ready, "restarts": len(p.lives)} for p in pods]
-        self.write({"pods": seen, "effects": [effect.quantity for effect in self._service.effects]})
-
-    def post(self, what: str | None = None) -> None:
-        asked = msgspec.json.decode(self.request.body)
-        if asked.get("name") not in FAULTS:
-            self.set_status(404)
-            self.write({"error": f"no such fault; known: {', '.join(FAULTS)}"})
-            return
-        self._service.inject(asked["name"], int(asked.get("seed", 1)), asked.get("minutes"))
-        self.write({"causes": FAULTS[asked["name"]].causes})
-
-    def delete(self, what: str | None = None) -> None:
-        self._service.clear()
-
-
 async def serve(service: Service, outside: Outside, control_port: int, front_port: int) -> None:
     """Run until cancelled."""
     await outside.install_template()
     await service.follow_cluster()
     quiet: dict[str, Any] = {"log_function": lambda handler: None}
-    Application([(r"/lab(?:/(targets|fault))?", _Control, {"service": service})], **quiet).listen(
+    Application([(r"/lab(?:/(targets|fault))?", Control, {"service": service})], **quiet).listen(
         control_port, "127.0.0.1"
     )
-    Application([(r"/.*", _Front, {"service": service, "outside": outside})], **quiet).listen(front_port, "127.0.0.1")
+    Application([(r"/.*", Front, {"service": service, "outside": outside})], **quiet).listen(front_port, "127.0.0.1")
 
     async def moment() -> None:
         await service.live_and_let_die()
@@ -280,7 +172,7 @@ async def serve(service: Service, outside: Outside, control_port: int, front_por
         _every(TICK, moment),
         _every(TICK, service.follow_cluster),
         _every(TICK, outside.ship_logs),
-        _every(TRAFFIC_TICK, outside.users),
+        _every(TRAFFIC_TICK, partial(outside.users, TRAFFIC_TICK)),
         _every(HEALTH_EVERY, outside.health_checks),
         _every(USAGE_EVERY, service.tell_usage),
     )
@@ -289,7 +181,10 @@ async def serve(service: Service, outside: Outside, control_port: int, front_por
 async def _every(seconds: float, act: Any) -> None:
     while True:
         begun = time.monotonic()
-        await act()
+        try:
+            await act()
+        except Exception:  # a hiccup of another server must not end the service
+            traceback.print_exc()
         await asyncio.sleep(max(0.0, seconds - (time.monotonic() - begun)))
 
 
