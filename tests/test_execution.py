@@ -29,7 +29,7 @@ class Unreachable:
 
 def executed(error: BaseException, folder: Path) -> Any:
     return execute(
-        NOTEBOOKS / "silent.ipynb",
+        NOTEBOOKS / "raising.ipynb",
         {},
         Unreachable(error),  # type: ignore[arg-type]
         folder,
