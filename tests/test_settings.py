@@ -72,8 +72,17 @@ def test_an_unknown_key_is_refused_with_the_nearest(tmp_path: Path, change: str,
             "should be text, got a whole number",
         ),
         ('app = "shop"', 'my-app = "shop"', "service.shop.metric_labels", "a label name"),
-        ('namespace = "web"', 'namespace = "Web; rm -rf /"', "service.shop.namespace", "a Kubernetes object"),
+        ('namespace = "web"', 'namespace = "Web; rm -rf /"', "service.shop.namespace", "a Kubernetes namespace"),
         ('deployment = "shop"', 'deployment = "$(id)"', "service.shop.deployment", "a Kubernetes object"),
+        ('deployment = "shop"', 'deployment = "a..b"', "service.shop.deployment", "a Kubernetes object"),
+        ('deployment = "shop"', f'deployment = "{"a" * 64}"', "service.shop.deployment", "a Kubernetes object"),
+        ('deployment = "shop"', f'deployment = "{"a." * 126}bb"', "service.shop.deployment", "a Kubernetes object"),
+        ('namespace = "web"', 'namespace = "a.b"', "service.shop.namespace", "a Kubernetes namespace"),
+        ('namespace = "web"', f'namespace = "{"a" * 64}"', "service.shop.namespace", "a Kubernetes namespace"),
+        ('index = "logs-*"', 'index = "x"\nhealth_path = "/a/../b"', "service.shop.health_path", "holds .."),
+        ('index = "logs-*"', 'index = "x"\nhealth_path = "/%2e%2e/b"', "service.shop.health_path", "holds .."),
+        ('index = "logs-*"', 'index = "x"\nprobe_path = "//host/x"', "service.shop.probe_path", "single /"),
+        ('index = "logs-*"', 'index = "x"\nprobe_path = "/x#y"', "service.shop.probe_path", "or #"),
         ('index = "logs-*"', 'index = ""', "service.shop.index", "name or pattern of an index"),
         ('log_app = "shop"\n', "", "service.shop", "lacks `log_app`"),
         ("http://prometheus", "prometheus", "environment.live.prometheus.url", "beginning with http://"),
@@ -133,6 +142,16 @@ def test_contradictory_credentials_are_refused_without_repeating_them(tmp_path: 
     assert "environment.live.elasticsearch.auth" in sentence
     assert told in sentence
     assert "canary" not in sentence
+
+
+def test_headers_that_prove_who_we_are_are_secrets(tmp_path: Path):
+    """The value of a header named like a key or token is known as a secret, so that it is never recorded; a tenant is none."""
+    (tmp_path / "runbook.toml").write_text(
+        f"{GOOD}\n[environment.live.elasticsearch]\nurl = 'http://e'\n[environment.live.elasticsearch.auth.headers]\n"
+        "X-Api-Key = 'canary-one'\nX-Forwarded-Access-Token = 'Bearer canary-two'\nX-Scope-OrgID = 'web'\n"
+    )
+    live = settings.load(tmp_path / "runbook.toml").environment("live")
+    assert settings.secrets(live) == ("canary-one", "Bearer canary-two", "canary-two")
 
 
 def test_a_regular_expression_that_is_none_is_refused(tmp_path: Path):

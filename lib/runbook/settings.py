@@ -18,12 +18,13 @@ import msgspec
 from runbook import settings_rules, strict
 from runbook.errors import SettingsError
 from runbook.nearest import hint
-from runbook.settings_rules import located
+from runbook.settings_rules import located, names_secret
 from runbook.wellformed import (
     Count,
     FieldName,
     LabelName,
     MetricPrefix,
+    Namespace,
     ObjectName,
     Positive,
     Ratio,
@@ -99,7 +100,7 @@ class Service(_Strict, frozen=True):
     metric_labels: dict[LabelName, str]
     log_app: str
     deployment: ObjectName
-    namespace: ObjectName
+    namespace: Namespace
     index: str
     container: str = ""
     time_field: FieldName = "timestamp"
@@ -256,4 +257,7 @@ def secrets(environment: Environment) -> tuple[str, ...]:
     for env_name, file_name in pairs:
         with suppress(SettingsError):  # one that cannot be read will be missed when its source is asked
             found.append(secret(env_name, file_name))
+    for header in (auth.headers for auth in named):
+        values = [value for name, value in header.items() if names_secret(name)]
+        found += [part for value in values for part in (value, value.partition(" ")[2])]
     return tuple(value for value in found if value)

@@ -11,11 +11,13 @@ import msgspec
 
 from runbook import strict
 from runbook.nearest import hint
+from runbook.wellformed import leaves
 
 if TYPE_CHECKING:
     from runbook.settings import Auth, Elasticsearch, Environment, Prometheus, Service
 
 EVIDENCE = "evidence"
+_SECRET_HEADER = re.compile("auth|key|token|secret|password|credential|cookie|session", re.IGNORECASE)
 
 
 def check_service(service: Service, file: Path, key: str) -> None:
@@ -27,6 +29,9 @@ def check_service(service: Service, file: Path, key: str) -> None:
             re.compile(pattern)
         except re.error as error:
             strict.refuse(file, f"{key}.redact_patterns[{number}]", f"is not a regular expression: {error}.")
+    for name in ("health_path", "probe_path"):
+        if trouble := leaves(getattr(service, name)):
+            strict.refuse(file, f"{key}.{name}", f"{trouble}; it is asked below base_url, write it like /health.")
 
 
 def check_environment(environment: Environment, services: Mapping[str, Service], file: Path, key: str) -> None:
@@ -66,6 +71,11 @@ def _check_auth(auth: Auth, file: Path, key: str) -> None:
                 f"{key}.headers",
                 f"holds a secret ({header}), which never stands in this file; use `bearer_env` or the like.",
             )
+
+
+def names_secret(header: str) -> bool:
+    """Whether a header's name says that its value proves who we are, as a proxy's token does and a tenant does not."""
+    return bool(_SECRET_HEADER.search(header))
 
 
 def located(environment: Environment, beside: Path, home: Path) -> Environment:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Final
+from urllib.parse import unquote
 
 from msgspec import Meta
 
@@ -10,7 +12,9 @@ _URL: Final = r"^(https?://[^\s/@?#\\]+(/[^\s@?#\\]*)?)?\Z"
 _VARIABLE: Final = r"^([A-Za-z_][A-Za-z0-9_]*)?\Z"
 _METRIC_PREFIX: Final = r"^([a-zA-Z_:][a-zA-Z0-9_:]*)?\Z"
 _LABEL: Final = r"^[a-zA-Z_][a-zA-Z0-9_]*\Z"
-_OBJECT: Final = r"^[a-z0-9]([-.a-z0-9]{0,251}[a-z0-9])?\Z"
+_PART: Final = r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?"
+_NAMESPACE: Final = rf"^{_PART}\Z"
+_OBJECT: Final = rf"^(?=.{{1,253}}\Z){_PART}(\.{_PART})*\Z"
 _FIELD: Final = r"^[^\s\"'\\*]+\Z"
 _PATH: Final = r"^/[^\s\"'\\`$]*\Z"
 
@@ -18,6 +22,7 @@ Url = Annotated[str, Meta(pattern=_URL)]
 Variable = Annotated[str, Meta(pattern=_VARIABLE)]
 MetricPrefix = Annotated[str, Meta(pattern=_METRIC_PREFIX)]
 LabelName = Annotated[str, Meta(pattern=_LABEL)]
+Namespace = Annotated[str, Meta(pattern=_NAMESPACE)]
 ObjectName = Annotated[str, Meta(pattern=_OBJECT)]
 FieldName = Annotated[str, Meta(pattern=_FIELD)]
 UrlPath = Annotated[str, Meta(pattern=_PATH)]
@@ -30,6 +35,7 @@ WORDS: Final = {
     _VARIABLE: "the name of an environment variable, never the secret itself",
     _METRIC_PREFIX: "the beginning of a metric name: letters, digits, _ and :",
     _LABEL: "a label name: letters, digits and _",
+    _NAMESPACE: "the name of a Kubernetes namespace: small letters, digits and -, at most 63",
     _OBJECT: "the name of a Kubernetes object: small letters, digits, - and .",
     _FIELD: "the name of a field or index, without spaces and quotes",
     _PATH: "a path beginning with /",
@@ -43,3 +49,27 @@ KINDS: Final = {
     "array": "a list",
     "null": "nothing",
 }
+_UNSAFE: Final = re.compile(r"[\x00-\x20\x7f\\]")
+
+
+def is_namespace(name: str) -> bool:
+    """Whether Kubernetes would take this as the name of a namespace."""
+    return bool(re.match(_NAMESPACE, name))
+
+
+def is_object(name: str) -> bool:
+    """Whether Kubernetes would take this as the name of a deployment."""
+    return bool(re.match(_OBJECT, name))
+
+
+def leaves(path: str) -> str:
+    """How a path leaves the URL that it is put after, "" if it does not; %-escapes count as what they stand for, twice over."""
+    if _UNSAFE.search(path) or "#" in path:
+        return "holds a space, a control character, a backslash or #"
+    for form in (path, unquote(path), unquote(unquote(path))):
+        folders = form.partition("?")[0]
+        if not folders.startswith("/") or "//" in folders:
+            return "does not begin with a single /, or holds //"
+        if ".." in folders.split("/") or _UNSAFE.search(folders.replace(" ", "")):
+            return "holds .., a control character or a backslash"
+    return ""

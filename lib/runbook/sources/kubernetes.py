@@ -7,7 +7,6 @@ Times are epoch seconds, UTC; CPU in cores, memory in bytes. `deploy/rbac.yaml` 
 
 from __future__ import annotations
 
-import re
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -30,6 +29,7 @@ from runbook.sources.kubernetes_objects import (
     version_of,
 )
 from runbook.sources.kubernetes_rollouts import Deployment, Revision, deployment_of, revisions
+from runbook.wellformed import is_namespace, is_object
 
 if TYPE_CHECKING:  # on the first question only: 0.2 s
     from runbook.sources.kubernetes_http import Connection
@@ -57,9 +57,6 @@ __all__ = [
     "version",
     "version_of",
 ]
-
-_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
-_SUBDOMAIN = re.compile(rf"{_LABEL.pattern}(\.{_LABEL.pattern})*")
 
 
 def deployment(namespace: str, name: str) -> Query:
@@ -98,11 +95,11 @@ def version() -> Query:
 
 
 def _about(namespace: str, name: str, kind: str, command: str) -> Query:
-    if len(namespace) > 63 or not _LABEL.fullmatch(namespace):
+    if not is_namespace(namespace):
         raise UsageError(
             f"{namespace[:80]!r} is not the name of a namespace; correct `namespace` of the service in runbook.toml."
         )
-    if len(name) > 253 or not _SUBDOMAIN.fullmatch(name):
+    if not is_object(name):
         raise UsageError(
             f"{name[:80]!r} is not the name of a deployment; correct `deployment` of the service in runbook.toml."
         )

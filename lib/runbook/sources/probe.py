@@ -7,25 +7,24 @@ broken answer are *complete* answers with `status` null and the trouble in words
 
 from __future__ import annotations
 
-import re
 import time
 from typing import TYPE_CHECKING
-from urllib.parse import unquote, urlsplit, urlunsplit
+from urllib.parse import urlsplit, urlunsplit
 
 from runbook.errors import ParameterError, SourceError
 from runbook.model import JSON, Answer, Query
 from runbook.settings import Auth
+from runbook.wellformed import leaves
 
 if TYPE_CHECKING:  # half a second to import: on the first question only
     import requests
 
 BODY_BYTES = 2048
-_UNSAFE = re.compile(r"[\x00-\x20\x7f\\]")
 
 
 def get(path: str) -> Query:
     """GET a path, perhaps with a query string, below the environment's `base_url`; ParameterError if it would leave it."""
-    trouble = _leaves(path)
+    trouble = leaves(path)
     if trouble:
         raise ParameterError(f"The path {path[:200]!r} {trouble}; a probe stays below base_url, write it like /health.")
     return Query("probe", "get", path)
@@ -44,7 +43,7 @@ class Probe:
         `error` (null or words), `location` of a redirect, `content_type`, `body` (the first 2 KB) and `truncated`.
         Raises SourceError only for a path that leaves `base_url`, or if that is no URL.
         """
-        trouble = _leaves(query.text)
+        trouble = leaves(query.text)
         if trouble:
             raise SourceError(
                 f"The probe of {_shown(self._base_url)} refuses the path {query.text[:200]!r}: it {trouble}; correct it.",
@@ -99,19 +98,6 @@ def _body(response: requests.Response) -> dict[str, JSON]:
         if len(start) > BODY_BYTES:
             break
     return {"body": start[:BODY_BYTES].decode("utf-8", "replace"), "truncated": len(start) > BODY_BYTES}
-
-
-def _leaves(path: str) -> str:
-    """How a path leaves the base URL, "" if it does not; %-escapes count as what they stand for, twice over."""
-    if _UNSAFE.search(path) or "#" in path:
-        return "holds a space, a control character, a backslash or #"
-    for form in (path, unquote(path), unquote(unquote(path))):
-        folders = form.partition("?")[0]
-        if not folders.startswith("/") or "//" in folders:
-            return "does not begin with a single /, or holds //"
-        if ".." in folders.split("/") or _UNSAFE.search(folders.replace(" ", "")):
-            return "holds .., a control character or a backslash"
-    return ""
 
 
 def _shown(url: str) -> str:
