@@ -76,9 +76,10 @@ def plan(
     environment = settings.environment(str(checked.get("environment", values.get("environment", ""))))
     given_recording = str(checked.get("recording", ""))
     replayed = _recording(given_recording or environment.recording.format(alert=alert))
-    if given_recording and replayed:
-        values.update(_recorded(replayed))
-    elif not replayed:
+    if replayed:
+        own = () if given_recording else ("environment",)  # an environment that names a recording remains the one asked
+        values.update({name: value for name, value in _recorded(replayed).items() if name not in own})
+    else:
         values.update(started_at=iso(now), ended_at="", mitigated_at="", recording="", incident_id="")
     values.update(checked)
     texts = {name: str(value) for name, value in values.items()}
