@@ -201,7 +201,9 @@ def _context(
     alert: Alert, given: Given, environment: Environment, service: Service, now: float, latest: float
 ) -> Context:
     """The window: `lookback` before the alert, to its end or now, at a step that gives a chart a few hundred points."""
-    span = parameters.span(given.started_at, given.lookback, given.ended_at, given.mitigated_at, latest)
+    told = parameters.span(given.started_at, given.lookback, given.ended_at, given.mitigated_at, latest)
+    mitigated = told.mitigated_at and min(told.mitigated_at, now)
+    span = replace(told, started_at=min(told.started_at, now), mitigated_at=mitigated)  # others' clocks may be ahead
     end = max(span.started_at, min(span.ended_at if span.ended_at is not None else now, now))
     length = span.lookback + end - span.started_at
     step = service.scrape_interval_seconds * max(1, ceil(length / POINTS / service.scrape_interval_seconds))

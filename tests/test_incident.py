@@ -1,0 +1,32 @@
+"""An incident opened from a recording is the one that was recorded."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from runbook.incident import Given, Incident
+from runbook.preparation import iso
+from runbook.recording import Header, Recorder
+from runbook.settings import Environment
+from tests.fakes import SERVICE, STARTED
+
+
+def recorded(path: Path, given: Given, now: float) -> Path:
+    """A recording without answers, of a run at that time with these parameters."""
+    settings = {"environment_name": given.environment, "environment": Environment(service="shop"), "service": SERVICE}
+    header = Header("HighErrorRate", given.incident_id, now, now, asdict(given), msgspec.to_builtins(settings))
+    Recorder({}, path, header).close()
+    return path
+
+
+@pytest.mark.parametrize("mitigated", ["", iso(STARTED + 90)])
+def test_a_time_ahead_of_the_recorded_now_is_that_now(tmp_path: Path, mitigated: str):
+    """Where Alertmanager's clock was ahead of ours, a replay takes the alert's start as the live run did: as its now."""
+    given = Given("test", "INC-2026-01-15-01", iso(STARTED + 60), "90m", mitigated_at=mitigated)
+    context = Incident.replay(recorded(tmp_path / "r.jsonl.gz", given, STARTED)).investigation().context
+    assert (context.started_at, context.end, context.now) == (STARTED, STARTED, STARTED)
+    assert context.mitigated_at == (STARTED if mitigated else None)
