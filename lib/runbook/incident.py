@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from math import ceil, inf
 from pathlib import Path
@@ -95,13 +96,15 @@ class Incident:
     def _ask(cls, alert: Alert, given: Given, environment: Environment, service: Service) -> Incident:
         clock = Wall()
         now = clock.now()
-        context = _context(alert, given, environment, service, now, now)
+        redactor = Redactor(service.redact_emails, service.redact_patterns, settings.secrets(environment))
+        told = msgspec.structs.replace(environment, kubernetes=_told(environment.kubernetes, redactor))
+        context = _context(alert, given, told, service, now, now)
         draft = _runners_draft() or _own_draft(context)
         recorder = Recorder(
             connect(given.environment, environment),
             draft.recording if draft else None,
             _header(context, given),
-            Redactor(service.redact_emails, service.redact_patterns, settings.secrets(environment)),
+            redactor,
         )
         return cls(Inquiry(alert, context, recorder, clock), given, Trail(recorder, draft=draft))
 
@@ -182,19 +185,35 @@ def _file(path: Path) -> Path:
 
 
 def _header(context: Context, given: Given) -> Header:
-    """Settings go in without what proves who we are."""
+    """Settings go in without what proves who we are, and Kubernetes' as the ready commands need them."""
     environment = context.environment
     kept = Environment(
         service=environment.service,
         base_url=environment.base_url,
         prometheus=environment.prometheus and msgspec.structs.replace(environment.prometheus, auth=Auth()),
         elasticsearch=environment.elasticsearch and msgspec.structs.replace(environment.elasticsearch, auth=Auth()),
-        kubernetes=environment.kubernetes and Kubernetes(context=environment.kubernetes.context),
+        kubernetes=environment.kubernetes,
     )
     recorded = _Recorded(context.environment_name, kept, context.service)
     return Header(
         context.alert, context.incident, context.started_at, context.now, asdict(given), msgspec.to_builtins(recorded)
     )
+
+
+def _told(cluster: Kubernetes | None, redactor: Redactor) -> Kubernetes | None:
+    """What ready commands need to reach the same cluster, live and replayed alike; the home folder stays private."""
+    if cluster is None:
+        return None
+    named = {"kubeconfig": _from_home(cluster.kubeconfig), "context": cluster.context}
+    return msgspec.convert(redactor.json(named), Kubernetes)
+
+
+def _from_home(path: str) -> str:
+    """A path in the home folder from `~` on, as a shell writes it; any other as it is."""
+    with suppress(RuntimeError, ValueError):  # there is no home folder, or the path is elsewhere
+        inside, home = Path(path).relative_to(Path.home()), Path.home()
+        return f"~/{inside}" if home != Path(home.anchor) and inside.parts else path
+    return path
 
 
 def _context(
