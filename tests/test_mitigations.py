@@ -1,0 +1,262 @@
+"""The ready commands of HighErrorRate."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from runbook.alerts.base import Context, Results
+from runbook.alerts.high_error_rate import ALERT
+from runbook.alerts.mitigations import PLAYBOOK, kubectl, mitigate
+from runbook.incident import Incident
+from runbook.model import Mitigation, Result, Step
+from runbook.settings import Environment, Kubernetes, Settings
+from tests import fakes
+
+LEAD = "kubectl --context production -n web"
+WEB = "deployment/rust-micro-front-end"
+POD = "rust-micro-front-end-7d9f-x2x4z"
+OTHER = "rust-micro-front-end-7d9f-b8k2c"
+GIVEN = {
+    "environment": "here",
+    "incident_id": "INC-2026-01-15-01",
+    "started_at": "2026-01-15T10:40:00Z",
+    "lookback": "90m",
+}
+
+KNOWN: dict[str, dict[str, Any]] = {
+    "changes": {
+        "wanted": 4,
+        "revision": 14,
+        "current_revision": 14,
+        "previous_revision": 13,
+        "current_since": fakes.ONSET - 120,
+        "restarted_pods": [OTHER, POD],
+    },
+    "resources": {
+        "container": "app",
+        "memory_limit": 512 * 1024 * 1024,
+        "cpu_limit": 0.5,
+        "memory_top_pod": POD,
+        "cpu_top_pod": OTHER,
+        "memory_reached": True,
+        "oom_kills": 2,
+    },
+    "scope": {"top_pod": POD},
+    "database": {"in_use": 19.0, "pool": 20},
+}
+
+
+def cluster(**settings: str) -> Context:
+    environment = Environment(service="shop", kubernetes=Kubernetes(**settings))  # type: ignore[arg-type]
+    return fakes.context(environment=environment, environment_name="production")
+
+
+def results(**changed: Mapping[str, Any]) -> Results:
+    """All facts known, but for the changed ones."""
+    return {name: Result("abnormal", "", {**facts, **changed.get(name, {})}) for name, facts in KNOWN.items()}
+
+
+def plan(cause: str, context: Context | None = None, **changed: Mapping[str, Any]) -> Mitigation:
+    return mitigate(context or cluster(context="production"), cause, results(**changed))
+
+
+def commands(mitigation: Mitigation) -> list[str]:
+    return [step.command for step in mitigation.steps if step.command.startswith("kubectl")]
+
+
+def texts(step: Step) -> Iterator[str]:
+    yield from (step.command, step.precondition, step.risk, step.undo, step.watch)
+
+
+@pytest.mark.parametrize("cause", PLAYBOOK)
+@pytest.mark.parametrize("found", [{}, {name: Result("unknown", "") for name in KNOWN}], ids=["absent", "unknown"])
+def test_without_facts_every_step_is_whole_and_names_no_number(cause: str, found: Results) -> None:
+    """Where no check could run, each step still has all its terms, and nothing is filled in that nobody knows."""
+    for step in mitigate(fakes.context(), cause, found).steps:
+        assert all(texts(step))
+        assert "None" not in " ".join(texts(step))
+        assert not re.search(r"--(replicas|current-replicas|to-revision|limits)=\S", " ".join(texts(step)))
+
+
+@given(
+    st.fixed_dictionaries(
+        {
+            check: st.fixed_dictionaries({fact: st.sampled_from([None, value]) for fact, value in facts.items()})
+            for check, facts in KNOWN.items()
+        }
+    )
+)
+def test_any_fact_may_be_missing(facts: dict[str, dict[str, Any]]) -> None:
+    """Whichever facts are not known, every cause has whole steps and no command prints a None."""
+    for cause in PLAYBOOK:
+        for step in plan(cause, **facts).steps:
+            assert all(texts(step)) and "None" not in " ".join(texts(step))
+
+
+@pytest.mark.parametrize("name", ["none", "?", "10.0.0.7:8080", "--all", "x; reboot", "", None, 3])
+def test_what_is_no_pod_is_not_asked_for(name: object) -> None:
+    """A stand-in for no pod, or a label that is no pod's name, makes no command."""
+    unknown = {"memory_top_pod": name, "cpu_top_pod": name}
+    for cause in ("resources", "database", "deployment"):
+        made = plan(cause, changes={"restarted_pods": [name]}, scope={"top_pod": name}, resources=unknown)
+        assert not [command for command in commands(made) if " describe " in command or " logs " in command]
+
+
+def test_an_unknown_number_of_replicas_is_looked_up() -> None:
+    """Without the wanted number the step reads it and says what to do with it, since a literal one may scale down."""
+    first, *_ = plan("traffic", changes={"wanted": None, "replicas": 2}).steps
+    assert first.command == f"{LEAD} get {WEB}"
+    assert "half as many again" in first.watch and f"{LEAD} get hpa" in first.precondition
+
+
+@pytest.mark.parametrize(("wanted", "more"), [(0, 1), (1, 2), (2, 3), (4, 6), (5, 8)])
+def test_scaling_out_only_ever_adds(wanted: int, more: int) -> None:
+    """The new number is above the wanted one, Kubernetes refuses it once that changed, and the undo is exact."""
+    first, *_ = plan("traffic", changes={"wanted": wanted}).steps
+    assert first.command == f"{LEAD} scale {WEB} --current-replicas={wanted} --replicas={more}"
+    assert first.undo == f"{LEAD} scale {WEB} --current-replicas={more} --replicas={wanted}"
+    assert f"no HorizontalPodAutoscaler sets it: {LEAD} get hpa" in first.precondition
+
+
+def test_no_second_roll_back() -> None:
+    """Where somebody went back already, that is said, and no command rolls back once more."""
+    made = plan("deployment", changes={"current_revision": 15, "previous_revision": 12})
+    assert made.title == "Revision 14 is out of service already"
+    assert made.steps[0].command == "Do not roll back: revision 14 no longer runs; revision 15 does since 10:38 UTC."
+    assert not [text for step in made.steps for text in texts(step) if "rollout undo" in text]
+    assert commands(made)[:2] == [
+        f"{LEAD} rollout status {WEB} --timeout=5m",
+        f"{LEAD} rollout history {WEB} --revision=15",
+    ]
+
+
+def test_a_roll_back_at_an_unknown_time() -> None:
+    """Since when the current revision runs is left out where it is not known."""
+    made = plan("deployment", changes={"current_revision": 15, "current_since": None})
+    assert made.steps[0].command == "Do not roll back: revision 14 no longer runs; revision 15 does."
+
+
+@pytest.mark.parametrize("fact", ["revision", "current_revision"])
+def test_an_unknown_revision_is_looked_up(fact: str) -> None:
+    """Without knowing which revision runs and which is to blame, the history comes first and no undo is ready to run."""
+    made = plan("deployment", changes={fact: None})
+    assert commands(made)[0] == f"{LEAD} rollout history {WEB}"
+    assert not [command for command in commands(made) if "undo" in command]
+
+
+def test_nothing_earlier_to_go_back_to() -> None:
+    """Without an earlier revision no undo is proposed, which Kubernetes would refuse."""
+    made = plan("deployment", changes={"previous_revision": None})
+    assert made.steps[0].command.startswith("Deploy the release before revision 14 again")
+    assert not [command for command in commands(made) if "undo" in command]
+
+
+def test_the_bad_revision_is_rolled_back() -> None:
+    """The suspect that still runs is replaced by the one before it, and the undo brings it back."""
+    first, second, *_ = plan("deployment").steps
+    assert first.command == f"{LEAD} rollout undo {WEB} --to-revision=13"
+    assert first.undo == f"{LEAD} rollout undo {WEB} --to-revision=14"
+    assert f"revision 14 is still the last one of {LEAD} rollout history {WEB}" in first.precondition
+    assert second.command == f"{LEAD} rollout status {WEB} --timeout=5m"
+
+
+@pytest.mark.parametrize("missing", ["memory_limit", "container"])
+def test_an_unknown_limit_is_looked_up(missing: str) -> None:
+    """Without the container or its limit, all limits are read and none is set."""
+    made = plan("resources", resources={missing: None})
+    assert shlex.split(made.steps[0].command)[:-1] == [*LEAD.split(), "get", WEB, "-o"]
+    assert shlex.split(made.steps[0].command)[-1].startswith("jsonpath={range .spec.template.spec.containers[*]}")
+    assert not [command for command in commands(made) if "set resources" in command]
+
+
+def test_the_limit_of_one_container_is_raised() -> None:
+    """Memory is raised by half, for the named container alone, and undone by going back a revision."""
+    first, second, *_ = plan("resources").steps
+    assert first.command == f"{LEAD} set resources {WEB} -c app --limits=memory=768Mi"
+    assert first.undo == f"{LEAD} rollout undo {WEB}"
+    assert "the limit is still 512 MiB of memory" in first.precondition
+    assert " scale " in second.command
+
+
+def test_with_cpu_short_pods_are_added_first() -> None:
+    """Where CPU is short and memory is not, more pods come before a higher limit."""
+    first, second, *_ = plan("resources", resources={"memory_reached": False, "oom_kills": 0}).steps
+    assert " scale " in first.command
+    assert second.command == f"{LEAD} set resources {WEB} -c app --limits=cpu=750m"
+
+
+@pytest.mark.parametrize("cause", ["resources", "database", "deployment"])
+def test_this_runs_pod_is_read_last(cause: str) -> None:
+    """After the fix come the worst of the restarted pods and what it said before it ended."""
+    assert commands(plan(cause))[-2:] == [
+        f"{LEAD} describe pod/{POD}",
+        f"{LEAD} logs pod/{POD} -c app --previous --tail=100",
+    ]
+
+
+def test_a_pod_that_never_restarted_has_no_previous_log() -> None:
+    """Of a pod that did not restart only the description is read: Kubernetes would refuse its previous log."""
+    made = plan("database", changes={"restarted_pods": []})
+    assert commands(made)[-1] == f"{LEAD} describe pod/{POD}"
+
+
+def test_an_unknown_context_has_to_be_looked_at() -> None:
+    """Without a known context every step that changes something asks which cluster is current, and no other does."""
+    for cause in PLAYBOOK:
+        for step in plan(cause, cluster(kubeconfig="/srv/kube/config")).steps:
+            changes = step.risk != "none, it only reads" and step.command.startswith("kubectl")
+            asks = "that of production: kubectl --kubeconfig /srv/kube/config config current-context"
+            assert (asks in step.precondition) == changes
+            assert "current-context" not in " ".join(texts(plan(cause).steps[0]))
+
+
+@pytest.mark.parametrize(
+    ("settings", "where"),
+    [
+        ({}, ""),
+        ({"context": "[redacted email]"}, ""),
+        ({"kubeconfig": "/srv/kube/config"}, "--kubeconfig /srv/kube/config "),
+        ({"kubeconfig": "~/kube/a b"}, "--kubeconfig ~/'kube/a b' "),
+        ({"kubeconfig": "~/$(reboot)", "context": "a; reboot"}, "--kubeconfig ~/'$(reboot)' --context 'a; reboot' "),
+        ({"kubeconfig": "~/c", "context": "eu"}, "--kubeconfig ~/c --context eu "),
+    ],
+)
+def test_commands_reach_the_cluster_that_was_asked(settings: dict[str, str], where: str) -> None:
+    """The kubeconfig and the context are printed where they are known, as a shell needs them."""
+    assert kubectl(cluster(**settings), "get", "pods") == f"kubectl {where}-n web get pods"
+
+
+def test_without_a_cluster_the_namespace_is_printed() -> None:
+    """An environment without Kubernetes has commands for the current context."""
+    assert kubectl(fakes.context(), "get", "pods") == "kubectl -n web get pods"
+
+
+@pytest.mark.parametrize(
+    ("settings", "kept"),
+    [
+        ({"kubeconfig": "/srv/kube/config", "context": "eu"}, {"kubeconfig": "/srv/kube/config", "context": "eu"}),
+        ({"kubeconfig": str(Path.home() / "ops" / "config")}, {"kubeconfig": "~/ops/config"}),
+        ({"context": "alice@ops.example.com"}, {"context": "[redacted email]"}),
+        ({"context": "eu", "in_cluster": True}, {"context": "eu"}),
+    ],
+)
+def test_a_replay_reaches_the_same_cluster(settings: dict[str, Any], kept: dict[str, str], tmp_path: Path) -> None:
+    """The recording keeps what commands need, without anybody's home folder, and live and replay print the same."""
+    environment = Environment(
+        service="shop", kubernetes=Kubernetes(**settings), evidence=str(tmp_path), deadline_seconds=0.1
+    )
+    live = Incident.open(ALERT.name, Settings(tmp_path, {"here": environment}, {"shop": fakes.SERVICE}), **GIVEN)
+    live.record()
+    (bundle,) = tmp_path.glob("*/*/manifest.json")
+    replayed = Incident.replay(bundle.parent)
+    contexts = [one.investigation().context for one in (live, replayed)]
+    assert contexts[0].environment.kubernetes == contexts[1].environment.kubernetes == Kubernetes(**kept)
+    assert kubectl(contexts[0], "get", "pods") == kubectl(contexts[1], "get", "pods")
