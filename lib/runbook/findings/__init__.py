@@ -3,7 +3,8 @@
 Each part stands in a module of its own; here are the names that the checks use.
 """
 
-from runbook.findings.onsets import Change, Onset, changed, onset
+from runbook.findings.onsets import Onset, onset
+from runbook.findings.samples import Change, changed
 from runbook.findings.templates import Template, group
 
 __all__ = ["Change", "Onset", "Template", "changed", "group", "onset"]

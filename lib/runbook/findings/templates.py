@@ -17,33 +17,36 @@ from math import exp
 
 from runbook.wording import plain_text, shortened
 
-LINE = 1000      # characters of a message that make its pattern
-SHOWN = 200      # characters of a pattern or example that are shown
-TOKENS = 100     # tokens of a message that make its pattern
+LINE = 1000  # characters of a message that make its pattern
+SHOWN = 200  # characters of a pattern or example that are shown
+TOKENS = 100  # tokens of a message that make its pattern
 WILD = "<*>"
-SLACK = 90.0     # the onset is known to about this many seconds: what came just before it is not held against "new"
+SLACK = 90.0  # the onset is known to about this many seconds: what came just before it is not held against "new"
 ALMOST_NONE = 0.05  # of the rate since the onset
 RELEVANT = 0.01  # of all messages since the onset
-CHANCE = 0.02    # how probable the silence before may be, were the rate the same as since
+CHANCE = 0.02  # how probable the silence before may be, were the rate the same as since
 
 Message = tuple[float, str, float]
 Pattern = tuple[str, ...]
 
 _QUOTED = r"""(?<![\w"'`])(?:"[^"]{0,200}"|'[^']{0,200}'|`[^`]{0,200}`)(?!\w)"""
 _IDENTITY = (
-    r"\b[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}\b"           # UUID
+    r"\b[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}\b"  # UUID
     r"|\b\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d)?(?:[.,]\d{1,9})?(?:Z|[+-]\d\d:?\d\d)?)?"  # date, time
-    r"|\b\d{1,2}:\d\d(?::\d\d(?:[.,]\d{1,9})?)?\b"                         # time of day
-    r"|\b\d{1,3}(?:\.\d{1,3}){3}(?:/\d{1,2})?(?::\d{1,5})?\b"              # IPv4, its net or port
-    r"|\[?(?<![\w:])(?:[0-9a-fA-F]{0,4}:){3,7}[0-9a-fA-F]{1,4}\]?(?::\d{1,5}\b)?"  # IPv6
+    r"|\b\d{1,2}:\d\d(?::\d\d(?:[.,]\d{1,9})?)?\b"  # time of day
+    r"|\b\d{1,3}(?:\.\d{1,3}){3}(?:/\d{1,2})?(?::\d{1,5})?\b"  # IPv4, its net or port
+    r"|\[?(?<![\w:])(?=[a-fA-F:]{0,30}\d)(?:(?:[0-9a-fA-F]{1,4}:){3,7}|(?:[0-9a-fA-F]{1,4}:){0,6}:)[0-9a-fA-F:]{0,30}(?:%\w{1,20})?\]?(?::\d{1,5}\b)?"  # IPv6
     r"|\b0[xX][0-9a-fA-F]+\b"
-    r"|\b(?=[a-fA-F]{0,40}\d)[0-9a-fA-F]{8,64}\b"                          # long hexadecimal
-    r"|[\w.+-]{1,64}@[\w-]{1,64}(?:\.[\w-]{1,64})+"                        # e-mail
+    r"|\b(?=[a-fA-F]{0,40}\d)[0-9a-fA-F]{8,64}\b"  # long hexadecimal
+    r"|[\w.+-]{1,64}@[\w-]{1,64}(?:\.[\w-]{1,64})+"  # e-mail
     r"|(?<![\w.])[+-]?\d+(?:[.,]\d+)*(?:[eE][+-]?\d+)?(?:ns|us|µs|ms|s|m|h|d|[kKMGT]?i?B|%)?(?![\w.]*\w)"  # number, duration, size
 )
-_TOKEN = re.compile(rf"(?P<quoted>{_QUOTED})|(?P<identity>{_IDENTITY})|(?P<word>[^\W_]+(?:[_.'’-]?[^\W_]+)*)|(?P<wild><\*>)|(?P<other>\s|[\W_])")
+_TOKEN = re.compile(
+    rf"(?P<quoted>{_QUOTED})|(?P<identity>{_IDENTITY})|(?P<word>[^\W_]+(?:[_.'’-]?[^\W_]+)*)|(?P<wild><\*>)|(?P<other>\s|[\W_])"
+)
 _LIST = re.compile(r"<\*>(?:[\s,.:;/|x_-]{0,3}<\*>)+")
 _DIGIT = re.compile(r"\d")
+_COLOURS = re.compile(r"\x1b\[[0-9;]{0,20}[A-Za-z]")
 
 
 @dataclass(frozen=True)
@@ -108,7 +111,7 @@ def _template(pattern: str, own: Sequence[Message], exposure: _Exposure) -> Temp
     onset = exposure.onset
     before = sum(w for t, _, w in own if onset is not None and t < onset)
     since = sum(w for t, _, w in own if onset is None or t >= onset)
-    return Template(pattern, before, since, own[0][0], plain_text(own[0][1], SHOWN), _new(own, since, exposure))
+    return Template(pattern, before, since, own[0][0], plain_text(_line(own[0][1]), SHOWN), _new(own, since, exposure))
 
 
 def _new(own: Sequence[Message], since: float, exposure: _Exposure) -> bool:
@@ -150,7 +153,7 @@ def _patterns(texts: Iterable[str], counts: Counter[str]) -> dict[str, str]:
 def _tokens(text: str) -> list[_Token]:
     """A message in pieces: identities always vary, quoted strings, values and words with a digit may."""
     found: list[_Token] = []
-    for match in _TOKEN.finditer(plain_text(text[: 2 * LINE], LINE)):
+    for match in _TOKEN.finditer(_line(text)):
         piece, kind = match.group(), match.lastgroup
         value = bool(found) and found[-1].text == "="
         if kind in ("identity", "wild"):
@@ -166,6 +169,11 @@ def _tokens(text: str) -> list[_Token]:
     return found
 
 
+def _line(text: str) -> str:
+    """The beginning of a message in one visible line."""
+    return plain_text(_COLOURS.sub("", text[: 2 * LINE]), LINE)
+
+
 def _settle(family: Sequence[tuple[str, list[_Token]]], counts: Counter[str]) -> dict[str, Pattern]:
     """The patterns of messages that are equal but for their slots."""
     total = sum(counts[text] for text, _ in family)
@@ -175,7 +183,10 @@ def _settle(family: Sequence[tuple[str, list[_Token]]], counts: Counter[str]) ->
             values = {tokens[place].text for _, tokens in family}
             if any(tokens[place].slot == "always" for _, tokens in family) or _parameter(values, total):
                 wild.add(place)
-    return {text: tuple(WILD if place in wild else token.text for place, token in enumerate(tokens)) for text, tokens in family}
+    return {
+        text: tuple(WILD if place in wild else token.text for place, token in enumerate(tokens))
+        for text, tokens in family
+    }
 
 
 def _parameter(values: set[str], total: int) -> bool:
