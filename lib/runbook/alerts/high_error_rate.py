@@ -37,6 +37,14 @@ def _times(f: Facts) -> str:
     return f"{f['times']:.1f} times the usual requests" if f["times"] is not None else "requests where there were none"
 
 
+ONLY_NEW_PODS = Sign(
+    "changes",
+    0.6,
+    lambda f: f["only_new"] and bool(f["near"]),
+    lambda f: f"only the pods of revision {f['revision']} fail, the others do well with the same neighbours",
+)
+
+
 DATABASE = Cause(
     "database",
     "Database",
@@ -55,6 +63,7 @@ DATABASE = Cause(
         Sign("logs", 0.5, about("database"), told("database")),
     ),
     refutes=(
+        ONLY_NEW_PODS,
         Sign(
             "database",
             0.8,
@@ -80,6 +89,7 @@ AUTHENTICATION = Cause(
         Sign("logs", 0.5, about("authentication"), told("authentication")),
     ),
     refutes=(
+        ONLY_NEW_PODS,
         Sign(
             "authentication",
             0.8,
@@ -117,6 +127,7 @@ RESOURCES = Cause(
         Sign("logs", 0.4, about("resources"), told("resources")),
     ),
     refutes=(
+        ONLY_NEW_PODS,
         Sign(
             "resources",
             0.8,
