@@ -41,7 +41,7 @@ ONLY_NEW_PODS = Sign(
     "changes",
     0.6,
     lambda f: f["only_new"] and bool(f["near"]),
-    lambda f: f"only the pods of revision {f['revision']} fail, the others do well with the same neighbours",
+    lambda f: f"only the pods of revision {f['revision']} suffer, the others do well",
 )
 
 
