@@ -19,7 +19,7 @@ def judged(health: JSON) -> Result:
 
 
 @pytest.mark.parametrize("status", [200, 204, 302])
-def test_an_answer_is_normal(status: int):
+def test_an_answer_is_normal(status: int) -> None:
     """2xx and 3xx are answers."""
     assert judged({**WELL, "status": status}).status == "normal"
 
@@ -32,7 +32,7 @@ def test_an_answer_is_normal(status: int):
         ({"error": "no answer in time"}, "/health answers 200, but not to its end (no answer in time)"),
     ],
 )
-def test_trouble_is_told(changes: dict[str, JSON], told: str):
+def test_trouble_is_told(changes: dict[str, JSON], told: str) -> None:
     """An error, no answer at all, and an answer that broke off half-way are each abnormal, in words."""
     found = judged({**WELL, **changes})
     assert (found.status, found.sentence) == ("abnormal", f"No: {told}.")
