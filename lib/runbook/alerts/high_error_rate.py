@@ -209,9 +209,10 @@ def _recovery_queries(c: Context, end: float) -> Mapping[str, Query]:
     start = int(c.mitigated_at or c.started_at)
     step = c.service.scrape_interval_seconds
     failed, every = metric(c.service, "http_requests_total", FAILED), metric(c.service, "http_requests_total")
+    window = f"{max(60, 4 * step)}s"
     return {
-        "failed": range_(f"sum(rate({failed}[1m]))", start, int(end), step),
-        "total": range_(f"sum(rate({every}[1m]))", start, int(end), step),
+        "failed": range_(f"sum(rate({failed}[{window}]))", start, int(end), step),
+        "total": range_(f"sum(rate({every}[{window}]))", start, int(end), step),
     }
 
 

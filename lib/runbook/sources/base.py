@@ -33,7 +33,9 @@ class Deadline:
         """The answer, or a failed one saying why there is none; never raises."""
         box: list[Answer] = []
         began = self._clock()
-        worker = threading.Thread(target=lambda: box.append(self._attempt(query)), daemon=True, name=f"ask-{query.source}")
+        worker = threading.Thread(
+            target=lambda: box.append(self._attempt(query)), daemon=True, name=f"ask-{query.source}"
+        )
         worker.start()
         worker.join(self._seconds)
         if box:
@@ -48,4 +50,8 @@ class Deadline:
         except RunbookError as error:
             return failed(query, str(error), self._clock() - began)
         except Exception as error:  # a client library's own fault must cost its check, never the notebook
-            return failed(query, f"{query.source.capitalize()} client failed ({type(error).__name__}: {str(error)[:200]}); run `runbook doctor`.", self._clock() - began)
+            return failed(
+                query,
+                f"{query.source.capitalize()} client failed ({type(error).__name__}: {str(error)[:200]}); run `runbook doctor`.",
+                self._clock() - began,
+            )
