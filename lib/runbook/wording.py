@@ -58,7 +58,7 @@ def duration_text(seconds: float) -> str:
         return f"{_trimmed(f'{seconds * 1000:.1f}')} ms" if seconds < 0.00995 else f"{seconds * 1000:.0f} ms"
     if seconds < 9.95:
         return f"{_trimmed(f'{seconds:.1f}')} s"
-    if seconds < 89.5:
+    if seconds < 119.5:
         return "1 min" if round(seconds) == MINUTE else f"{seconds:.0f} s"
     minutes = round(seconds / MINUTE)
     if minutes < 60:
