@@ -90,6 +90,15 @@ def test_a_recording_that_cannot_be_used_is_one_sentence(
     assert not (tmp_path / "evidence").exists()
 
 
+def test_a_replay_of_half_a_recording_says_so(tmp_path: Path) -> None:
+    """What a killed run left, or a copy that was cut off, is judged as far as it goes, and is not called whole."""
+    (tmp_path / "half.jsonl.gz").write_bytes(cut_off(RECORDED.read_bytes()))
+    done = runbook(shipped(), "replay", tmp_path / "half.jsonl.gz")
+    assert done.returncode == 0
+    assert "The recording has no end" in done.stdout
+    assert json.loads(runbook(shipped(), "replay", RECORDED, "--json").stdout)["complete"] is True
+
+
 # --- bundles
 
 

@@ -8,25 +8,32 @@ from pathlib import Path
 
 import msgspec
 
+from runbook.audit import RECORDING
 from runbook.errors import RecordingError
 from runbook.incident import Incident
 from runbook.model import JSON
 from runbook.outcome import compare, findings_json
+from runbook.recording import Replay
 
 
 @dataclass(frozen=True)
 class Replayed:
-    """What is found now. `differences` has a sentence for each thing found otherwise then; None without a "then"."""
+    """What is found now. `differences` has a sentence for each thing found otherwise then; None without a "then".
+
+    `complete` is false for the recording of a run that was killed, or of which the end was cut off.
+    """
 
     findings: Mapping[str, JSON]
     differences: tuple[str, ...] | None
+    complete: bool
 
 
 def replay(target: Path) -> Replayed:
     """Judge a recording, or the one of a bundle, anew; nobody is asked anything."""
     found = findings_json(Incident.replay(target, partial_ok=True).investigation(verified=True))
     then = _then(target if target.is_dir() else target.parent)
-    return Replayed(found, None if then is None else tuple(compare(then, found)))
+    complete = Replay(target / RECORDING if target.is_dir() else target, partial_ok=True).complete
+    return Replayed(found, None if then is None else tuple(compare(then, found)), complete)
 
 
 def _then(folder: Path) -> Mapping[str, JSON] | None:

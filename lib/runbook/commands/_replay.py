@@ -26,12 +26,15 @@ def command(target: Path, json_: bool) -> int:
             {
                 "equal": None if differences is None else not differences,
                 "differences": differences,
+                "complete": replayed.complete,
                 "findings": replayed.findings,
             }
         )
         return 1 if differences else 0
     options.line(replayed.findings["headline"], bold=True)
     options.line(f"{replayed.findings['ledger']['sentence']}.")
+    if not replayed.complete:
+        options.line("The recording has no end: its run was killed, or it was cut off; answers may be missing.")
     if differences is None:
         options.line("No findings lie beside this recording, so there is nothing to compare.")
         return 0
