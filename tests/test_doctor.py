@@ -167,11 +167,11 @@ def test_all_is_well(examine: Callable[[], tuple[Line, ...]]):
 
 
 def test_sources_are_examined_in_parallel(world: World, examine: Callable[[], tuple[Line, ...]]):
-    """Slow answers are waited for together: two dozen of 0.1 s take less than 1 s."""
+    """Slow answers are waited for together: those of 0.1 s each take less than half their sum."""
     world.seconds = 0.1
     began = time.monotonic()
     asked = len(examine())
-    assert asked > 20
+    assert asked >= 15
     assert time.monotonic() - began < 0.1 * asked / 2
 
 

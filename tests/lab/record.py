@@ -6,6 +6,7 @@ python -m tests.lab.record [ALERT ...]
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import sys
@@ -20,7 +21,7 @@ import nbformat
 from runbook.evidence import RECORDING
 from runbook.preparation import notebook_of
 from runbook.runner import Outcome, run
-from runbook.settings import Environment, Settings
+from runbook.settings import Environment, Kubernetes, Settings
 from tests.lab.front import Front
 from tests.lab.investigating import LOOKBACK, environment, profile, settings_file
 from tests.lab.loading import load
@@ -51,6 +52,7 @@ def investigate(alert: str, one: Scenario, folder: Path) -> Outcome:
     with Lab(folder / "lab") as lab, Front(one) as front:
         load(lab, [one])
         lab.kubernetes.wait_for_metrics(one.namespace)
+        os.environ["KUBECONFIG"] = str(lab.kubernetes.kubeconfig())
         file = folder / "runbook.toml"
         file.write_bytes(settings_file(shown(environment(lab, front.url)), profile(one.namespace)))
         known = Settings(file, {"lab": shown(environment(lab, front.url))}, {"micro-frontend": profile(one.namespace)})
@@ -65,7 +67,7 @@ def shown(lab: Environment) -> Environment:
         lab,
         prometheus=replace(lab.prometheus, external_url="http://prometheus:9090"),
         elasticsearch=replace(lab.elasticsearch, kibana_url="http://kibana:5601"),
-        kubernetes=replace(lab.kubernetes, context="lab"),
+        kubernetes=Kubernetes(context="lab"),  # its kubeconfig comes from the environment: the path is soon gone
     )
 
 
