@@ -60,10 +60,14 @@ def _number(value: float) -> str:
 
 def _digest(chart: Chart) -> str:
     """Eight hex digits of everything drawn, rounded so that all platforms agree."""
-    rows = [[s.label, s.role, _rounded(s.times, 13), _rounded(s.values, DIGITS)] for s in chart.series]
-    events = [[event.label, event.kind, *_rounded([event.time], 13)] for event in chart.events]
+    rows = [[_whole(s.label), s.role, _rounded(s.times, 13), _rounded(s.values, DIGITS)] for s in chart.series]
+    events = [[_whole(event.label), event.kind, *_rounded([event.time], 13)] for event in chart.events]
     limit = _rounded([] if chart.threshold is None else [chart.threshold], DIGITS)
-    return digest([chart.title, chart.unit, chart.kind, limit, rows, events])[:8]
+    return digest([_whole(chart.title), _whole(chart.unit), chart.kind, limit, rows, events])[:8]
+
+
+def _whole(text: str) -> str:
+    return plain(text, len(text))
 
 
 def _rounded(values: Sequence[float], digits: int) -> list[str]:
