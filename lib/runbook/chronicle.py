@@ -20,7 +20,7 @@ def impact(investigation: Investigation) -> str:
         of_all = f" of {count_text(requests)}" if requests else ""
         parts.append(f"{count_text(failed)}{of_all} requests failed{f' in {minutes:,.0f} minutes' if minutes else ''}")
     if share is not None and failed is not None:
-        parts.append(f"{share_text(share)} of them at worst")
+        parts.append(f"{share_text(share)} of all at worst")
     return f"{', '.join(parts)}." if parts else ""
 
 
