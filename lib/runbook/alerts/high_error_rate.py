@@ -168,7 +168,7 @@ DEPLOYMENT = Cause(
         ),
         Sign(
             "logs",
-            0.3,
+            0.1,
             lambda f: bool(f["new"]) and f["new_share"] >= 0.3,
             lambda f: f"new message “{plain_text(f['new'][0], 100)}”",
         ),
