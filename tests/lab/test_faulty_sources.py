@@ -40,8 +40,8 @@ GIVEN = {
     **{name: value for name, value in SCENE.context_parameters().items() if name != "namespace"},
 }
 SECRET = "canary-77e0a1c4d2"
-SECONDS, MARGIN = 4.0, 6.0
-OF_A_RUN, TO_START = 10.0, 60.0  # a run imports its client libraries within the deadline, and starts a kernel before
+SECONDS, MARGIN = 7.0, 8.0
+OF_A_RUN, TO_START = 15.0, 90.0  # a run imports its client libraries within the deadline, and starts a kernel before
 
 LOST = {
     "prometheus": {"errors", "scope", "traffic", "resources", "database", "authentication"},
