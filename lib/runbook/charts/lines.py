@@ -19,6 +19,7 @@ Role = Literal["now", "reference", "other"]
 
 NAMED = 6  # lines of their own; what is below the tallest six is drawn as one kind of thin grey "others"
 BREAK = 2.5  # a step this many times the usual one is a gap
+BEYOND = 1e300  # not a measurement any more than infinity is
 DASH = (0, (5, 1.6))
 STYLES: tuple[dict[str, Any], ...] = (
     {"color": "#174f91", "linestyle": "-", "marker": ""},
@@ -80,7 +81,7 @@ def _peak(series: Series) -> float:
 
 def _finite(values: Sequence[float]) -> Floats:
     array = np.asarray(values, dtype=np.float64)
-    return np.where(np.isfinite(array), array, np.nan)
+    return np.where(np.abs(array) < BEYOND, array, np.nan)
 
 
 def _line(series: Series, role: Role, style: dict[str, Any]) -> Line:

@@ -1,7 +1,8 @@
 """A series cut into levels, and the run of raised levels that is the disturbance.
 
-The cutting is PELT with squared deviations (l2). It is written out here: that is a few lines of numpy and takes
-milliseconds, while importing `ruptures` takes seconds (it brings scipy). The tests hold it against `ruptures`.
+The cutting gives what PELT with squared deviations (l2) gives, without its pruning, which for some hundred points
+costs more than it saves. It is written out here: a few lines of numpy that take two milliseconds, while importing
+`ruptures` takes seconds (it brings scipy). The tests hold it against `ruptures`.
 """
 
 from __future__ import annotations
@@ -142,27 +143,26 @@ def _height(run: Run) -> float:
 
 def _levels(seen: Measured) -> list[Level]:
     low = np.percentile(seen.r, 100 * QUIET)
-    ends = pelt(np.clip((seen.r - low) / seen.sigma, -CLIP, CLIP), PENALTY * seen.lag * log(len(seen.r)), 2)
+    ends = cut(np.clip((seen.r - low) / seen.sigma, -CLIP, CLIP), PENALTY * seen.lag * log(len(seen.r)), 2)
     return [Level(a, b, float(np.median(seen.r[a:b]))) for a, b in zip([0, *ends[:-1]], ends, strict=True)]
 
 
-def pelt(signal: Floats, penalty: float, least: int) -> list[int]:
+def cut(signal: Floats, penalty: float, least: int) -> list[int]:
     """Ends of the segments, each of at least so many points, with the least sum of squared deviations from their
     means plus `penalty` per segment.
     """
     n = len(signal)
-    sums, squares = np.concatenate(([0.0], np.cumsum(signal))), np.concatenate(([0.0], np.cumsum(signal**2)))
-    best, last = np.full(n + 1, np.inf), np.zeros(n + 1, dtype=np.intp)
-    best[0] = -penalty
-    starts = np.array([0], dtype=np.intp)
+    sums = np.concatenate(([0.0], np.cumsum(signal)))
+    base, last, places = np.full(n + 1, np.inf), [0] * (n + 1), np.arange(n + 1)
+    base[0] = 0.0
     for end in range(least, n + 1):
-        cost = best[starts] + squares[end] - squares[starts] - (sums[end] - sums[starts]) ** 2 / (end - starts)
-        chosen = int(np.argmin(cost))
-        best[end], last[end] = cost[chosen] + penalty, starts[chosen]
-        starts = np.append(starts[cost <= best[end]], end + 1 - least)
+        starts = end + 1 - least
+        cost = base[:starts] - (sums[end] - sums[:starts]) ** 2 / (end - places[:starts])
+        last[end] = int(cost.argmin())
+        base[end] = cost[last[end]] + penalty
     ends = [n]
     while last[ends[-1]] > 0:
-        ends.append(int(last[ends[-1]]))
+        ends.append(last[ends[-1]])
     return ends[::-1]
 
 
@@ -179,7 +179,7 @@ def _baseline(seen: Measured, levels: list[Level]) -> tuple[float, float]:
     if longest.length < 3 * seen.least:
         return height, seen.sigma
     quiet = noise(seen.r[longest.first : longest.end], seen.lag)
-    return height, min(seen.sigma, max(quiet, CALM * seen.sigma))
+    return height, min(seen.sigma, max(quiet, CALM * seen.sigma, seen.floor))
 
 
 def _runs(levels: list[Level], height: float, least: int) -> list[Run]:

@@ -25,7 +25,7 @@ CERTAIN = 0.25  # the least probability that it is
 SCORE = 8.0  # the least effect in sigmas, times the root of the number of independent values
 MOSTLY = 0.4  # of the time before: if it was as high as this for longer, it is no onset
 NEXT = 10  # points right before and right after the start; if their means differ by
-SUDDEN = 0.6  # of the effect, or by twice what is loud, no season rises so
+SUDDEN = 0.7  # of the effect, or by twice what is loud, no season rises so
 BETTER = 12.0  # else, log odds of "level, then something else" against one smooth curve
 LATER, CURVE = 3, 5  # degrees of that something else, and of that curve
 

@@ -20,6 +20,7 @@ from runbook.wording import plain_text, shortened
 LINE = 1000  # characters of a message that make its pattern
 SHOWN = 200  # characters of a pattern or example that are shown
 TOKENS = 100  # tokens of a message that make its pattern
+MANY_VALUES, MANY_WORDS = 6, 10  # so many different ones in one place are no categories any more
 WILD = "<*>"
 SLACK = 90.0  # the onset is known to about this many seconds: what came just before it is not held against "new"
 ALMOST_NONE = 0.05  # of the rate since the onset
@@ -193,7 +194,7 @@ def _parameter(values: set[str], total: int) -> bool:
     """Many different values are a parameter, few are categories; with a digit in them, any two are."""
     if any(_DIGIT.search(value) for value in values):
         return len(values) > 1 or total < 3
-    return len(values) >= min(20, max(4, total // 5))
+    return len(values) >= min(MANY_VALUES, max(4, total // 5))
 
 
 def _merge_words(weights: Counter[Pattern]) -> dict[Pattern, Pattern]:
@@ -223,7 +224,7 @@ def _merge_once(weights: Counter[Pattern]) -> dict[Pattern, Pattern]:
     merged: dict[Pattern, Pattern] = {}
     for (place, _, _), alike in buckets.items():
         total = sum(weights[pattern] for pattern in alike)
-        if len(alike) >= min(20, max(5, total // 5)):
+        if len(alike) >= min(MANY_WORDS, max(5, total // 5)):
             for pattern in alike:
                 merged.setdefault(pattern, (*pattern[:place], WILD, *pattern[place + 1 :]))
     return merged
