@@ -354,6 +354,26 @@ def test_an_impatient_second_signal_is_ignored(number: signal.Signals):
     assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before
 
 
+class Dying:
+    """Gets a signal while it is finalized, where Python swallows what the handler raises."""
+
+    def __init__(self, number: signal.Signals) -> None:
+        self._number = number
+
+    def __del__(self) -> None:
+        signal.raise_signal(self._number)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_that_python_swallows_is_not_lost(number: signal.Signals, capfd: pytest.CaptureFixture[str]):
+    """A Ctrl-C that comes while some object is finalized ends the run all the same, a moment later."""
+    with Interruptible(), pytest.raises(KeyboardInterrupt) as caught:
+        Dying(number)
+        time.sleep(30)
+    assert interruption.number(caught.value) == number
+    assert capfd.readouterr().err == ""
+
+
 def test_a_killed_runner_leaves_no_kernel(settings: Settings):
     """After kill -9 of the runner its kernel ends by itself."""
     process = subprocess.Popen(

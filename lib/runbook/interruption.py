@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import sys
 import threading
 from types import FrameType, TracebackType
 from typing import Any, Self
+
+AGAIN_SECONDS = 0.05
 
 
 class Terminated(KeyboardInterrupt):
@@ -20,7 +24,8 @@ def number(stop: KeyboardInterrupt) -> signal.Signals:
 class Interruptible:
     """While this is entered, the first signal raises and later ones are ignored; once `deaf`, all are.
 
-    An impatient second Ctrl-C would cost the evidence. Outside a program's main thread, where Python allows no
+    An impatient second Ctrl-C would cost the evidence. Where Python swallows what the first one raised, since it came
+    while some object was being finalized, it is sent again. Outside a program's main thread, where Python allows no
     handlers, it does nothing.
     """
 
@@ -31,11 +36,15 @@ class Interruptible:
     def __enter__(self) -> Self:
         if threading.current_thread() is threading.main_thread():
             self._before = {one: signal.signal(one, self._stop) for one in (signal.SIGINT, signal.SIGTERM)}
+            self._unraisable = sys.unraisablehook
+            sys.unraisablehook = self._swallowed
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if self._before:
+            sys.unraisablehook = self._unraisable
         for one, handler in self._before.items():
             signal.signal(one, handler)
 
@@ -43,3 +52,12 @@ class Interruptible:
         if not self.deaf:
             self.deaf = True
             raise Terminated if number == signal.SIGTERM else KeyboardInterrupt
+
+    def _swallowed(self, what: sys.UnraisableHookArgs) -> None:
+        if isinstance(what.exc_value, KeyboardInterrupt):
+            self.deaf = False
+            again = threading.Timer(AGAIN_SECONDS, os.kill, (os.getpid(), number(what.exc_value)))
+            again.daemon = True
+            again.start()
+        else:
+            self._unraisable(what)

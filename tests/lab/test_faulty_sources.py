@@ -41,7 +41,7 @@ GIVEN = {
 }
 SECRET = "canary-77e0a1c4d2"
 SECONDS, MARGIN = 7.0, 8.0
-OF_A_RUN, TO_START = 15.0, 90.0  # a run imports its client libraries within the deadline, and starts a kernel before
+OF_A_RUN, TO_START = 15.0, 90.0  # a run also starts a kernel, imports client libraries, and writes its evidence
 
 LOST = {
     "prometheus": {"errors", "scope", "traffic", "resources", "database", "authentication"},
