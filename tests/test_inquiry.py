@@ -113,3 +113,22 @@ def test_queries_go_out_together():
 
     found = inquire(Meeting()).investigation()
     assert all("met" in a.error for a in found.answers)
+
+
+def test_a_series_that_only_begins_is_no_surge():
+    """The rate of a service that was just started grows to its true value: that is nothing to compare with."""
+    begun = ONSET - 100
+
+    def young(t: float) -> float:
+        return min(1.0, (t - begun) / 300) * 50 if begun < t < ONSET + 86_400 else float("nan")
+
+    def answer(query: Query) -> Answer:
+        whole = line(young)(query)
+        if query.kind == "range":
+            values = [v for v in whole.data["result"][0]["values"] if v[1] != "nan"]
+            whole.data["result"] = [{"metric": {}, "values": values}] if values else []
+        return replace(whole, completeness="complete" if whole.data["result"] else "empty")
+
+    found = inquire(Scripted({FAILED: nothing, ALL: answer})).finding("traffic")
+    assert found.result.status == "unknown"
+    assert "nothing to compare with" in found.result.sentence

@@ -35,7 +35,7 @@ def _queries(c: Context) -> Mapping[str, Query]:
 
 
 def _judge(c: Context, answers: Answers, earlier: Results) -> Result:
-    now = line(answers["now"])
+    now = _grown_up(c, line(answers["now"]))
     level = change(c, now, onset_of(earlier))
     peak = change(c, now, onset_of(earlier), lambda values: float(np.percentile(values, 90)))
     if np.isnan(level.since):
@@ -59,6 +59,14 @@ def _judge(c: Context, answers: Answers, earlier: Results) -> Result:
     lines = (series(c, "same hours last week", line(answers["last week"]), "reference"), series(c, "now", now))
     chart = Chart("traffic", "Requests", "requests / s", lines)
     return Result("abnormal" if facts["surge"] else "normal", _sentence(facts), facts, (chart,))
+
+
+def _grown_up(c: Context, rate: Floats) -> Floats:
+    """Without the first five minutes of a series that begins in the window: its rate still grows to its true value."""
+    known = np.flatnonzero(~np.isnan(rate))
+    if not len(known) or not known[0]:
+        return rate
+    return np.where(grid(c) < grid(c)[known[0]] + max(300, c.step), np.nan, rate)
 
 
 def _since(c: Context, values: Floats, onset: float | None) -> float | None:
