@@ -8,8 +8,7 @@ RunbookError
 ├── RecordingError         a recording cannot be read or written
 │   ├── RecordingMiss      it holds no answer to this query
 │   └── RecordingCorrupt   damaged, not a recording, or of another version
-├── EvidenceError          a bundle cannot be written, or was edited
-└── RunFailed              the notebook failed; the bundle is left, marked failed (exit code 1)
+└── EvidenceError          a bundle cannot be written, or was edited
 """
 
 from __future__ import annotations
@@ -57,7 +56,3 @@ class RecordingCorrupt(RecordingError):
 
 class EvidenceError(RunbookError):
     """A bundle cannot be written, or does not prove what it claims."""
-
-
-class RunFailed(RunbookError):
-    """The notebook failed; what was found is in the bundle, marked failed."""

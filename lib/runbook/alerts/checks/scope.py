@@ -58,7 +58,7 @@ def _judge(c: Context, answers: Answers, earlier: Results) -> Result:
     tables = tuple(
         _table(name, failed[name], every[name], sum_failed) for name in ("status code", "path", "pod") if failed[name]
     )
-    lines = tuple(series(c, code, values) for code, values in by_label(c, answers["over time"], "status_code").items())
+    lines = tuple(series(c, code, values) for code, values in by_label(answers["over time"], "status_code").items())
     charts = (Chart("failed-by-code", "Failed requests by status code", "requests / s", lines),) if lines else ()
     return Result(
         "abnormal" if abnormal else "normal",

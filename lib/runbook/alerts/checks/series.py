@@ -68,7 +68,7 @@ def line(answer: Answer) -> Floats:
     return matrix(answer).sum() if answer.usable else np.full(len(times_of(answer.query)), np.nan)
 
 
-def by_label(context: Context, answer: Answer, label: str) -> dict[str, Floats]:
+def by_label(answer: Answer, label: str) -> dict[str, Floats]:
     """One series per value of a label, in the label's order."""
     if not answer.usable:
         return {}
@@ -158,4 +158,4 @@ def marks(context: Context, earlier: Results) -> tuple[Event, ...]:
 
 def pods(context: Context, answer: Answer) -> Mapping[str, Floats]:
     """One series per pod."""
-    return by_label(context, answer, context.service.pod_label)
+    return by_label(answer, context.service.pod_label)
