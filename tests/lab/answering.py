@@ -18,6 +18,7 @@ from tests.lab.world import (
     CPU_LIMIT,
     FAILURES,
     GUARDED,
+    LEEWAY,
     MEDIAN,
     MISSING,
     PAGE,
@@ -28,11 +29,27 @@ from tests.lab.world import (
     REASONS,
     REPLICAS,
     STATEMENT_TIMEOUT,
+    TOKEN_LIFE,
     USERS,
     Character,
     Conditions,
     Floats,
 )
+
+STEEPNESS, QUERY_STEEPNESS = 2.4, 2.6  # of log-logistic durations: p95 is 3.4 and 3.1 times the median
+
+# How long requests take that do not end well: (median, steepness); the others take their usual time.
+TEMPERS = {"quick": (0.0015, 2.4), "retry": (0.6, 2.2), "late": (4.3, 9.0)}
+TEMPER = {
+    "shed": "quick",
+    **dict.fromkeys(("guessed", "sprayed", "unauthorized", "expired", "overdue", "immature"), "quick"),
+    "jwt": "quick",
+    "auth_down": "retry",
+    "starved": "late",
+    "refused": "retry",
+    "pool": "late",
+    "query": "late",
+}
 
 
 @dataclass(frozen=True)
@@ -66,11 +83,22 @@ def respond(who: Character, rate: Floats, state: Conditions, *, fullness: Floats
     starved = overflow(load)
     pressure = np.clip((fullness - 0.9) / 0.1, 0.0, 1.0)
     bad_token = np.clip(who.expired_tokens + state["bad_tokens"], 0.0, 0.98) * np.ones_like(rate)
-    guesses = np.minimum(state["attacks"] / REPLICAS / np.maximum(rate[ATTACKED], 1e-9), 1.0)
-    bad_token[ATTACKED] = 1.0 - (1.0 - bad_token[ATTACKED]) * (1.0 - guesses)
-    verified = GUARDED * (1.0 - bad_token) * (1.0 - state["jwt_rejected"]) * (1.0 - state["auth_down"]) + (
-        1.0 - GUARDED
+    overdue, immature = (
+        np.clip((state[wrong] - LEEWAY) / TOKEN_LIFE, 0.0, 1.0) for wrong in ("clock_ahead", "clock_behind")
     )
+    guesses = {quantity: _guesses(rate, state[quantity]) for quantity in ("attacks", "spread_attacks")}
+    refused = {
+        "intruded": guesses["attacks"] * state["cracked"],
+        "guessed": guesses["attacks"],
+        "sprayed": guesses["spread_attacks"],
+        "unauthorized": GUARDED * bad_token,
+        "expired": GUARDED * state["token_expired"],
+        "overdue": GUARDED * overdue,
+        "immature": GUARDED * immature,
+        "jwt": GUARDED * state["jwt_rejected"],
+        "auth_down": GUARDED * state["auth_down"],
+    }
+    verified = np.prod([1.0 - part for part in refused.values()], axis=0)
 
     queries = np.einsum("ept,eq->qpt", inside * verified * (1.0 - starved), PER_REQUEST)
     contention = 1.0 + (queries.sum(axis=(0, 1)) / 300.0) ** 2
@@ -87,9 +115,7 @@ def respond(who: Character, rate: Floats, state: Conditions, *, fullness: Floats
     obstacles = {
         "shed": shed * USERS,
         "starved": np.where(USERS > 0, starved, 0.3 * starved),
-        "unauthorized": GUARDED * bad_token,
-        "jwt": GUARDED * state["jwt_rejected"],
-        "auth_down": GUARDED * state["auth_down"],
+        **refused,
         "memory": 0.4 * pressure * (0.2 + 0.8 * USERS),
         "config": GUARDED * state["config_missing"],
         "refused": ASKING * state["db_refused"],
@@ -114,6 +140,13 @@ def respond(who: Character, rate: Floats, state: Conditions, *, fullness: Floats
         starved=starved,
         connection_errors=all_queries * state["db_refused"] * 1.6,
     )
+
+
+def _guesses(rate: Floats, attacks: Floats) -> Floats:
+    """The share of requests that guess tokens, for so many guesses/s at the whole service."""
+    found = np.zeros_like(rate)
+    found[ATTACKED] = np.minimum(attacks / REPLICAS / np.maximum(rate[ATTACKED], 1e-9), 1.0)
+    return found
 
 
 def _one_after_the_other(obstacles: Mapping[str, Floats], shape: tuple[int, ...]) -> Floats:

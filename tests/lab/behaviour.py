@@ -18,7 +18,7 @@ CACHE_FULL, CACHE_FILLING = 24 * 2**20, 2e4  # bytes; bytes/s
 
 @dataclass(frozen=True)
 class Behaviour:
-    """All by (pod, time), `rate` and the response's by endpoint before that; `failing` of the whole service by time."""
+    """All by (pod, time), `rate` and the response's by endpoint before that."""
 
     state: Conditions
     started: Floats
@@ -26,7 +26,6 @@ class Behaviour:
     response: Response
     memory: Floats
     cache: Floats
-    failing: Floats
 
 
 def behave(
@@ -44,7 +43,7 @@ def behave(
 
     `hours`: the times that the day's rhythm goes by, where these are not the same.
     """
-    state = conditions(effects, [(pod.revision, pod.slot) for pod in pods], times)
+    state = conditions(effects, [pod.place for pod in pods], times)
     usual_cache = np.minimum(CACHE_FULL, CACHE_FILLING * np.nan_to_num(times - started))
     cache = usual_cache + grown(effects, "caching", pods, times, started)
     memory = resident(who, grown(effects, "leak", pods, times, started) + cache)
@@ -55,8 +54,7 @@ def behave(
     wearier = {**state, "bad_tokens": state["bad_tokens"] + WEARYING * repeated}
     rate = rate * again
     response = respond(who, rate, wearier, fullness=fullness, cold=cold)
-    failing = _share((rate * response.failing).sum(axis=(0, 1)), rate.sum(axis=(0, 1)))
-    return Behaviour(state, started, rate, response, memory, cache, failing)
+    return Behaviour(state, started, rate, response, memory, cache)
 
 
 def _by_endpoint(failing: Floats, rate: Floats) -> Floats:

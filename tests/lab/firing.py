@@ -11,17 +11,20 @@ from tests.lab.simulation import LE, STATUSES, Drawn
 from tests.lab.world import Floats
 
 WINDOW = 300.0  # seconds of every rate
-NOTICEABLE = 0.025  # failures beyond the usual share from which on a fault has set in; cold starts stay below
-GAP = 180.0  # seconds without failures that do not yet divide one trouble from the next
+GAP = 180.0  # seconds as usual that do not yet divide one trouble from the next
 
 
 @dataclass(frozen=True)
 class Rule:
-    """`signal` by time; the alert fires when it was above the threshold for so many seconds. NaN is never above."""
+    """`signal` by time; the alert fires when it was above the threshold for so many seconds. NaN is never above.
+
+    `noticeable`: beyond its usual level by this much, what was expected says that a fault has set in; cold starts stay below.
+    """
 
     signal: Callable[[Drawn], Floats]
     threshold: float
     hold: float
+    noticeable: float
 
 
 def failed_ratio(drawn: Drawn) -> Floats:
@@ -61,12 +64,12 @@ def absent(drawn: Drawn) -> Floats:
 
 
 RULES: Mapping[str, Rule] = {
-    "HighErrorRate": Rule(failed_ratio, 0.05, 300.0),
-    "SlowResponses": Rule(late_requests, 0.05, 300.0),
-    "InstanceDown": Rule(absent, 0.5, 60.0),
-    "HighMemoryUsage": Rule(fullest, 500 * 2.0**20, 900.0),
-    "DatabaseConnectionErrors": Rule(connection_errors, 0.1, 300.0),
-    "HighAuthFailureRate": Rule(failed_logins, 0.2, 300.0),
+    "HighErrorRate": Rule(failed_ratio, 0.05, 300.0, 0.025),
+    "SlowResponses": Rule(late_requests, 0.05, 300.0, 0.01),
+    "InstanceDown": Rule(absent, 0.5, 60.0, 0.05),
+    "HighMemoryUsage": Rule(fullest, 500 * 2.0**20, 900.0, 4 * 2.0**20),
+    "DatabaseConnectionErrors": Rule(connection_errors, 0.1, 300.0, 0.02),
+    "HighAuthFailureRate": Rule(failed_logins, 0.2, 300.0, 0.04),
 }
 
 
@@ -81,15 +84,15 @@ def fires(rule: Rule, drawn: Drawn) -> float | None:
     return None
 
 
-def onset(drawn: Drawn, fired: float | None, hold: float) -> float | None:
-    """When the expected share of failures left its usual level, for the time that made the alert fire if it did."""
-    times, failing = drawn.times.mean(axis=0), drawn.failing
-    usual = float(np.median(failing[: failing.size // 4]))
-    above = times[failing > usual + NOTICEABLE]
+def onset(alert: str, drawn: Drawn, fired: float | None) -> float | None:
+    """When what the alert looks at left its usual level, for the time that made it fire if it did."""
+    rule, times, signal = RULES[alert], drawn.times.mean(axis=0), drawn.expected[alert]
+    usual = float(np.median(signal[: signal.size // 4]))
+    above = times[signal > usual + rule.noticeable]
     stretches = np.split(above, np.flatnonzero(np.diff(above) > GAP) + 1) if above.size else []
     if fired is None:
         return float(max(stretches, key=len)[0]) if stretches else None
-    before = [stretch for stretch in stretches if stretch[0] <= fired - hold]
+    before = [stretch for stretch in stretches if stretch[0] <= fired - rule.hold]
     return float(before[-1][0]) if before else None
 
 

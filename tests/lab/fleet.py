@@ -53,6 +53,11 @@ class Pod:
     deleted: float = FOR_EVER
     lives: tuple[Life, ...] = ()
 
+    @property
+    def place(self) -> tuple[int, int, str]:
+        """What decides which effects it is under."""
+        return self.revision, self.slot, self.node
+
 
 @dataclass(frozen=True)
 class Fleet:
@@ -127,7 +132,7 @@ def _word(rng: np.random.Generator, length: int) -> str:
 def _lives(rng: np.random.Generator, who: Character, pod: Pod, effects: Sequence[Effect]) -> tuple[Life, ...]:
     """One container after the other, with Kubernetes' growing delays between crashes."""
     lives: list[Life] = []
-    own = [effect for effect in effects if effect.concerns(pod.revision, pod.slot)]
+    own = [effect for effect in effects if effect.concerns(*pod.place)]
     start, crashes = pod.created + STARTING, 0
     while start < pod.deleted and len(lives) < 60:
         end, reason, code = min(ends(rng, who, start, own), default=(FOR_EVER, "", 0))
@@ -201,7 +206,7 @@ def grown(effects: Sequence[Effect], quantity: str, pods: Sequence[Pod], times: 
     total = np.zeros(times.shape)
     for effect in effects:
         if effect.quantity == quantity:
-            under = np.array([effect.concerns(pod.revision, pod.slot) for pod in pods])[:, None]
+            under = np.array([effect.concerns(*pod.place) for pod in pods])[:, None]
             seconds = np.minimum(times, effect.end) - np.maximum(started, effect.start)
             total += np.where(under, effect.size * np.maximum(np.nan_to_num(seconds), 0.0), 0.0)
     return total

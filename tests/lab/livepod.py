@@ -18,12 +18,14 @@ from prometheus_client import (
 from tornado.httpserver import HTTPServer
 from tornado.web import Application, RequestHandler
 
+from tests.lab.answering import QUERY_STEEPNESS, STEEPNESS, TEMPER, TEMPERS
 from tests.lab.behaviour import Behaviour
+from tests.lab.expectation import LOOKUPS, UNSEEN
 from tests.lab.fleet import READY_AFTER, Life, Pod
 from tests.lab.openmetrics import STATES
-from tests.lab.sentences import Document, compose, draw_words, stamped
-from tests.lab.simulation import LE, QUERY_STEEPNESS, STEEPNESS, TEMPER, TEMPERS, statuses
-from tests.lab.world import ENDPOINTS, FAILURES, POOL_SIZE, QUERIES, REASONS, Character
+from tests.lab.sentences import SENTENCES, Document, compose, draw_words, stamped
+from tests.lab.simulation import LE, statuses
+from tests.lab.world import ENDPOINTS, POOL_SIZE, QUERIES, REASONS, REFUSED_LOGINS, Character
 
 BUCKETS = tuple(LE.tolist())
 LONGEST = 12.0  # seconds that an answer may take
@@ -152,16 +154,16 @@ class LivePod:
         await asyncio.sleep(seconds)
         self._metrics.requests.labels(route.method, route.path, status).inc()
         self._metrics.durations.labels(route.method, route.path).observe(seconds)
-        if route.guarded and reason not in ("shed", "starved"):
-            lost = reason in ("refused", "pool", "query") and self._rng.random() < self._who.lost_sessions
-            failed = lost or reason in ("unauthorized", "jwt", "auth_down")
+        if route.guarded and reason not in UNSEEN:
+            lost = reason in LOOKUPS and self._rng.random() < self._who.lost_sessions
+            failed = lost or reason in REFUSED_LOGINS
             self._metrics.logins.labels("failure" if failed else "success").inc()
         self._say_sometimes(reason, endpoint, seconds)
         return int(status)
 
     def _say_sometimes(self, reason: str, endpoint: int, seconds: float) -> None:
-        often = {"ok": ACCESS_SAMPLE, "unauthorized": WARNED, "missing": 0.0}.get(reason, 1.0)
-        if self._rng.random() < often and (reason in FAILURES or reason in ("ok", "unauthorized")):
+        often = {"ok": ACCESS_SAMPLE, "unauthorized": WARNED}.get(reason, 1.0)
+        if self._rng.random() < often and reason in SENTENCES:
             self._say(reason, endpoint)
         if seconds > SLOW:
             self._say("slow", endpoint)

@@ -11,13 +11,14 @@ from dataclasses import dataclass
 import msgspec
 import numpy as np
 
-from tests.lab.sentences import Document, compose, draw_words, plain, stamped
+from tests.lab.sentences import SUSPECT, Document, compose, draw_words, plain, stamped
 from tests.lab.simulation import Drawn
-from tests.lab.world import ATTACKED, FAILURES, MEMORY_LIMIT, REASONS, SERVICE, Character, Floats
+from tests.lab.world import FAILURES, GUARDED, MEMORY_LIMIT, REASONS, SERVICE, Character, Floats
 
 PER_SCRAPE = 4  # lines of one kind that a pod writes between two scrapes, at most; the logger drops the others
 ACCESS_SAMPLE = 0.003  # of the requests that end well
 WARNED = 0.15  # of the requests with a bad token
+FIRST_REQUEST = 0.01  # of the requests with a good token
 SLOW_BUCKET = 8  # from 1 s on
 INDEX = "micro-apps-"
 
@@ -32,14 +33,14 @@ class Cells:
     scrape: np.ndarray
 
 
-def documents(
-    who: Character, drawn: Drawn, versions: Mapping[int, str], attacked: Sequence[tuple[float, float]] = ()
-) -> list[Document]:
+def documents(who: Character, drawn: Drawn, versions: Mapping[int, str]) -> list[Document]:
     """Every log line of the window, in order of time."""
     rng = np.random.default_rng([who.seed, 8])
     found: list[Document] = []
     for cells in _happenings(rng, drawn):
-        found += _lines(rng, who, drawn, cells, attacked)
+        found += _lines(rng, who, drawn, cells)
+    rng = np.random.default_rng([who.seed, 14])
+    found += _lines(rng, who, drawn, _logins(rng, drawn))
     found += _lifecycle(drawn, versions)
     return sorted(found, key=lambda one: str(one["timestamp"]))
 
@@ -78,7 +79,7 @@ TEMPLATE: Document = {
 
 
 def _happenings(rng: np.random.Generator, drawn: Drawn) -> Iterator[Cells]:
-    for reason in (*FAILURES, "unauthorized", "ok"):
+    for reason in (*FAILURES, *SUSPECT, "unauthorized", "ok"):
         counts = drawn.ends[REASONS.index(reason)]
         share = {"unauthorized": WARNED, "ok": ACCESS_SAMPLE}.get(reason, 1.0)
         yield _cells(reason, rng.binomial(counts, share * _room(counts * share)))
@@ -92,6 +93,12 @@ def _happenings(rng: np.random.Generator, drawn: Drawn) -> Iterator[Cells]:
     yield _cells("full", everywhere)
 
 
+def _logins(rng: np.random.Generator, drawn: Drawn) -> Cells:
+    """Some of the requests with a good token are the first of their user."""
+    counts = drawn.ends[REASONS.index("ok")] * (GUARDED > 0).astype(int)
+    return _cells("login", rng.binomial(counts, FIRST_REQUEST))
+
+
 def _room(counts: Floats, most: int = PER_SCRAPE) -> Floats:
     """The share of lines that the logger lets pass, by pod and scrape."""
     return np.minimum(1.0, most / np.maximum(counts.sum(axis=0), 1e-9))[None]
@@ -103,17 +110,14 @@ def _cells(kind: str, counts: np.ndarray) -> Cells:
     return Cells(kind, endpoint, pod, scrape)
 
 
-def _lines(
-    rng: np.random.Generator, who: Character, drawn: Drawn, cells: Cells, attacked: Sequence[tuple[float, float]]
-) -> Iterator[Document]:
+def _lines(rng: np.random.Generator, who: Character, drawn: Drawn, cells: Cells) -> Iterator[Document]:
     if not cells.endpoint.size:
         return
     times = drawn.times[cells.pod, cells.scrape] - rng.uniform(0, drawn.window.step, cells.endpoint.size)
     words = draw_words(rng, drawn.memory[cells.pod, cells.scrape])
-    lines = zip(stamped(times), times.tolist(), cells.endpoint.tolist(), cells.pod.tolist(), words, strict=True)
-    for stamp, time, endpoint, pod, own in lines:
-        if cells.kind == "unauthorized" and endpoint == ATTACKED and any(a <= time < b for a, b in attacked):
-            own["ip"] = f"198.51.100.{200 + int(str(own['few']))}"
+    for stamp, endpoint, pod, own in zip(
+        stamped(times), cells.endpoint.tolist(), cells.pod.tolist(), words, strict=True
+    ):
         yield compose(who, cells.kind, endpoint, drawn.pods[pod].name, stamp, own)
 
 

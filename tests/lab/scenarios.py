@@ -25,8 +25,9 @@ from zlib import crc32
 
 import numpy as np
 
-from tests.lab import faults, messages, objects
+from tests.lab import messages, objects
 from tests.lab.faults import FAULTS, Fault, Plan, Situation
+from tests.lab.faults.planning import decoy
 from tests.lab.firing import RULES, fires, onset
 from tests.lab.fleet import Fleet, fleet
 from tests.lab.sentences import Document
@@ -41,7 +42,7 @@ REFERENCE_STEP = 60.0  # older metrics are kept more coarsely
 
 @dataclass(frozen=True)
 class Truth:
-    """What really happened. `began`: the fault's start; `onset`: when requests began to fail beyond the usual, if ever.
+    """What really happened. `began`: the fault's start; `onset`: when what the alert looks at left its usual level, if ever.
 
     `alert_at`: when the rule of the fault's alert fires, None if it never does; `rollouts`: in the window, guilty or not;
     `ended`: when the last of the fault's effects is over, infinite if not in the window.
@@ -90,7 +91,7 @@ class Scenario:
             np.random.default_rng([self.who.seed, 11]), self.who, self.began, rate, quiet.revisions[-1].number + 1
         )
         plan = self.fault.plan(situation)
-        release = faults.decoy(situation) if self.fault.causes and not plan.rollouts else None
+        release = decoy(situation) if self.fault.causes and not plan.rollouts else None
         return (replace(plan, rollouts=(release,)), True) if release else (plan, False)
 
     @property
@@ -121,14 +122,14 @@ class Scenario:
     @cached_property
     def truth(self) -> Truth:
         """What a runbook should find out."""
-        drawn, rule = self.drawn, RULES[self.fault.alert]
+        drawn, alert = self.drawn, self.fault.alert
         ends = [effect.end for effect in self.plan.effects if effect.end < drawn.window.end]
-        fired = fires(rule, drawn)
+        fired = fires(RULES[alert], drawn)
         return Truth(
             fault=self.fault.name,
             causes=self.fault.causes,
             began=self.began,
-            onset=onset(drawn, fired, rule.hold) if self.fault.alert == "HighErrorRate" else self.began,
+            onset=onset(alert, drawn, fired),
             alert_at=fired,
             rollouts=tuple(rollout.at for rollout in self.plan.rollouts),
             decoy=self._planned[1],
@@ -154,10 +155,7 @@ class Scenario:
 
     def documents(self) -> list[Document]:
         """Its logs."""
-        attacks = [(effect.start, effect.end) for effect in self.plan.effects if effect.quantity == "attacks"]
-        return messages.documents(
-            self.who, self.drawn, {one.number: one.version for one in self.fleet.revisions}, attacks
-        )
+        return messages.documents(self.who, self.drawn, {one.number: one.version for one in self.fleet.revisions})
 
     def usage(self) -> dict[str, tuple[float, float]]:
         """Cores and bytes by pod when the runbook is opened."""

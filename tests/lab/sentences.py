@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
@@ -96,18 +97,80 @@ SENTENCES: Mapping[str, tuple[tuple[str, ...], ...]] = {
             "JWT validation failed: ExpiredSignature for user {user}",
         ),
     ),
+    "guessed": (
+        ("authentication failure for user {user} from {ip}: invalid token", "authentication failure for user {user} from {ip}: bad password"),
+        ("authentication failure for user {user} from {ip}: signature mismatch", "JWT validation failed: InvalidToken for user {user} from {ip} [req {id}]"),
+        ("login rejected for user {user} from {ip}: wrong password, attempt {number}", "authentication failure for user {user} from {ip}: wrong password"),
+    ),
+    "sprayed": (
+        ("authentication failure for user {user} from {ip}: unknown user or bad password",),
+        ("login rejected for user {user} from {ip}: no such account", "authentication failure for user {user} from {ip}: bad password"),
+        ("authentication failure for user {user} from {ip}: invalid token", "authentication failure for user {user} from {ip}: invalid token (malformed)"),
+    ),
+    "intruded": (("login succeeded for user {user} from {ip}",),),
+    "login": (("login succeeded for user {user} from {ip}",),),
+    "expired": (
+        ("JWT validation failed: ExpiredSignature for user {user}", "authentication failure for user {user} from {ip}: token expired {number} s ago"),
+        ("JWT validation failed: ExpiredSignature (kid {hex}) for user {user} from {ip} [req {id}]",),
+        ("JWT validation failed: certificate of the issuer has expired (serial {hex}) [req {id}]", "authentication failure for user {user} from {ip}: certificate of the token's issuer has expired"),
+    ),
+    "overdue": (
+        ("JWT validation failed: ExpiredSignature for user {user}", "authentication failure for user {user} from {ip}: token expired {number} s ago"),
+        ("JWT validation failed: ExpiredSignature (kid {hex}) for user {user} from {ip} [req {id}]",),
+    ),
+    "immature": (
+        ("JWT validation failed: ImmatureSignature for user {user} [req {id}]", "authentication failure for user {user} from {ip}: token used before issued"),
+        ("JWT validation failed: token of user {user} is not yet valid, nbf is {number} s in the future",),
+        ("authentication failure for user {user} from {ip}: NotYetValid (iat {number} s ahead) [req {id}]",),
+    ),
     "slow": (("slow request: {path} took {wait} ms [req {id}]",),),
     "warnings": (("deprecated header X-Legacy-Theme from {ip} ignored (seen {number} times)", "feature flag {hex} not found, using its default"),),
     "ok": (("{path} answered in {few} ms [req {id}]",),),
     "full": (("memory usage high: rss {mib} MiB of {limit} MiB",),),
 }  # fmt: skip
+ATTACKING = ("guessed", "sprayed", "intruded")
 GENERAL = ("request failed: {path} after {ms} ms [req {id}]", "internal error while handling {path} [req {id}]")
-LEVELS = {"unauthorized": "warn", "slow": "warn", "warnings": "warn", "full": "warn", "ok": "info"}
+SUSPECT = ("guessed", "sprayed", "intruded", "expired", "overdue", "immature")  # logins, and how they went
+LEVELS = {
+    **dict.fromkeys((*SUSPECT, "unauthorized", "slow", "warnings", "full"), "warn"),
+    **dict.fromkeys(("ok", "login", "intruded"), "info"),
+}
 _USERS = [
     f"{first}{last}"
     for first in ("mia", "noah", "ada", "finn", "lea", "omar", "ines", "kai", "zoe", "juri", "ben", "eva")
     for last in (".k", ".m", "77", "_w", "2k", ".s", "91")
 ]
+_TARGETS = ("admin", "root", "support", "backup")
+
+
+@dataclass(frozen=True)
+class Attackers:
+    """Where guesses come from, and at which accounts they are aimed."""
+
+    addresses: tuple[str, ...]
+    accounts: tuple[str, ...]
+
+    def words(self, words: Words) -> Words:
+        """A sentence's words, from one of them."""
+        place, account = divmod(int(str(words["id"]), 16), 2**32)
+        return {
+            "ip": self.addresses[place % len(self.addresses)],
+            "user": self.accounts[account % len(self.accounts)],
+        }
+
+
+@cache
+def attackers(seed: int, kind: str) -> Attackers:
+    """Those who attack this seed's service: few addresses and accounts, or many where guesses are sprayed."""
+    rng = np.random.default_rng([seed, 13])
+    if kind == "sprayed":
+        nets = [f"{a}.{b}.{c}" for a, b, c in rng.integers(11, 220, (60, 3)).tolist()]
+        addresses = [f"{nets[a]}.{b}" for a, b in rng.integers((0, 1), (60, 255), (int(rng.integers(300, 900)), 2))]
+        accounts = [f"{user.rstrip('0123456789')}{n}" for user in _USERS for n in rng.integers(1, 999, 6).tolist()]
+    else:
+        addresses = [f"198.51.100.{n}" for n in rng.permutation(np.arange(200, 255))[: int(rng.integers(1, 5))]]
+        accounts = rng.permutation([*_TARGETS, *_USERS[:8]])[: int(rng.integers(1, 4))].tolist()
+    return Attackers(tuple(addresses), tuple(accounts))
 
 
 def compose(who: Character, kind: str, endpoint: int, pod: str, stamp: str, words: Words) -> Document:
@@ -116,6 +179,8 @@ def compose(who: Character, kind: str, endpoint: int, pod: str, stamp: str, word
     if kind in FAILURES and float(str(words["chance_to_explain"])) < who.taciturn:
         family = GENERAL
     route = ENDPOINTS[endpoint]
+    if kind in ATTACKING:
+        words = words | attackers(who.seed, kind).words(words)
     words = {
         **words,
         "path": f"{route.method} {route.path.replace(':name', str(words['user']))}",

@@ -102,7 +102,7 @@ class Service:
     def _foretell(self, pods: Any) -> None:
         """When each of these containers will end, as things are."""
         for live in pods:
-            own = [effect for effect in self.effects if effect.concerns(live.pod.revision, live.pod.slot)]
+            own = [effect for effect in self.effects if effect.concerns(*live.pod.place)]
             live.ends = min(ends(self._rng, self.who, live.started, own), default=(float("inf"), "", 0))
 
     async def live_and_let_die(self) -> None:

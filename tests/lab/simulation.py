@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from tests.lab.answering import Response
+from tests.lab.answering import QUERY_STEEPNESS, STEEPNESS, TEMPER, TEMPERS, Response
 from tests.lab.behaviour import Behaviour, behave
+from tests.lab.expectation import LOOKUPS, UNSEEN, expected
 from tests.lab.fleet import Fleet, Pod, existing, serving, starts
 from tests.lab.world import (
     ENDPOINTS,
     GUARDED,
     POOL_SIZE,
     REASONS,
+    REFUSED_LOGINS,
     Bools,
     Character,
     Effect,
@@ -23,22 +25,8 @@ from tests.lab.world import (
 )
 
 LE = np.array([0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, np.inf])
-STEEPNESS, QUERY_STEEPNESS = 2.4, 2.6  # of log-logistic durations: p95 is 3.4 and 3.1 times the median
 MISSED, MISSED_STARVED = 0.0007, 0.2  # share of scrapes that time out, usually and with no CPU left
 STATUSES = ("200", "302", "400", "401", "404", "500", "503", "504")
-
-# How long requests take that do not end well: (median, steepness); the others take their usual time.
-TEMPERS = {"quick": (0.0015, 2.4), "retry": (0.6, 2.2), "late": (4.3, 9.0)}
-TEMPER = {
-    "shed": "quick",
-    "unauthorized": "quick",
-    "jwt": "quick",
-    "auth_down": "retry",
-    "starved": "late",
-    "refused": "retry",
-    "pool": "late",
-    "query": "late",
-}
 
 
 @dataclass(frozen=True)
@@ -76,7 +64,7 @@ class Drawn:
     cache: Floats
     connections: Integers  # (in use, idle, waiting; pod, time)
     warnings: Integers
-    failing: Floats  # expected share of failed requests of the whole service, by time
+    expected: Mapping[str, Floats]  # by alert, what its rule looks at, by time and without noise
 
 
 def simulate(who: Character, fleet: Fleet, effects: Sequence[Effect], window: Window) -> Drawn:
@@ -100,10 +88,10 @@ def _drawn(
     opened = np.clip(in_use + 5 + rng.integers(-1, 2, in_use.shape), 0, POOL_SIZE) * (1.0 - state["db_refused"])
     waiting = rng.poisson(response.waiting)
     guarded = ends[:, GUARDED[:, 0, 0] > 0].sum(axis=1)
-    failures = sum(guarded[REASONS.index(reason)] for reason in ("unauthorized", "jwt", "auth_down"))
-    lookups = sum(guarded[REASONS.index(reason)] for reason in ("refused", "pool", "query"))
+    failures = sum(guarded[REASONS.index(reason)] for reason in REFUSED_LOGINS)
+    lookups = sum(guarded[REASONS.index(reason)] for reason in LOOKUPS)
     failures = failures + rng.binomial(lookups, who.lost_sessions)
-    unseen = sum(guarded[REASONS.index(reason)] for reason in ("shed", "starved"))
+    unseen = sum(guarded[REASONS.index(reason)] for reason in UNSEEN)
     return Drawn(
         window=window,
         pods=pods,
@@ -123,7 +111,7 @@ def _drawn(
         cache=seen.cache,
         connections=np.array([in_use, np.maximum(np.round(opened) - in_use, 0).astype(int), waiting]),
         warnings=rng.poisson(state["warnings"] * window.step) * running,
-        failing=seen.failing,
+        expected=expected(who, seen, existing(pods, times)),
     )
 
 
@@ -160,7 +148,8 @@ def statuses(who: Character, reason: str, success: str) -> tuple[tuple[str, floa
     }
     plain = {
         "shed": "503",
-        "unauthorized": "401",
+        **dict.fromkeys(("guessed", "sprayed", "unauthorized", "expired", "overdue", "immature"), "401"),
+        "intruded": success,
         "config": "500",
         "query": "504",
         "render": "500",

@@ -32,6 +32,7 @@ REPLICAS, POOL_SIZE = 6, 20
 CPU_LIMIT, MEMORY_LIMIT = 0.4, 640 * 2**20
 CAPACITY = 30.0  # requests/s that one pod lets in before it sheds
 STATEMENT_TIMEOUT, POOL_TIMEOUT = 5.0, 3.0
+TOKEN_LIFE, LEEWAY = 900.0, 10.0  # seconds that a token is valid, and that a clock may be wrong
 HEALTH_CHECKS = 0.2  # per second and pod, whatever the hour
 DAY, WEEK = 86_400, 604_800
 
@@ -76,8 +77,8 @@ USERS = np.array([e.path != "/health" for e in ENDPOINTS], dtype=float)[:, None,
 
 # Why a request ends as it does, in the order in which it meets these obstacles.
 REASONS = (
-    "shed", "starved", "unauthorized", "jwt", "auth_down", "memory", "config",
-    "refused", "pool", "query", "render", "background", "missing", "ok",
+    "shed", "starved", "intruded", "guessed", "sprayed", "unauthorized", "expired", "overdue", "immature", "jwt",
+    "auth_down", "memory", "config", "refused", "pool", "query", "render", "background", "missing", "ok",
 )  # fmt: skip
 FAILURES = (
     "shed",
@@ -93,6 +94,8 @@ FAILURES = (
     "background",
 )
 
+REFUSED_LOGINS = ("guessed", "sprayed", "unauthorized", "expired", "overdue", "immature", "jwt", "auth_down")
+
 # What may be otherwise than usual: its neutral value, and how several effects on it join.
 QUANTITIES: dict[str, tuple[float, Literal["times", "either", "sum"]]] = {
     "traffic": (1.0, "times"),          # requests of users
@@ -101,7 +104,12 @@ QUANTITIES: dict[str, tuple[float, Literal["times", "either", "sum"]]] = {
     "jwt_rejected": (0.0, "either"),    # probability that a valid token does not verify
     "auth_down": (0.0, "either"),       # probability that a token cannot be verified at all
     "bad_tokens": (0.0, "sum"),         # share of guarded requests with an expired token, beyond the usual
+    "token_expired": (0.0, "either"),   # probability that a token is handed out too old
+    "clock_behind": (0.0, "sum"),       # seconds: tokens seem to come from the future
+    "clock_ahead": (0.0, "sum"),        # seconds: tokens seem to be old
     "attacks": (0.0, "sum"),            # requests/s to the whole service that guess tokens, all at ATTACKED
+    "spread_attacks": (0.0, "sum"),     # the same, from many addresses and at many accounts
+    "cracked": (0.0, "either"),         # probability that a guess from few addresses is right
     "render_failed": (0.0, "either"),   # probability that a page cannot be rendered
     "config_missing": (0.0, "either"),  # probability that a guarded request meets an absent setting
     "crash_after": (0.0, "sum"),        # seconds that a container lives; 0: for ever
@@ -118,7 +126,7 @@ QUANTITIES: dict[str, tuple[float, Literal["times", "either", "sum"]]] = {
 
 @dataclass(frozen=True)
 class Effect:
-    """One quantity is otherwise between two times, for all pods, those of one revision, or those of some slots."""
+    """One quantity is otherwise between two times, for all pods or those of one revision, some slots, one node."""
 
     quantity: str
     size: float
@@ -128,15 +136,16 @@ class Effect:
     flicker: float = 0.0
     revision: int | None = None
     slots: tuple[int, ...] = ()
+    node: str = ""
 
     def strength(self, times: Floats) -> Floats:
         """0 (absent) to about 1 (in full), at these times."""
         grown = np.clip((times - self.start) / self.ramp, 0.0, 1.0) if self.ramp else (times >= self.start) * 1.0
         return grown * (times < self.end) * (1.0 + self.flicker * wave(times, self.start))
 
-    def concerns(self, revision: int, slot: int) -> bool:
+    def concerns(self, revision: int, slot: int, node: str) -> bool:
         """Whether a pod is under it."""
-        return self.revision in (None, revision) and (not self.slots or slot in self.slots)
+        return self.revision in (None, revision) and (not self.slots or slot in self.slots) and self.node in ("", node)
 
 
 @dataclass(frozen=True)
@@ -208,8 +217,8 @@ def wave(times: Floats, phase: float) -> Floats:
     )
 
 
-def conditions(effects: Sequence[Effect], places: Sequence[tuple[int, int]], times: Floats) -> Conditions:
-    """Every quantity for pods at (revision, slot), at times given per pod."""
+def conditions(effects: Sequence[Effect], places: Sequence[tuple[int, int, str]], times: Floats) -> Conditions:
+    """Every quantity for pods at (revision, slot, node), at times given per pod."""
     found = {name: np.full(times.shape, neutral) for name, (neutral, _) in QUANTITIES.items()}
     for effect in effects:
         under = np.array([effect.concerns(*place) for place in places], dtype=float)[:, None]
@@ -232,5 +241,5 @@ def asked(who: Character, weights: Floats, times: Floats, state: Conditions) -> 
     all_weights = weights.sum(axis=0)
     portion = np.divide(weights, all_weights, out=np.zeros_like(weights), where=all_weights > 0)
     users = SHARE[:, None, None] * (total * portion)[None]
-    users[ATTACKED] += state["attacks"] * portion
+    users[ATTACKED] += (state["attacks"] + state["spread_attacks"]) * portion
     return users + (1.0 - USERS) * HEALTH_CHECKS * (weights > 0)

@@ -1,0 +1,90 @@
+"""The faults of every alert make it fire, the harmless ones do not, and each leaves the traces that tell it from the others."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from tests.lab.faults import FAULTS
+from tests.lab.firing import RULES
+from tests.lab.scenarios import Scenario, matrix
+from tests.lab.sentences import Document
+from tests.lab.world import REASONS
+
+CAUSES = {
+    "HighErrorRate": {"database", "authentication", "resources", "deployment", "traffic"},
+    "HighAuthFailureRate": {"key", "tokens", "auth_service", "brute_force", "spread_attack", "clock"},
+}
+OTHERS = [name for name, fault in FAULTS.items() if fault.alert != "HighErrorRate"]
+SCENARIOS = matrix(OTHERS, seeds=(3,))  # drawn at the first need
+
+
+def found(name: str) -> Scenario:
+    return next(one for one in SCENARIOS if one.fault.name == name)
+
+
+def warned(one: Scenario) -> list[Document]:
+    return [line for line in one.documents() if line["level"] == "warn" and "client_ip" in line]
+
+
+@pytest.mark.parametrize("alert", CAUSES)
+def test_every_cause_of_an_alert_has_a_fault(alert: str) -> None:
+    """Five faults with a cause or more, a pair, two that are harmless; the causes are those that its runbook knows."""
+    faults = [fault for fault in FAULTS.values() if fault.alert == alert]
+    assert {cause for fault in faults for cause in fault.causes} == CAUSES[alert]
+    count = Counter(len(fault.causes) for fault in faults)
+    assert count[1] >= 5 and count[2] >= 1 and count[0] >= 2
+
+
+@pytest.mark.parametrize("one", SCENARIOS, ids=[one.name for one in SCENARIOS])
+def test_a_fault_makes_its_alert_fire_and_nothing_else_does(one: Scenario) -> None:
+    """The onset comes with the fault and before the alert; what is harmless does not fire."""
+    truth = one.truth
+    assert (truth.alert_at is not None) == bool(one.fault.causes)
+    if truth.alert_at is not None and truth.onset is not None:
+        assert abs(truth.onset - truth.began) < 600
+        assert truth.alert_at - truth.onset >= RULES[one.fault.alert].hold
+    assert truth.onset is not None or not one.fault.causes
+
+
+@pytest.mark.parametrize("alert", sorted({fault.alert for fault in FAULTS.values()}))
+def test_what_is_expected_is_what_is_counted(alert: str) -> None:
+    """In the mean over a quiet hour, the signal without noise is the rule's own."""
+    one = next(one for one in matrix(seeds=(3,)) if one.fault.alert == alert and not one.fault.causes)
+    quiet = slice(40, 280)
+    counted, expected = RULES[alert].signal(one.drawn)[quiet], one.drawn.expected[alert][quiet]
+    assert np.mean(counted) == pytest.approx(np.mean(expected), rel=0.15, abs=0.002)
+
+
+def test_brute_force_comes_from_few_addresses_at_few_accounts() -> None:
+    """Four addresses at most have nearly all warnings about logins, and three accounts; some guess was right."""
+    one = found("brute-force-success")
+    lines = warned(one)
+    assert sum(n for _, n in Counter(line["client_ip"] for line in lines).most_common(4)) > 0.7 * len(lines)
+    attackers = {address for address, n in Counter(line["client_ip"] for line in lines).items() if n > 60}
+    let_in = [line for line in one.documents() if str(line["message"]).startswith("login succeeded")]
+    assert any(line["client_ip"] in attackers and line["level"] == "info" for line in let_in)
+    assert one.drawn.ends[REASONS.index("intruded")].sum() == sum(line["client_ip"] in attackers for line in let_in)
+
+
+def test_a_spread_attack_comes_from_hundreds_of_addresses() -> None:
+    """No address has more than a hundredth of the warnings, and hundreds of accounts are aimed at."""
+    lines = warned(found("spread-attack"))
+    addresses, accounts = (Counter(line[field] for line in lines) for field in ("client_ip", "username"))
+    assert len(addresses) > 300 and addresses.most_common(1)[0][1] < 0.01 * len(lines)
+    assert len(accounts) > 200
+
+
+@pytest.mark.parametrize("name", ["clock-behind", "clock-ahead"])
+def test_a_wrong_clock_is_seen_in_the_pods_of_one_node_only(name: str) -> None:
+    """Logins fail there, and nowhere else more than usual."""
+    one = found(name)
+    later = one.drawn.times.mean(axis=0) > one.began + 120
+    later &= one.drawn.times.mean(axis=0) < one.truth.ended
+    succeeded, failed = one.drawn.logins[..., later].sum(axis=-1)
+    share = failed / np.maximum(succeeded + failed, 1)
+    (node,) = {effect.node for effect in one.plan.effects}
+    asked, there = succeeded + failed > 0, np.array([pod.node == node for pod in one.drawn.pods])
+    assert share[asked & there].min() > 0.5 > 0.15 > share[asked & ~there].max()
