@@ -66,7 +66,7 @@ def with_text(text: str) -> Investigation:
     table = Table(text, (text, "", "b"), ((text, text, 1.5), (None, "", -3)))
     failed = Answer(samples.LOGS, "failed", error=text)
     findings = tuple(
-        Finding("check", text, Result(status, text, {"failed_requests": 3}, (chart,), (table,)), (answer, failed))
+        Finding("check", text, Result(status, text, {"impact": text}, (chart,), (table,)), (answer, failed))
         for status in ("abnormal", "unknown", "normal", "abnormal")
     )
     return replace(

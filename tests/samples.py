@@ -58,6 +58,8 @@ CONTEXT = Context(
     end=END,
     step=STEP,
     now=END,
+    hold_seconds=300,
+    healthy="failed requests at or below 5 % of requests for 5 min",
 )
 EVENTS = (
     Event(ROLLOUT, "revision 14", "rollout"),
@@ -92,16 +94,17 @@ def no_recovering(*_: object) -> Series:
 
 ALERT = Alert(
     name="HighErrorRate",
-    summary="More than 5 % of requests fail",
-    meaning="More than 5 % of requests fail with a 5xx status for five minutes.",
+    summary=lambda limits: "More than 5 % of requests fail",
+    meaning=lambda limits: "More than 5 % of requests fail with a 5xx status for five minutes.",
     impact="Users get error pages instead of what they asked for.",
     severity="high",
     hold_seconds=300,
     expression=lambda service: "vector(1)",
     checks=(),
     causes=(),
-    mitigate=lambda context, cause, results: Mitigation(cause, cause, ()),
-    recovery=Recovering("Failed requests", "%", 300, lambda service: 5.0, lambda context, end: {}, no_recovering),
+    recovery=Recovering(
+        "Failed requests", "%", 300, lambda service: 5.0, lambda context, end: {}, no_recovering, lambda context: {}
+    ),
     escalate_if=(
         "the share of failed requests still rises 15 minutes after the mitigation",
         "no cause is supported and the database is somebody else's",
@@ -115,10 +118,7 @@ REAL = Finding(
         "Yes. 15.1 % of requests fail (threshold 5 %), against 0.7 % at this hour last week.",
         {
             "ratio": 0.151,
-            "peak": 0.168,
-            "failed_requests": 4812,
-            "requests": 31868,
-            "minutes": 32.0,
+            "impact": "4,812 of 31,868 requests failed in 32 minutes, 16.8 % of all at worst.",
             "onset": ONSET,
             "last_week": 0.007,
         },

@@ -17,6 +17,7 @@ def sign(check: str, weight: float, fact: str) -> Sign:
 def cause(name: str = "database", **changes: object) -> Cause:
     fields: dict[str, object] = {
         "phrase": lambda results: "the database",
+        "plan": lambda context, results: ("Restore it", ()),
         "needs": ("errors", "database"),
         "supports": (sign("database", 0.6, "refusing"), sign("logs", 0.5, "speak")),
         "refutes": (sign("database", 0.8, "well"),),

@@ -1,4 +1,4 @@
-"""The ready commands of HighErrorRate."""
+"""The ready commands of every alert."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from runbook import alerts
 from runbook.alerts.base import Context, Results
 from runbook.alerts.high_error_rate import ALERT
-from runbook.alerts.mitigations import PLAYBOOK, kubectl, mitigate
+from runbook.alerts.plans.commands import kubectl
 from runbook.incident import Incident
 from runbook.model import Mitigation, Result, Step
 from runbook.settings import Environment, Kubernetes, Settings
@@ -53,6 +54,13 @@ KNOWN: dict[str, dict[str, Any]] = {
     "database": {"in_use": 19.0, "pool": 20},
 }
 
+PLANS = {cause.name: cause.plan for cause in ALERT.causes} | {
+    f"{name}.{cause.name}": cause.plan
+    for name in alerts.names()
+    if name != ALERT.name
+    for cause in alerts.load(name).causes
+}
+
 
 def cluster(**settings: str) -> Context:
     environment = Environment(service="shop", kubernetes=Kubernetes(**settings))  # type: ignore[arg-type]
@@ -65,7 +73,12 @@ def results(**changed: Mapping[str, Any]) -> Results:
 
 
 def plan(cause: str, context: Context | None = None, **changed: Mapping[str, Any]) -> Mitigation:
-    return mitigate(context or cluster(context="production"), cause, results(**changed))
+    return made(cause, context or cluster(context="production"), results(**changed))
+
+
+def made(cause: str, context: Context, found: Results) -> Mitigation:
+    """The plan of HighErrorRate's cause of that name, or of another alert's: "SlowResponses.pool"."""
+    return Mitigation(cause, *PLANS[cause](context, found))
 
 
 def commands(mitigation: Mitigation) -> list[str]:
@@ -76,11 +89,11 @@ def texts(step: Step) -> Iterator[str]:
     yield from (step.command, step.precondition, step.risk, step.undo, step.watch)
 
 
-@pytest.mark.parametrize("cause", PLAYBOOK)
+@pytest.mark.parametrize("cause", PLANS)
 @pytest.mark.parametrize("found", [{}, {name: Result("unknown", "") for name in KNOWN}], ids=["absent", "unknown"])
 def test_without_facts_every_step_is_whole_and_names_no_number(cause: str, found: Results) -> None:
     """Where no check could run, each step still has all its terms, and nothing is filled in that nobody knows."""
-    for step in mitigate(fakes.context(), cause, found).steps:
+    for step in made(cause, fakes.context(), found).steps:
         assert all(texts(step))
         assert "None" not in " ".join(texts(step))
         assert not re.search(r"--(replicas|current-replicas|to-revision|limits)=\S", " ".join(texts(step)))
@@ -96,7 +109,7 @@ def test_without_facts_every_step_is_whole_and_names_no_number(cause: str, found
 )
 def test_any_fact_may_be_missing(facts: dict[str, dict[str, Any]]) -> None:
     """Whichever facts are not known, every cause has whole steps and no command prints a None."""
-    for cause in PLAYBOOK:
+    for cause in PLANS:
         for step in plan(cause, **facts).steps:
             assert all(texts(step)) and "None" not in " ".join(texts(step))
 
@@ -106,8 +119,8 @@ def test_what_is_no_pod_is_not_asked_for(name: object) -> None:
     """A stand-in for no pod, or a label that is no pod's name, makes no command."""
     unknown = {"memory_top_pod": name, "cpu_top_pod": name}
     for cause in ("resources", "database", "deployment"):
-        made = plan(cause, changes={"restarted_pods": [name]}, scope={"top_pod": name}, resources=unknown)
-        assert not [command for command in commands(made) if " describe " in command or " logs " in command]
+        found = plan(cause, changes={"restarted_pods": [name]}, scope={"top_pod": name}, resources=unknown)
+        assert not [command for command in commands(found) if " describe " in command or " logs " in command]
 
 
 def test_an_unknown_number_of_replicas_is_looked_up() -> None:
@@ -128,11 +141,11 @@ def test_scaling_out_only_ever_adds(wanted: int, more: int) -> None:
 
 def test_no_second_roll_back() -> None:
     """Where somebody went back already, that is said, and no command rolls back once more."""
-    made = plan("deployment", changes={"current_revision": 15, "previous_revision": 12})
-    assert made.title == "Revision 14 is out of service already"
-    assert made.steps[0].command == "Do not roll back: revision 14 no longer runs; revision 15 does since 10:38 UTC."
-    assert not [text for step in made.steps for text in texts(step) if "rollout undo" in text]
-    assert commands(made)[:2] == [
+    found = plan("deployment", changes={"current_revision": 15, "previous_revision": 12})
+    assert found.title == "Revision 14 is out of service already"
+    assert found.steps[0].command == "Do not roll back: revision 14 no longer runs; revision 15 does since 10:38 UTC."
+    assert not [text for step in found.steps for text in texts(step) if "rollout undo" in text]
+    assert commands(found)[:2] == [
         f"{LEAD} rollout status {WEB} --timeout=5m",
         f"{LEAD} rollout history {WEB} --revision=15",
     ]
@@ -140,23 +153,23 @@ def test_no_second_roll_back() -> None:
 
 def test_a_roll_back_at_an_unknown_time() -> None:
     """Since when the current revision runs is left out where it is not known."""
-    made = plan("deployment", changes={"current_revision": 15, "current_since": None})
-    assert made.steps[0].command == "Do not roll back: revision 14 no longer runs; revision 15 does."
+    found = plan("deployment", changes={"current_revision": 15, "current_since": None})
+    assert found.steps[0].command == "Do not roll back: revision 14 no longer runs; revision 15 does."
 
 
 @pytest.mark.parametrize("fact", ["revision", "current_revision"])
 def test_an_unknown_revision_is_looked_up(fact: str) -> None:
     """Without knowing which revision runs and which is to blame, the history comes first and no undo is ready to run."""
-    made = plan("deployment", changes={fact: None})
-    assert commands(made)[0] == f"{LEAD} rollout history {WEB}"
-    assert not [command for command in commands(made) if "undo" in command]
+    found = plan("deployment", changes={fact: None})
+    assert commands(found)[0] == f"{LEAD} rollout history {WEB}"
+    assert not [command for command in commands(found) if "undo" in command]
 
 
 def test_nothing_earlier_to_go_back_to() -> None:
     """Without an earlier revision no undo is proposed, which Kubernetes would refuse."""
-    made = plan("deployment", changes={"previous_revision": None})
-    assert made.steps[0].command.startswith("Deploy the release before revision 14 again")
-    assert not [command for command in commands(made) if "undo" in command]
+    found = plan("deployment", changes={"previous_revision": None})
+    assert found.steps[0].command.startswith("Deploy the release before revision 14 again")
+    assert not [command for command in commands(found) if "undo" in command]
 
 
 def test_the_bad_revision_is_rolled_back() -> None:
@@ -171,10 +184,10 @@ def test_the_bad_revision_is_rolled_back() -> None:
 @pytest.mark.parametrize("missing", ["memory_limit", "container"])
 def test_an_unknown_limit_is_looked_up(missing: str) -> None:
     """Without the container or its limit, all limits are read and none is set."""
-    made = plan("resources", resources={missing: None})
-    assert shlex.split(made.steps[0].command)[:-1] == [*LEAD.split(), "get", WEB, "-o"]
-    assert shlex.split(made.steps[0].command)[-1].startswith("jsonpath={range .spec.template.spec.containers[*]}")
-    assert not [command for command in commands(made) if "set resources" in command]
+    found = plan("resources", resources={missing: None})
+    assert shlex.split(found.steps[0].command)[:-1] == [*LEAD.split(), "get", WEB, "-o"]
+    assert shlex.split(found.steps[0].command)[-1].startswith("jsonpath={range .spec.template.spec.containers[*]}")
+    assert not [command for command in commands(found) if "set resources" in command]
 
 
 def test_the_limit_of_one_container_is_raised() -> None:
@@ -204,13 +217,13 @@ def test_this_runs_pod_is_read_last(cause: str) -> None:
 
 def test_a_pod_that_never_restarted_has_no_previous_log() -> None:
     """Of a pod that did not restart only the description is read: Kubernetes would refuse its previous log."""
-    made = plan("database", changes={"restarted_pods": []})
-    assert commands(made)[-1] == f"{LEAD} describe pod/{POD}"
+    found = plan("database", changes={"restarted_pods": []})
+    assert commands(found)[-1] == f"{LEAD} describe pod/{POD}"
 
 
 def test_an_unknown_context_has_to_be_looked_at() -> None:
     """Without a known context every step that changes something asks which cluster is current, and no other does."""
-    for cause in PLAYBOOK:
+    for cause in PLANS:
         for step in plan(cause, cluster(kubeconfig="/srv/kube/config")).steps:
             changes = step.risk != "none, it only reads" and step.command.startswith("kubectl")
             asks = "that of production: kubectl --kubeconfig /srv/kube/config config current-context"

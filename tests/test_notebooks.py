@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from runbook import alerts
+from runbook.settings import Thresholds
 
 ROOT = Path(__file__).parent.parent
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
@@ -56,7 +57,7 @@ class TestNotebook:
         """Meaning and impact are the catalogue's own words."""
         alert = alerts.load(notebook.stem)
         prose = source(cells(notebook, "markdown")[0])
-        assert alert.meaning in prose
+        assert alert.meaning(Thresholds()) in prose
         assert alert.impact in prose
 
     def test_is_committed_with_clean_outputs(self, notebook: Path):

@@ -7,12 +7,32 @@ each refuting sign, times (1 - weight). From 0.5 on it is supported; without dat
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from math import prod
 
-from runbook.alerts.base import Cause, Results, Sign
+from runbook.alerts.base import Alert, Cause, Results, Sign
 from runbook.model import JSON, Result, State, Verdict
 
 SUPPORTED_FROM = 0.5
+
+
+def of(alert: Alert, results: Results) -> tuple[Verdict, ...]:
+    """The verdicts on an alert's causes: none is supported unless its first check says that the alert is real."""
+    first = alert.checks[0]
+    ranked = rank(alert.causes, results)
+    match results[first.name].status:
+        case "abnormal":
+            return ranked
+        case "unknown":
+            missing = f"no data from: {first.name}"
+            return tuple(replace(v, state="not tested", score=None, because=missing) for v in ranked)
+        case "normal":
+            tested = [v for v in ranked if v.state != "not tested"]
+            because = "the alert does not hold in this window"
+            return (
+                *(replace(v, state="refuted", score=0.0, because=because) for v in tested),
+                *(v for v in ranked if v.state == "not tested"),
+            )
 
 
 def rank(causes: Sequence[Cause], results: Results) -> tuple[Verdict, ...]:

@@ -5,28 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from runbook.investigation import Investigation
-from runbook.model import JSON, Recovery
-from runbook.wording import count_text, share_text
+from runbook.model import Recovery
 
 _WORDS = {"onset": "It began (found in the data)", "alert": "Alert triggered", "mitigation": "Mitigation applied"}
 
 
 def impact(investigation: Investigation) -> str:
-    """Requests, share and minutes in one clause, as far as the checks counted them; "" where none did."""
-    failed, requests = _fact(investigation, "failed_requests"), _fact(investigation, "requests")
-    share, minutes = _fact(investigation, "peak"), _fact(investigation, "minutes")
-    parts: list[str] = []
-    if failed is not None:
-        of_all = f" of {count_text(requests)}" if requests else ""
-        parts.append(f"{count_text(failed)}{of_all} requests failed{f' in {minutes:,.0f} minutes' if minutes else ''}")
-    if share is not None and failed is not None:
-        parts.append(f"{share_text(share)} of all at worst")
-    return f"{', '.join(parts)}." if parts else ""
-
-
-def _fact(investigation: Investigation, name: str) -> float | None:
-    values: list[JSON] = [f.result.facts[name] for f in investigation.findings if f.ran and name in f.result.facts]
-    return next((float(v) for v in values if isinstance(v, int | float) and not isinstance(v, bool)), None)
+    """Requests, share and minutes in one clause, as the alert's first check counted them; "" where it could not."""
+    first = next(iter(investigation.findings), None)
+    return str(first.result.facts.get("impact", "")) if first and first.ran else ""
 
 
 @dataclass(frozen=True)

@@ -68,7 +68,7 @@ def examine(
 def _context(name: str, environment: Environment, service: Service, now: float) -> Context:
     """An incident that never was: its queries say what is needed."""
     start = now - RECENT_SECONDS
-    return Context("", "INC-2000-01-01-01", name, environment, service, now, start, now, 60, now)
+    return Context("", "INC-2000-01-01-01", name, environment, service, now, start, now, 60, now, 300, "")
 
 
 def _recording(environment: Environment, alert: Alert) -> Line:

@@ -239,6 +239,8 @@ def _context(
         last,
         step,
         now,
+        alert.hold_seconds,
+        alert.recovery.goal(service),
         span.mitigated_at,
     )
 

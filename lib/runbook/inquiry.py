@@ -51,21 +51,14 @@ class Inquiry:
         return Finding(name, check.question, replace(result, charts=charts), tuple(self._answers(name).values()))
 
     def verdicts(self) -> tuple[Verdict, ...]:
-        """The probable causes, ranked; none is supported unless the alert itself holds."""
-        ranked = causes.rank(self.alert.causes, self.results())
-        first = self.results()[self.alert.checks[0].name]
-        if first.status != "normal":
-            return ranked
-        return tuple(
-            replace(v, state="refuted", score=0.0, because="the alert does not hold in this window")
-            for v in ranked
-            if v.state != "not tested"
-        ) + tuple(v for v in ranked if v.state == "not tested")
+        """The probable causes, ranked."""
+        return causes.of(self.alert, self.results())
 
     def mitigations(self) -> tuple[Mitigation, ...]:
         """What to do about the supported causes, most probable first."""
-        supported = [v for v in self.verdicts() if v.state == "supported"]
-        return tuple(self.alert.mitigate(self.context, v.cause, self.results()) for v in supported[:SHOWN_CAUSES])
+        plans = {cause.name: cause.plan for cause in self.alert.causes}
+        supported = [v.cause for v in self.verdicts() if v.state == "supported"][:SHOWN_CAUSES]
+        return tuple(Mitigation(name, *plans[name](self.context, self.results())) for name in supported)
 
     def recovery(self, tell: recovery.Tell) -> Recovery:
         """Whether the service recovered; waits for it where a mitigation was just made."""

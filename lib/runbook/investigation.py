@@ -48,11 +48,12 @@ def conclude(alert: Alert, results: Results, verdicts: Sequence[Verdict]) -> tup
     if first.status == "normal":
         return f"{alert.name} does not hold in this window: nothing to mitigate.", first.sentence
     supported = [v for v in verdicts if v.state == "supported"]
+    remark = f"{said} " if (said := alert.remark(results, verdicts)) else ""
     if not supported:
-        return _unexplained(verdicts), first.sentence
+        return f"{remark}{_unexplained(verdicts)}", first.sentence
     phrases = {cause.name: cause.phrase for cause in alert.causes}
     named = ", and ".join(phrases[v.cause](results) for v in supported)
-    return f"Probably {named}.", f"{first.sentence} {_sentence(supported[0].because)}"
+    return f"{remark}Probably {named}.", f"{first.sentence} {_sentence(supported[0].because)}"
 
 
 def _unexplained(verdicts: Sequence[Verdict]) -> str:

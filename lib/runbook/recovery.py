@@ -63,7 +63,7 @@ def verify(context: Context, watched: Recovering, ask: Ask, clock: Clock, tell: 
         tell(f"{look.outcome} so far; watching until {clock_text(latest)} at most")
         moment = min(max(moment, end) + pause, latest)
         clock.wait_until(moment)
-    probes = ask({path: _now(query, end) for path, query in endpoints.queries(context).items()})
+    probes = ask({name: _now(query, end) for name, query in watched.probes(context).items()})
     return _conclude(context, watched, look, probes)
 
 

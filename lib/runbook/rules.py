@@ -31,8 +31,8 @@ def _rule(alert: Alert, service: Service, environment: Environment) -> dict[str,
         "for": _duration(alert.hold_seconds),
         "labels": {"severity": alert.severity, "service": service.name},
         "annotations": {
-            "summary": f"{alert.summary} ({service.name})",
-            "description": f"{alert.meaning} {alert.impact}",
+            "summary": f"{alert.summary(service.thresholds)} ({service.name})",
+            "description": f"{alert.meaning(service.thresholds)} {alert.impact}",
             "runbook_url": f"{where}/{alert.name}.ipynb",
         },
     }

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from runbook.model import JSON, Answer, Mitigation, Query, Result, Series
-from runbook.settings import Environment, Service
+from runbook.model import JSON, Answer, Query, Result, Series, Step, Verdict
+from runbook.settings import Environment, Service, Thresholds
+from runbook.wording import duration_text
 
 Severity = Literal["critical", "high", "medium", "low"]
 
 
 @dataclass(frozen=True)
 class Context:
-    """One open incident: what every query and judgement may know. Times in epoch seconds, UTC."""
+    """One open incident: what every query and judgement may know. Times in epoch seconds, UTC.
+
+    `hold_seconds` is the alert's `for`; `healthy` says when it is over, e.g. "failed requests at or below 5 % for 5 min".
+    """
 
     alert: str
     incident: str
@@ -26,11 +30,14 @@ class Context:
     end: float
     step: int
     now: float
+    hold_seconds: int
+    healthy: str
     mitigated_at: float | None = None
 
 
 Answers = Mapping[str, Answer]
 Results = Mapping[str, Result]
+Plan = tuple[str, tuple[Step, ...]]
 
 
 @dataclass(frozen=True)
@@ -69,12 +76,14 @@ class Cause:
     """A hypothesis. Without a result of every check in `needs` it is not tested, whatever else is seen.
 
     `decides` names the facts (check, fact) without which it cannot be refuted either: None means not known.
-    `phrase` completes "Probably ..." from the results, e.g. "a bad deployment: revision 14".
+    `phrase` completes "Probably ..." from the results, e.g. "a bad deployment: revision 14". `plan` is what to do
+    about it: a title and ready steps, filled in from the results; a fact that is not known is read, never guessed.
     """
 
     name: str
     title: str
     phrase: Callable[[Results], str]
+    plan: Callable[[Context, Results], Plan]
     needs: tuple[str, ...]
     supports: tuple[Sign, ...]
     refutes: tuple[Sign, ...] = ()
@@ -84,7 +93,9 @@ class Cause:
 @dataclass(frozen=True)
 class Recovering:
     """How recovery is verified: `queries(context, end)` asked again and again until `seconds` after the mitigation
-    are covered; `series` turns the answers into one series that has to stay below `threshold(service)`.
+    are covered; `series` turns the answers into one series that has to stay at or below `threshold(service)`.
+
+    `probes` are asked once at the end; all of them have to answer well.
     """
 
     what: str
@@ -93,21 +104,38 @@ class Recovering:
     threshold: Callable[[Service], float]
     queries: Callable[[Context, float], Mapping[str, Query]]
     series: Callable[[Context, Answers], Series]
+    probes: Callable[[Context], Mapping[str, Query]]
+
+    def goal(self, service: Service) -> str:
+        """When it is over, e.g. "failed requests at or below 5 % of requests for 5 min"."""
+        limit = f"{self.threshold(service):g}"
+        return (
+            f"{self.what[0].lower()}{self.what[1:]} at or below {limit} {self.unit} for {duration_text(self.seconds)}"
+        )
+
+
+def no_remark(results: Results, verdicts: Sequence[Verdict]) -> str:
+    """Most alerts have nothing to say before the verdict."""
+    return ""
 
 
 @dataclass(frozen=True)
 class Alert:
-    """All of one alert. `expression` is PromQL for the rule; `hold_seconds` its `for`."""
+    """All of one alert. `expression` is PromQL for the rule; `hold_seconds` its `for`.
+
+    The first check says whether the alert is real: its facts may hold `onset` (epoch seconds) and `impact` (a clause).
+    `remark` is said before the verdict where the alert is real, e.g. whether to call security.
+    """
 
     name: str
-    summary: str
-    meaning: str
+    summary: Callable[[Thresholds], str]
+    meaning: Callable[[Thresholds], str]
     impact: str
     severity: Severity
     hold_seconds: int
     expression: Callable[[Service], str]
     checks: tuple[Check, ...]
     causes: tuple[Cause, ...]
-    mitigate: Callable[[Context, str, Results], Mitigation]
     recovery: Recovering
     escalate_if: tuple[str, ...]
+    remark: Callable[[Results, Sequence[Verdict]], str] = no_remark

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 from runbook.alerts.base import Alert, Answers, Cause, Context, Recovering, Sign
 from runbook.alerts.checks import authentication, changes, database, endpoints, errors, logs, resources, scope, traffic
-from runbook.alerts.checks.series import FAILED, HOLD_SECONDS, WINDOW, metric, share, times_of
-from runbook.alerts.mitigations import mitigate
-from runbook.model import JSON, Query, Series
+from runbook.alerts.checks.series import FAILED, WINDOW, metric, share, times_of
+from runbook.alerts.checks.signal import FAILED_REQUESTS
+from runbook.alerts.plans.capacity import more_room
+from runbook.alerts.plans.dependencies import restore_connections, restore_verification
+from runbook.alerts.suspects import DEPLOYMENT, ONLY_NEW_PODS, TRAFFIC, about, times_as_many, told
+from runbook.model import Query, Series
 from runbook.settings import Service
 from runbook.sources.prometheus import range_
-from runbook.wording import duration_text, plain_text, plural, share_text
-
-Facts = Mapping[str, JSON]
+from runbook.wording import plural, share_text
 
 
 def expression(service: Service) -> str:
@@ -22,34 +23,12 @@ def expression(service: Service) -> str:
     return f"sum(rate({failed}[{WINDOW}])) / sum(rate({every}[{WINDOW}])) > {service.thresholds.error_ratio:g}"
 
 
-def about(subject: str, share: float = 0.3) -> Callable[[Facts], bool]:
-    """Whether the additional log messages speak of a subject."""
-    return lambda f: f["about"][subject] >= share
-
-
-def told(subject: str) -> Callable[[Facts], str]:
-    """The clause for it."""
-    return lambda f: f"{share_text(f['about'][subject])} of the additional log messages speak of it"
-
-
-def _times(f: Facts) -> str:
-    """How much more traffic there is."""
-    return f"{f['times']:.1f} times the usual requests" if f["times"] is not None else "requests where there were none"
-
-
-ONLY_NEW_PODS = Sign(
-    "changes",
-    0.6,
-    lambda f: f["only_new"] and bool(f["near"]),
-    lambda f: f"only the pods of revision {f['revision']} suffer, the others do well",
-)
-
-
 DATABASE = Cause(
     "database",
     "Database",
     phrase=lambda results: "the database",
-    needs=("errors", "database"),
+    plan=restore_connections,
+    needs=("database",),
     decides=(("database", "refusing"), ("database", "slow")),
     supports=(
         Sign(
@@ -77,7 +56,8 @@ AUTHENTICATION = Cause(
     "authentication",
     "Authentication (JWT)",
     phrase=lambda results: "authentication (JWT)",
-    needs=("errors", "authentication"),
+    plan=restore_verification,
+    needs=("authentication",),
     decides=(("authentication", "failing"),),
     supports=(
         Sign(
@@ -103,7 +83,8 @@ RESOURCES = Cause(
     "resources",
     "Resources exhausted",
     phrase=lambda results: "exhausted resources",
-    needs=("errors", "resources"),
+    plan=more_room,
+    needs=("resources",),
     decides=(("resources", "memory_reached"), ("resources", "cpu_reached"), ("resources", "oom_kills")),
     supports=(
         Sign(
@@ -138,70 +119,9 @@ RESOURCES = Cause(
             "traffic",
             0.6,
             lambda f: f["surge"],
-            lambda f: f"{_times(f)} explain the load",
+            lambda f: f"{times_as_many(f)} explain the load",
         ),
     ),
-)
-
-DEPLOYMENT = Cause(
-    "deployment",
-    "Bad deployment",
-    phrase=lambda results: f"a bad deployment: revision {results['changes'].facts['revision']}",
-    needs=("errors", "changes"),
-    decides=(("changes", "near"),),
-    supports=(
-        Sign(
-            "changes",
-            0.4,
-            lambda f: f["near"],
-            lambda f: (
-                f"errors began {duration_text(abs(f['distance']))} {'after' if f['distance'] >= 0 else 'before'} revision {f['revision']}"
-            ),
-        ),
-        Sign(
-            "changes",
-            0.6,
-            lambda f: f["only_new"] and f["near"],
-            lambda f: (
-                f"its pods fail {share_text(f['new_share'])} of requests, the others {share_text(f['old_share'])}"
-            ),
-        ),
-        Sign(
-            "logs",
-            0.1,
-            lambda f: bool(f["new"]) and f["new_share"] >= 0.3,
-            lambda f: f"new message “{plain_text(f['new'][0], 100)}”",
-        ),
-    ),
-    refutes=(
-        Sign("changes", 0.9, lambda f: f["near"] is False, lambda f: "no rollout shortly before the onset"),
-        Sign(
-            "changes",
-            0.7,
-            lambda f: f["near"] and f["calm_minutes"] >= 5,
-            lambda f: f"revision {f['revision']} served {f['calm_minutes']:.0f} min without trouble first",
-        ),
-        Sign("changes", 0.7, lambda f: f["near"] and f["alike"], lambda f: "the other revision fails alike"),
-    ),
-)
-
-TRAFFIC = Cause(
-    "traffic",
-    "Traffic surge",
-    phrase=lambda results: f"a traffic surge: {_times(results['traffic'].facts)}",
-    needs=("errors", "traffic"),
-    decides=(("traffic", "surge"),),
-    supports=(
-        Sign("traffic", 0.6, lambda f: f["surge"], _times),
-        Sign(
-            "scope",
-            0.2,
-            lambda f: f["overload_share"] >= 0.5,
-            lambda f: f"{share_text(f['overload_share'])} of the failures are 503 or 429",
-        ),
-        Sign("logs", 0.4, about("traffic"), told("traffic")),
-    ),
-    refutes=(Sign("traffic", 0.9, lambda f: f["surge"] is False, lambda f: "as many requests as usual"),),
 )
 
 
@@ -223,15 +143,17 @@ def _recovery_series(c: Context, answers: Answers) -> Series:
 
 ALERT = Alert(
     name="HighErrorRate",
-    summary="More than 5 % of requests fail",
-    meaning="More than 5 % of HTTP requests have failed with a 5xx status for at least five minutes.",
+    summary=lambda limits: f"More than {share_text(limits.error_ratio)} of requests fail",
+    meaning=lambda limits: (
+        f"More than {share_text(limits.error_ratio)} of HTTP requests have failed with a 5xx status for at least five minutes."
+    ),
     impact="Users get error pages or lose what they submit; the service is degraded but still serves the other requests.",
     severity="high",
-    hold_seconds=HOLD_SECONDS,
+    hold_seconds=300,
     expression=expression,
     checks=(
         errors.CHECK,
-        changes.CHECK,
+        changes.watching(FAILED_REQUESTS),
         scope.CHECK,
         endpoints.CHECK,
         logs.CHECK,
@@ -241,14 +163,14 @@ ALERT = Alert(
         authentication.CHECK,
     ),
     causes=(DATABASE, AUTHENTICATION, RESOURCES, DEPLOYMENT, TRAFFIC),
-    mitigate=mitigate,
     recovery=Recovering(
-        "Share of failed requests",
+        "Failed requests",
         "% of requests",
         300,
         lambda service: service.thresholds.error_ratio * 100,
         _recovery_queries,
         _recovery_series,
+        endpoints.queries,
     ),
     escalate_if=(
         "the share of failed requests still rises 15 minutes after the mitigation, or is above 25 %",

@@ -12,13 +12,17 @@ from runbook.commands import options
 def command(json_: bool) -> None:
     """List the alerts that there are runbooks for: name, severity, meaning."""
     from runbook import alerts
+    from runbook.settings import Thresholds
 
-    found = [alerts.load(name) for name in alerts.names()]
+    found, usual = [alerts.load(name) for name in alerts.names()], Thresholds()
     if json_:
         options.print_json(
-            [{"name": a.name, "severity": a.severity, "summary": a.summary, "meaning": a.meaning} for a in found]
+            [
+                {"name": a.name, "severity": a.severity, "summary": a.summary(usual), "meaning": a.meaning(usual)}
+                for a in found
+            ]
         )
         return
     width = max((len(alert.name) for alert in found), default=0)
     for alert in found:
-        options.line(f"{alert.name:{width}}  {alert.severity:8}  {alert.meaning}")
+        options.line(f"{alert.name:{width}}  {alert.severity:8}  {alert.meaning(usual)}")

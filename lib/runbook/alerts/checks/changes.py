@@ -1,4 +1,4 @@
-"""What changed: rollouts and restarts on the time axis, their distance to the onset, and errors by revision."""
+"""What changed: rollouts and restarts on the time axis, their distance to the onset, and the alert's signal by revision."""
 
 from __future__ import annotations
 
@@ -10,47 +10,54 @@ from numpy.typing import NDArray
 
 from runbook.alerts.base import Answers, Check, Context, Results
 from runbook.alerts.checks.series import (
-    FAILED,
     Floats,
     grid,
-    metric,
     number,
     onset_of,
     over_window,
     pods,
-    rate_window,
     ratio,
     series,
+    short_window,
     turn,
 )
+from runbook.alerts.checks.signal import Signal
 from runbook.model import JSON, Chart, Query, Result, Status, Table
 from runbook.sources import kubernetes
 from runbook.sources.kubernetes_objects import Pod, events_of, pods_of
 from runbook.sources.kubernetes_rollouts import Revision, deployment_of
 from runbook.sources.kubernetes_rollouts import revisions as revisions_of
-from runbook.wording import clock_text, duration_text, plural, share_text
+from runbook.wording import clock_text, duration_text, plural
 
 NEAR_SECONDS = 900  # a rollout this long before the onset may be its cause: a gradual one takes minutes
 SLACK_SECONDS = 90  # an onset found this much too early still counts as after it
 RESTART_SECONDS = 600  # restarts are of interest from this long before the onset
 
 
-def _queries(c: Context) -> Mapping[str, Query]:
-    pod = c.service.pod_label
+def watching(signal: Signal) -> Check:
+    """The check for an alert that watches this signal."""
+    return Check(
+        "changes",
+        "What changed?",
+        lambda context: _queries(context, signal),
+        lambda context, answers, earlier: _judge(context, answers, earlier, signal),
+        needs=("deployment",),
+        optional=("part by pod", "whole by pod", "events"),
+    )
+
+
+def _queries(c: Context, signal: Signal) -> Mapping[str, Query]:
+    pod, window = c.service.pod_label, f"{short_window(c)}s"
     return {
         "deployment": kubernetes.deployment(c.service.namespace, c.service.deployment),
         "pods": kubernetes.pods(c.service.namespace, c.service.deployment),
         "events": kubernetes.events(c.service.namespace, c.service.deployment),
-        "failed by pod": over_window(
-            c, f"sum by ({pod}) (rate({metric(c.service, 'http_requests_total', FAILED)}[{rate_window(c)}]))"
-        ),
-        "all by pod": over_window(
-            c, f"sum by ({pod}) (rate({metric(c.service, 'http_requests_total')}[{rate_window(c)}]))"
-        ),
+        "part by pod": over_window(c, f"sum by ({pod}) ({signal.part(c, window)})"),
+        "whole by pod": over_window(c, f"sum by ({pod}) ({signal.whole(c, window)})"),
     }
 
 
-def _judge(c: Context, answers: Answers, earlier: Results) -> Result:
+def _judge(c: Context, answers: Answers, earlier: Results, signal: Signal) -> Result:
     onset = onset_of(earlier)
     began = turn(c, onset)
     known = revisions_of(answers["deployment"])
@@ -80,12 +87,14 @@ def _judge(c: Context, answers: Answers, earlier: Results) -> Result:
         "restarts": None if restarts is None else len(restarts),
         "restarted_pods": sorted(p.name for p in restarts or ())[:5],
         "oom_kills": None if restarts is None else sum(1 for one in ended if one.reason == "OOMKilled"),
-        **_compare(c, served, rollout, onset),
+        **_compare(c, served, rollout, onset, signal),
     }
     abnormal = bool(facts["near"] or restarts or (rollout and onset is None))
-    lines = tuple(series(c, f"revision {name}", one.share, scale=100) for name, one in sorted(served.items())[::-1])
-    limit = c.service.thresholds.error_ratio * 100
-    chart = Chart("failed-by-revision", "Failed requests by revision", "% of requests", lines, threshold=limit)
+    lines = tuple(
+        series(c, f"revision {name}", one.share, scale=signal.scale) for name, one in sorted(served.items())[::-1]
+    )
+    limit = signal.threshold(c.service) * signal.scale
+    chart = Chart("by-revision", f"{signal.title} by revision", signal.unit, lines, threshold=limit)
     status: Status = "abnormal" if abnormal else "unknown" if facts["near"] is None else "normal"
     tables = (*_tables(c, known, here or ()), *_warnings(c, answers))
     return Result(status, _sentence(c, facts), facts, (chart,) if len(lines) > 1 else (), tables)
@@ -121,55 +130,55 @@ def _restarts(here: Sequence[Pod], start: float, end: float) -> list[Pod]:
 
 @dataclass(frozen=True)
 class _Served:
-    """Requests per second of one revision's pods over the window, failed and all."""
+    """The two sums of the signal over one revision's pods, over the window."""
 
-    failed: Floats
-    every: Floats
+    part: Floats
+    whole: Floats
 
     @property
     def share(self) -> Floats:
-        return ratio(self.failed, self.every)
+        return ratio(self.part, self.whole)
 
     def share_in(self, times: NDArray[np.bool_]) -> float:
-        """The share of failed requests over these times; NaN without requests."""
-        whole = float(np.nansum(self.every[times]))
-        return float(np.nansum(self.failed[times])) / whole if whole else float("nan")
+        """The signal over these times; NaN without any of the whole."""
+        whole = float(np.nansum(self.whole[times]))
+        return float(np.nansum(self.part[times])) / whole if whole else float("nan")
 
 
 def _by_revision(c: Context, answers: Answers, revisions: Sequence[Revision]) -> dict[int, _Served]:
     """A pod belongs to the revision whose ReplicaSet its name begins with."""
-    if answers["failed by pod"].completeness == "failed":
-        return {}  # no failures known is not none
-    failed, every = pods(c, answers["failed by pod"]), pods(c, answers["all by pod"])
+    if answers["part by pod"].completeness == "failed":
+        return {}  # nothing known is not none
+    part, whole = pods(c, answers["part by pod"]), pods(c, answers["whole by pod"])
     found: dict[int, _Served] = {}
     for revision in revisions:
-        own = [pod for pod in every if pod.startswith(f"{revision.replicaset}-")]
+        own = [pod for pod in whole if pod.startswith(f"{revision.replicaset}-")]
         if own:
-            none = np.zeros_like(every[own[0]])
+            none = np.zeros_like(whole[own[0]])
             found[revision.number] = _Served(
-                np.nansum([none, *(failed[pod] for pod in own if pod in failed)], axis=0),
-                np.nansum([every[pod] for pod in own], axis=0),
+                np.nansum([none, *(part[pod] for pod in own if pod in part)], axis=0),
+                np.nansum([whole[pod] for pod in own], axis=0),
             )
     return found
 
 
 def _compare(
-    c: Context, served: Mapping[int, _Served], rollout: Revision | None, onset: float | None
+    c: Context, served: Mapping[int, _Served], rollout: Revision | None, onset: float | None, signal: Signal
 ) -> dict[str, JSON]:
-    """How much of its requests the new revision fails, and the others while both serve; and how long it did well."""
+    """The signal in the pods of the new revision and in the others while both serve; and how long the new ones did well."""
     if rollout is None or rollout.number not in served or onset is None:
-        return {"new_share": None, "old_share": None, "only_new": False, "alike": False, "calm_minutes": 0.0}
-    times, new, threshold = grid(c), served[rollout.number], c.service.thresholds.error_ratio
+        return {"compared": None, "only_new": False, "alike": False, "calm_minutes": 0.0}
+    times, new, threshold = grid(c), served[rollout.number], signal.threshold(c.service)
     others = [one for number_, one in served.items() if number_ != rollout.number]
     old = _Served(
-        *(np.sum([getattr(o, name) for o in others] or [np.zeros_like(times)], axis=0) for name in ("failed", "every"))
+        *(np.sum([getattr(o, name) for o in others] or [np.zeros_like(times)], axis=0) for name in ("part", "whole"))
     )
-    both = (times >= onset) & (new.every > 0) & (old.every > 0)
-    calm = (times < onset - 60) & (new.every > 0) & (np.nan_to_num(new.share) < threshold / 2)
+    both = (times >= onset) & (new.whole > 0) & (old.whole > 0)
+    calm = (times < onset - 60) & (new.whole > 0) & (np.nan_to_num(new.share) < threshold / 2)
     new_share, old_share = new.share_in(both), old.share_in(both)
+    compared = np.isfinite(new_share) and np.isfinite(old_share)
     return {
-        "new_share": number(new_share, 4),
-        "old_share": number(old_share, 4),
+        "compared": f"its pods {signal.clause(new_share)}, the others {signal.text(old_share)}" if compared else None,
         "only_new": bool(new_share > threshold and new_share >= 3 * old_share),
         "alike": bool(old_share > threshold / 2 and old_share * 2 >= new_share),
         "calm_minutes": round(float(calm.sum()) * c.step / 60, 1),
@@ -178,9 +187,8 @@ def _compare(
 
 def _sentence(c: Context, facts: Mapping[str, JSON]) -> str:
     parts = [_rollout(c, facts)]
-    if facts["new_share"] is not None and facts["old_share"] is not None:
-        new, old = share_text(facts["new_share"]), share_text(facts["old_share"])
-        parts.append(f"its pods fail {new} of requests, the others {old}")
+    if facts["compared"]:
+        parts.append(facts["compared"])
     if facts["restarts"] is None:
         parts.append("restarts are not known")
     elif facts["restarts"]:
@@ -197,7 +205,7 @@ def _rollout(c: Context, facts: Mapping[str, JSON]) -> str:
         return "no rollout in the window" if facts["near"] is False else "when the revision was rolled out is not known"
     when = clock_text(facts["rollout"], c.started_at)
     if facts["distance"] is None:
-        return f"revision {facts['revision']} reached its first pod at {when}; when the errors began is not known"
+        return f"revision {facts['revision']} reached its first pod at {when}; when it began is not known"
     order = "before" if facts["distance"] >= 0 else "after"
     return f"revision {facts['revision']} reached its first pod at {when}, {duration_text(abs(facts['distance']))} {order} the onset"
 
@@ -245,13 +253,3 @@ def _termination(c: Context, pod: Pod) -> str:
         return ""
     when = f" at {clock_text(ended.finished_at, c.started_at)}" if ended.finished_at else ""
     return f"{ended.reason or 'ended'} ({ended.exit_code}){when}"
-
-
-CHECK = Check(
-    "changes",
-    "What changed?",
-    _queries,
-    _judge,
-    needs=("deployment",),
-    optional=("failed by pod", "all by pod", "events"),
-)

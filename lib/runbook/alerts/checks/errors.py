@@ -10,7 +10,6 @@ from runbook.alerts.base import Answers, Check, Context, Results
 from runbook.alerts.checks.series import (
     DAY,
     FAILED,
-    HOLD_SECONDS,
     WEEK,
     Floats,
     grid,
@@ -27,7 +26,7 @@ from runbook.alerts.checks.series import (
 )
 from runbook.findings import Onset, onset
 from runbook.model import JSON, Answer, Chart, Query, Result
-from runbook.wording import clock_text, plural, share_text
+from runbook.wording import clock_text, count_text, plural, share_text
 
 NOISE = 0.002  # a share that wanders less than this is still calm
 
@@ -64,7 +63,7 @@ def _share(answers: Answers, when: str = "") -> Floats:
 
 def _judge(c: Context, answers: Answers, earlier: Results) -> Result:
     now, threshold = _share(answers), c.service.thresholds.error_ratio
-    firing = now[grid(c) >= c.started_at - HOLD_SECONDS]
+    firing = now[grid(c) >= c.started_at - c.hold_seconds]
     if np.isnan(firing).all():
         return Result(
             "unknown",
@@ -84,8 +83,8 @@ def _judge(c: Context, answers: Answers, earlier: Results) -> Result:
         "onset": start,
         "failed_requests": _count(c, answers["failed, short"], start),
         "requests": _count(c, answers["total, short"], start),
-        "minutes": number((c.end - turn(c, start)) / 60, 1),
     }
+    facts["impact"] = _impact(facts, (c.end - turn(c, start)) / 60)
     lines = (series(c, "same hours last week", last_week, "reference", 100), series(c, "now", now, scale=100))
     chart = Chart("failed-requests", "Failed requests (5xx)", "% of requests", lines, threshold=threshold * 100)
     return Result("abnormal" if abnormal else "normal", _sentence(c, facts, abnormal), facts, (chart,))
@@ -116,6 +115,16 @@ def _count(c: Context, rate: Answer, since: float | None) -> int | None:
     if rate.completeness == "failed":
         return None
     return round(float(np.nansum(line(rate)[grid(c) >= turn(c, since)])) * c.step)
+
+
+def _impact(facts: Mapping[str, JSON], minutes: float) -> str:
+    """Requests, share and minutes in one clause, as far as they were counted."""
+    failed, requests = facts["failed_requests"], facts["requests"]
+    if failed is None:
+        return ""
+    of_all = f" of {count_text(requests)}" if requests else ""
+    worst = f", {share_text(facts['peak'])} of all at worst" if facts["peak"] is not None else ""
+    return f"{count_text(failed)}{of_all} requests failed in {minutes:,.0f} minutes{worst}."
 
 
 def _sentence(c: Context, facts: Mapping[str, JSON], abnormal: bool) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from runbook.alerts.base import Answers, Check, Context, Results
-from runbook.alerts.checks.series import FAILED, HOLD_SECONDS, by_label, metric, over_window, rate_window, series
+from runbook.alerts.checks.series import FAILED, by_label, metric, over_window, rate_window, series
 from runbook.model import JSON, Answer, Chart, Query, Result, Table
 from runbook.sources.prometheus import instant, vector
 from runbook.wording import count_text, plural, share_text
@@ -15,7 +15,7 @@ FEW_PODS = 2
 
 
 def _queries(c: Context) -> Mapping[str, Query]:
-    span = f"{max(60, int(c.end - c.started_at) + HOLD_SECONDS)}s"
+    span = f"{max(60, int(c.end - c.started_at) + c.hold_seconds)}s"
     failed = metric(c.service, "http_requests_total", FAILED)
     every = metric(c.service, "http_requests_total")
     labels = {"status code": "status_code", "path": "path", "pod": c.service.pod_label}

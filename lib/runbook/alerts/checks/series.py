@@ -20,7 +20,6 @@ Floats = NDArray[np.float64]
 FAILED = 'status_code=~"5.."'
 DAY, WEEK = 86_400, 604_800
 WINDOW = "5m"  # the procedure's rate window
-HOLD_SECONDS = 300  # of the alert's `for`: where no onset is known, it began at least so long before the alert
 
 
 def metric(service: Service, name: str, *matchers: str) -> str:
@@ -50,7 +49,7 @@ def rate_window(context: Context) -> str:
 
 def turn(context: Context, onset: float | None) -> float:
     """The time that parts before from since: the onset, or where none is known when the alert began to hold."""
-    return onset if onset is not None else context.started_at - HOLD_SECONDS
+    return onset if onset is not None else context.started_at - context.hold_seconds
 
 
 def grid(context: Context) -> Floats:
@@ -124,8 +123,9 @@ def last(values: Floats) -> float:
 
 
 def onset_of(earlier: Results) -> float | None:
-    """When the errors began, as the first check found it."""
-    return fact(earlier, "errors", "onset")
+    """When it began, as the alert's first check found it."""
+    first = next(iter(earlier), "")
+    return fact(earlier, first, "onset")
 
 
 def fact(earlier: Results, check: str, name: str) -> float | None:

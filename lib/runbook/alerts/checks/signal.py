@@ -1,0 +1,47 @@
+"""What an alert watches, as a quotient of two sums that can be taken by pod: failed / all requests, seconds / requests."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from runbook.alerts.base import Context
+from runbook.alerts.checks.series import FAILED, metric
+from runbook.settings import Service
+from runbook.wording import share_text
+
+
+@dataclass(frozen=True)
+class Signal:
+    """One signal of the service's pods, so that the pods of one revision can be compared with the others.
+
+    `part` and `whole` make PromQL for the two sums, given a rate window in PromQL ("60s"), without the `sum by` around
+    them; above `threshold(service)` a revision suffers. `title` and `unit` are the chart's, in which values are shown
+    `scale` times as large; `verb` and `of` make a clause around `text(value)`: "fail 11.8 % of requests".
+    """
+
+    title: str
+    unit: str
+    verb: str
+    of: str
+    part: Callable[[Context, str], str]
+    whole: Callable[[Context, str], str]
+    threshold: Callable[[Service], float]
+    text: Callable[[float], str] = share_text
+    scale: float = 1.0
+
+    def clause(self, value: float) -> str:
+        """E.g. "fail 11.8 % of requests"."""
+        return f"{self.verb} {self.text(value)} {self.of}".rstrip()
+
+
+FAILED_REQUESTS = Signal(
+    title="Failed requests",
+    unit="% of requests",
+    verb="fail",
+    of="of requests",
+    part=lambda c, window: f"rate({metric(c.service, 'http_requests_total', FAILED)}[{window}])",
+    whole=lambda c, window: f"rate({metric(c.service, 'http_requests_total')}[{window}])",
+    threshold=lambda service: service.thresholds.error_ratio,
+    scale=100,
+)
