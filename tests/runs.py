@@ -41,10 +41,12 @@ def runbook(settings: Path, *arguments: object, **how: Any) -> subprocess.Comple
     return run([sys.executable, "-m", "runbook.cli", *map(str, arguments)], settings, **how)
 
 
-def run(command: list[str], settings: Path, **how: Any) -> subprocess.CompletedProcess[str]:
+def run(
+    command: list[str], settings: Path, *, patience: float = PATIENCE, **how: Any
+) -> subprocess.CompletedProcess[str]:
     """A command until its end."""
     return subprocess.run(
-        command, env=surroundings(settings), capture_output=True, text=True, check=False, timeout=PATIENCE, **how
+        command, env=surroundings(settings), capture_output=True, text=True, check=False, timeout=patience, **how
     )
 
 
