@@ -190,6 +190,7 @@ def _header(context: Context, given: Given) -> Header:
     kept = Environment(
         service=environment.service,
         base_url=environment.base_url,
+        database_address=environment.database_address,
         prometheus=environment.prometheus and msgspec.structs.replace(environment.prometheus, auth=Auth()),
         elasticsearch=environment.elasticsearch and msgspec.structs.replace(environment.elasticsearch, auth=Auth()),
         kubernetes=environment.kubernetes,

@@ -112,6 +112,7 @@ class Service(_Strict, frozen=True):
     pod_label: LabelName = "pod"
     health_path: UrlPath = "/health"
     probe_path: UrlPath = "/api/username/test"
+    login_path: UrlPath = "/edit"
     scrape_interval_seconds: Count = 15
     database_pool_size: Count = 20
     thresholds: Thresholds = Thresholds()
@@ -122,11 +123,15 @@ class Service(_Strict, frozen=True):
 class Environment(_Strict, frozen=True):
     """Where to ask. A source without a section is not asked and its checks are unknown.
 
-    `recording` replays instead of asking; `evidence` is the folder a run leaves its bundle in.
+    `recording` replays instead of asking; `evidence` is the folder a run leaves its bundle in. `database_address` is
+    the "host:port" that the service connects to; the probe's token is sent to `base_url` alone, to try a login.
     """
 
     service: str
     base_url: Url = ""
+    probe_token_env: Variable = ""
+    probe_token_file: str = ""
+    database_address: str = ""
     prometheus: Prometheus | None = None
     elasticsearch: Elasticsearch | None = None
     kubernetes: Kubernetes | None = None
@@ -253,6 +258,7 @@ def secrets(environment: Environment) -> tuple[str, ...]:
             (auth.api_key_env, auth.api_key_file),
         )
     ]
+    pairs.append((environment.probe_token_env, environment.probe_token_file))
     found: list[str] = []
     for env_name, file_name in pairs:
         with suppress(SettingsError):  # one that cannot be read will be missed when its source is asked

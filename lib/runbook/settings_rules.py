@@ -29,7 +29,7 @@ def check_service(service: Service, file: Path, key: str) -> None:
             re.compile(pattern)
         except re.error as error:
             strict.refuse(file, f"{key}.redact_patterns[{number}]", f"is not a regular expression: {error}.")
-    for name in ("health_path", "probe_path"):
+    for name in ("health_path", "probe_path", "login_path"):
         if trouble := leaves(getattr(service, name)):
             strict.refuse(file, f"{key}.{name}", f"{trouble}; it is asked below base_url, write it like /health.")
 
@@ -42,6 +42,8 @@ def check_environment(environment: Environment, services: Mapping[str, Service],
         environment.recording.format(alert="")
     except (KeyError, IndexError, ValueError):
         strict.refuse(file, f"{key}.recording", "may hold {alert} for the alert's name, and no other braces.")
+    if environment.probe_token_env and environment.probe_token_file:
+        strict.refuse(file, key, "names the probe's token twice; keep one of `probe_token_env` and `probe_token_file`.")
     for name in ("prometheus", "elasticsearch"):
         source: Prometheus | Elasticsearch | None = getattr(environment, name)
         if source is not None:
@@ -83,6 +85,7 @@ def located(environment: Environment, beside: Path, home: Path) -> Environment:
     changes: dict[str, object] = {
         "evidence": _absolute(environment.evidence or EVIDENCE, home),
         "recording": _absolute(environment.recording, beside),
+        "probe_token_file": _absolute(environment.probe_token_file, beside),
     }
     for name in ("prometheus", "elasticsearch"):
         source: Prometheus | Elasticsearch | None = getattr(environment, name)

@@ -69,13 +69,14 @@ class Absent:
 def connect(name: str, environment: Environment) -> Mapping[str, Source]:
     """All sources of an environment by name; those without settings fail every query in one sentence."""
     prometheus, elasticsearch, kubernetes = environment.prometheus, environment.elasticsearch, environment.kubernetes
+    reached = environment.base_url or environment.database_address
     deadline = environment.deadline_seconds
     seconds = 0.9 * deadline  # a little below the deadline: the source's sentence names the address
     made: dict[SourceName, Callable[[], Source] | None] = {
         "prometheus": (lambda: _prometheus(prometheus, seconds)) if prometheus else None,
         "elasticsearch": (lambda: _elasticsearch(elasticsearch, seconds)) if elasticsearch else None,
         "kubernetes": (lambda: _kubernetes(kubernetes, seconds)) if kubernetes else None,
-        "probe": (lambda: _probe(environment.base_url, seconds)) if environment.base_url else None,
+        "probe": (lambda: _probe(environment, seconds)) if reached else None,
     }
     return {
         source: Lazy(source, make, deadline) if make else Deadline(Absent(_section(name, source)), deadline)
@@ -105,7 +106,8 @@ def _kubernetes(config: settings.Kubernetes, seconds: float) -> Source:
     return Kubernetes(config, seconds)
 
 
-def _probe(base_url: str, seconds: float) -> Source:
+def _probe(environment: Environment, seconds: float) -> Source:
     from runbook.sources.probe import Probe
 
-    return Probe(base_url, seconds)
+    token = settings.Auth(bearer_env=environment.probe_token_env, bearer_file=environment.probe_token_file)
+    return Probe(environment.base_url, seconds, token, environment.database_address)

@@ -45,6 +45,7 @@ class Fault:
 
 REFUSED = Fault("connection refused", "unreachable", "check that it runs and that host and port are right")
 NO_HOST = Fault("host name not found", "unreachable", "check the host name and this machine's DNS")
+NO_RESOLVER = Fault("name server gave no answer", "unreachable", "check this machine's DNS")
 NO_ROUTE = Fault("no route to the host", "unreachable", "check the address, the network or the VPN")
 TIMEOUT = Fault(
     "no answer in time", "timeout", "check that it is not overloaded and that no firewall swallows the request"
@@ -123,7 +124,7 @@ def _meaning(error: BaseException) -> Fault | None:
     if isinstance(error, http.client.HTTPException):
         return NOT_HTTP
     if isinstance(error, socket.gaierror):
-        return NO_HOST
+        return NO_RESOLVER if error.errno == socket.EAI_AGAIN else NO_HOST
     if isinstance(error, ConnectionRefusedError):
         return REFUSED
     if isinstance(error, ValueError):
