@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from runbook.alerts.checks import endpoints
-from runbook.model import JSON, Answer, Result
+from runbook.model import JSON, Answer, Query, Result
+from runbook.sources import probe
 from tests.fakes import context
 
 WELL = {"status": 200, "latency_ms": 12.0, "error": None}
@@ -36,3 +37,24 @@ def test_trouble_is_told(changes: dict[str, JSON], told: str) -> None:
     """An error, no answer at all, and an answer that broke off half-way are each abnormal, in words."""
     found = judged({**WELL, **changes})
     assert (found.status, found.sentence) == ("abnormal", f"No: {told}.")
+
+
+@pytest.mark.parametrize(
+    ("query", "data", "well"),
+    [
+        (probe.get("/edit"), {"status": 302, "error": None}, True),
+        (probe.login("/edit"), {"status": 302, "error": None}, False),
+        (probe.login("/edit"), {"status": 401, "error": None}, False),
+        (probe.login("/edit"), {"status": 200, "error": None}, True),
+        (probe.load("/"), {"failures": 0}, True),
+        (probe.load("/"), {"failures": 1}, False),
+    ],
+)
+def test_a_login_and_a_load_answer_well(query: Query, data: JSON, well: bool) -> None:
+    """Who is sent to the login page is not logged in; a load test may not fail once."""
+    assert endpoints.answers_well(Answer(query, "complete", data)) is well
+
+
+def test_half_a_load_test_proves_nothing() -> None:
+    """Requests that the time did not suffice for are not known to be answered."""
+    assert not endpoints.answers_well(Answer(probe.load("/"), "partial", {"failures": 0}))

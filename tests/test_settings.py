@@ -83,6 +83,7 @@ def test_an_unknown_key_is_refused_with_the_nearest(tmp_path: Path, change: str,
         ('index = "logs-*"', 'index = "x"\nhealth_path = "/%2e%2e/b"', "service.shop.health_path", "holds .."),
         ('index = "logs-*"', 'index = "x"\nprobe_path = "//host/x"', "service.shop.probe_path", "single /"),
         ('index = "logs-*"', 'index = "x"\nprobe_path = "/x#y"', "service.shop.probe_path", "or #"),
+        ('index = "logs-*"', 'index = "x"\nlogin_path = "/a/../b"', "service.shop.login_path", "holds .."),
         ('index = "logs-*"', 'index = ""', "service.shop.index", "name or pattern of an index"),
         ('log_app = "shop"\n', "", "service.shop", "lacks `log_app`"),
         ("http://prometheus", "prometheus", "environment.live.prometheus.url", "beginning with http://"),
@@ -152,6 +153,17 @@ def test_headers_that_prove_who_we_are_are_secrets(tmp_path: Path):
     )
     live = settings.load(tmp_path / "runbook.toml").environment("live")
     assert settings.secrets(live) == ("canary-one", "Bearer canary-two", "canary-two")
+
+
+def test_the_probes_token_is_a_secret_beside_the_file(tmp_path: Path):
+    """The probe's token is found from the file's folder and known as a secret; it may be named once."""
+    (tmp_path / "token").write_text("canary\n")
+    named = f"{GOOD}probe_token_file = 'token'\n"
+    (tmp_path / "runbook.toml").write_text(named)
+    live = settings.load(tmp_path / "runbook.toml").environment("live")
+    assert live.probe_token_file == str(tmp_path / "token")
+    assert settings.secrets(live) == ("canary",)
+    assert "names the probe's token twice" in refusal(tmp_path, f"{named}probe_token_env = 'TOKEN'\n")
 
 
 def test_a_regular_expression_that_is_none_is_refused(tmp_path: Path):

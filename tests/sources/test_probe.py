@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import socket
+import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -11,11 +14,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from runbook.errors import ParameterError, SourceError
+from runbook import alerts
+from runbook.errors import ParameterError, SettingsError, SourceError
 from runbook.model import Query
-from runbook.sources.probe import Probe, get
-from tests.canned import Canned, Reply
+from runbook.settings import Auth
+from runbook.sources.load import AT_ONCE, Shot, summary
+from runbook.sources.probe import Probe, get, load, login
+from tests.canned import Canned, Reply, Request
 from tests.certificates import Authority
+from tests.fakes import context
 
 LEAVING = [
     "",
@@ -45,8 +52,11 @@ LEAVING = [
 @pytest.mark.parametrize("path", LEAVING)
 def test_a_path_that_leaves_the_base_url_is_refused(path: str):
     """Nothing but a plain path below base_url can be asked for, and a recorded query gets no further either."""
-    with pytest.raises(ParameterError, match="a probe stays below base_url"):
-        get(path)
+    for kind, question in (("get", get), ("login", login), ("load", load)):
+        with pytest.raises(ParameterError, match="a probe stays below base_url"):
+            question(path)
+        with pytest.raises(SourceError, match="refuses the path"):
+            Probe("http://127.0.0.1:9").ask(Query("probe", kind, path, {"requests": 1}))
     with Canned({}) as server:
         with pytest.raises(SourceError, match="refuses the path"):
             Probe(server.url).ask(Query("probe", "get", path))
@@ -57,13 +67,13 @@ def test_a_path_that_leaves_the_base_url_is_refused(path: str):
 @given(st.text(max_size=30))
 def test_no_path_reaches_another_host(path: str):
     """Whatever text is accepted as a path, the URL made of it stays on its host and in its folder."""
-    from requests import Request
+    import requests
 
     try:
         query = get("/" + path)
     except ParameterError:
         return
-    url = Request("GET", "http://service.example:81/base" + query.text).prepare().url or ""
+    url = requests.Request("GET", "http://service.example:81/base" + query.text).prepare().url or ""
     assert url.startswith("http://service.example:81/base/")
     assert "/.." not in url.partition("?")[0]
 
@@ -149,3 +159,137 @@ def test_a_base_url_that_is_none_is_an_error():
     """That base_url is wrong says nothing about the service, so it is no evidence."""
     with pytest.raises(SourceError, match="not a valid URL"):
         Probe("service:80").ask(get("/"))
+
+
+@pytest.fixture
+def token(tmp_path: Path) -> Auth:
+    """A token in a file."""
+    (tmp_path / "token").write_text("canary-4f1c\n")
+    return Auth(bearer_file=str(tmp_path / "token"))
+
+
+def test_a_login_proves_who_we_are_and_keeps_nothing_of_the_page(token: Auth):
+    """The token reaches the service, and neither it nor somebody's own page stands in the answer."""
+
+    def page(request: Request) -> Reply:
+        return Reply(f"Hello, you sent {request.headers['Authorization']}".encode())
+
+    with Canned(page) as server:
+        answer = Probe(server.url, token=token).ask(login("/edit"))
+        assert server.requests[0].headers["Authorization"] == "Bearer canary-4f1c"
+    assert (answer.completeness, answer.data["status"], answer.data["body"]) == ("complete", 200, None)
+    assert "canary" not in str(answer)
+
+
+def test_a_login_is_not_followed_elsewhere(token: Auth):
+    """Where the service sends us on, to another origin or not, the token does not go along."""
+    with Canned({}) as elsewhere:
+        moved = Reply(b"", 302, {"Location": f"{elsewhere.url}/login"})
+        with Canned({"/edit": moved}) as server:
+            data = Probe(server.url, token=token).ask(login("/edit")).data
+            assert len(server.requests) == 1
+        assert elsewhere.requests == []
+    assert (data["status"], data["location"]) == (302, f"{elsewhere.url}/login")
+
+
+def test_only_a_login_sends_the_token(token: Auth):
+    """Health checks and load tests need no token, so they carry none."""
+    with Canned({"/health": Reply(b"ok")}) as server:
+        probe = Probe(server.url, token=token)
+        probe.ask(get("/health"))
+        probe.ask(load("/health", 3))
+        assert len(server.requests) == 4
+        assert not any("Authorization" in request.headers for request in server.requests)
+
+
+def test_a_login_without_a_token_asks_nobody(tmp_path: Path):
+    """A token that nobody named, or that is not there, says nothing about the service."""
+    with Canned({}) as server:
+        with pytest.raises(SourceError, match="has no token for /edit; name one by probe_token_env"):
+            Probe(server.url).ask(login("/edit"))
+        with pytest.raises(SettingsError, match="cannot be read"):
+            Probe(server.url, token=Auth(bearer_file=str(tmp_path / "none"))).ask(login("/edit"))
+        assert server.requests == []
+
+
+def test_a_load_test_is_how_long_and_how_often_it_failed():
+    """Every request is made, a few at once; the times are those of the answers, the failures are counted by their words."""
+    busy, most, lock, number = [0], [0], threading.Lock(), itertools.count()
+
+    def work(request: Request) -> Reply:
+        with lock:
+            busy[0] += 1
+            most[0] = max(most[0], busy[0])
+            mine = next(number)
+        time.sleep(0.02)
+        with lock:
+            busy[0] -= 1
+        return Reply(b"x" * 10_000, 503 if mine % 10 == 0 else 200)
+
+    with Canned(work) as server:
+        answer = Probe(server.url, 60).ask(load("/api/username/test?deep=1"))
+        assert {request.path for request in server.requests} == {"/api/username/test?deep=1"}
+        assert len(server.requests) == 50
+    data = dict(answer.data)
+    assert answer.completeness == "complete"
+    assert 1 < most[0] <= AT_ONCE
+    assert 20 <= data.pop("median_ms") <= data.pop("p95_ms") <= data.pop("max_ms") < 30_000
+    assert data == {
+        "url": f"{server.url}/api/username/test?deep=1",
+        "requests": 50,
+        "made": 50,
+        "failures": 5,
+        "troubles": {"answers 503": 5},
+    }
+
+
+def test_a_load_test_ends_when_the_time_is_up():
+    """A service that hangs is not asked fifty times: the rest is left out, and that it is, is said."""
+    released = threading.Event()
+
+    def hang(request: Request) -> Reply:
+        released.wait(60)
+        return Reply(b"")
+
+    with Canned(hang) as server:
+        began = time.monotonic()
+        try:
+            answer = Probe(server.url, 1.0).ask(load("/"))
+        finally:
+            released.set()
+        assert time.monotonic() - began < 20
+    assert answer.completeness == "partial"
+    assert answer.warnings == ("only 5 of 50 requests fit into 1 s",)
+    assert answer.data["troubles"] == {"no answer in time": 5}
+    assert answer.data["median_ms"] is answer.data["p95_ms"] is answer.data["max_ms"] is None
+
+
+def test_a_load_test_of_a_service_that_is_down_is_evidence():
+    """Connections that are refused are failures in words."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        url = f"http://127.0.0.1:{server.getsockname()[1]}"
+    answer = Probe(url).ask(load("/", 7))
+    assert (answer.completeness, answer.data["troubles"]) == ("complete", {"connection refused": 7})
+
+
+def test_percentiles_are_times_that_were_measured():
+    """The p95 of a hundred times is the 95th, of a few the longest; failures do not count as fast answers."""
+    hundred = [Shot(n / 1000, "") for n in range(100, 0, -1)]
+    found = summary([*hundred, Shot(0.0001, "answers 500")])
+    assert (found["median_ms"], found["p95_ms"], found["max_ms"], found["failures"]) == (50.5, 95.0, 100.0, 1)
+    assert summary([Shot(0.1, ""), Shot(0.3, "")])["p95_ms"] == 300.0
+
+
+@pytest.mark.parametrize("requests", [0, -1, 201])
+def test_a_load_test_stays_small(requests: int):
+    """Nobody brings a service down by a query."""
+    with pytest.raises(ParameterError, match="1 to 200 requests"):
+        load("/", requests)
+
+
+def test_no_investigation_loads_the_service():
+    """A service in trouble gets no load from us: among what the alerts' checks ask there is no load test."""
+    for name in alerts.names():
+        asked = [query for check in alerts.load(name).checks for query in check.queries(context()).values()]
+        assert asked
+        assert not [query for query in asked if query.kind == "load"]

@@ -11,6 +11,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -56,11 +57,10 @@ def port(where: Place) -> Query:
 
 def system_lookup(host: str) -> Sequence[str]:
     """The addresses of a name as this machine's resolver knows them, each once; raises OSError."""
-    try:
+    with suppress(UnicodeError):  # a label that is empty or too long
         found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
-    except UnicodeError:  # a label that is empty or too long
-        raise socket.gaierror(socket.EAI_NONAME, "no host name") from None
-    return list(dict.fromkeys(str(address[0]) for *_, address in found))
+        return list(dict.fromkeys(str(address[0]) for *_, address in found))
+    raise socket.gaierror(socket.EAI_NONAME, "no host name")
 
 
 class Network:

@@ -1,0 +1,115 @@
+"""Whether the service and its database can be reached: judged over answers of the real probe on loopback."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+
+import pytest
+
+from runbook import inquiry
+from runbook.alerts.base import Context
+from runbook.alerts.checks.reachability import CHECK, FACTS
+from runbook.model import Result
+from runbook.settings import Environment
+from runbook.sources.connect import connect
+from tests.canned import Canned, Reply
+from tests.fakes import context
+
+UP = dict.fromkeys(("service_resolves", "service_port_open", "health_ok"), True)
+
+
+@pytest.fixture
+def service() -> Iterator[Canned]:
+    """A service whose health is well."""
+    with Canned({"/health": Reply(b"ok")}) as server:
+        yield server
+
+
+@pytest.fixture
+def listening() -> Iterator[str]:
+    """An address that opens."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield f"127.0.0.1:{server.getsockname()[1]}"
+
+
+@pytest.fixture
+def closed() -> str:
+    """An address that nobody listens at."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return f"127.0.0.1:{server.getsockname()[1]}"
+
+
+def looked(base_url: str, database_address: str = "") -> Result:
+    """What the check finds with these settings, asked for real."""
+    environment = Environment(service="shop", base_url=base_url, database_address=database_address, deadline_seconds=60)
+    about: Context = context(environment=environment)
+    source = connect("here", environment)["probe"]
+    answers = {name: source.ask(query) for name, query in CHECK.queries(about).items()}
+    return inquiry.judge(CHECK, about, answers, {})
+
+
+def test_a_service_that_is_reached(service: Canned) -> None:
+    """Name, port and health are well; of a database that nobody named, nothing is known."""
+    found = looked(service.url)
+    assert (found.status, found.sentence) == ("normal", "Yes: /health answers.")
+    assert found.facts == {**dict.fromkeys(FACTS), **UP}
+    assert [row[:3] for row in found.tables[0].rows] == [
+        ("name of the service", "127.0.0.1", "127.0.0.1"),
+        ("port of the service", service.url.removeprefix("http://"), "open"),
+        ("health of the service", "/health", "200"),
+    ]
+
+
+def test_the_database_is_tried_too(service: Canned, listening: str) -> None:
+    """Where the settings say where the database is, its name and port are tried."""
+    found = looked(service.url, listening)
+    assert found.sentence == "Yes: /health answers, and the database's port opens."
+    assert found.facts == dict.fromkeys(FACTS, True)
+
+
+def test_a_database_that_refuses_is_told(service: Canned, closed: str) -> None:
+    """A closed port of the database is abnormal, while the service is well."""
+    found = looked(service.url, closed)
+    assert (found.status, found.sentence) == (
+        "abnormal",
+        f"No: the database's {closed} does not open (connection refused).",
+    )
+    assert found.facts == {**UP, "database_resolves": True, "database_port_open": False}
+
+
+def test_the_first_step_that_fails_is_told(closed: str) -> None:
+    """A port that does not open is why health does not answer, so only that is said; both are known."""
+    found = looked(f"http://{closed}")
+    assert found.sentence == f"No: {closed} does not open (connection refused)."
+    assert found.facts == {
+        **dict.fromkeys(FACTS),
+        "service_resolves": True,
+        "service_port_open": False,
+        "health_ok": False,
+    }
+
+
+def test_names_that_nobody_has_are_told() -> None:
+    """Neither name resolves: each is told with its trouble."""
+    found = looked("http://shop.invalid", "mysql.invalid:3306")
+    assert found.sentence.startswith("No: shop.invalid does not resolve (")
+    assert " and the database's mysql.invalid does not resolve (" in found.sentence
+    assert found.facts == dict.fromkeys(FACTS, False)
+
+
+@pytest.mark.parametrize(("status", "told"), [(503, "No: /health answers 503."), (302, "Yes: /health answers.")])
+def test_health_is_told_by_its_status(status: int, told: str) -> None:
+    """A service that is reached but not well is abnormal, by its own word."""
+    with Canned({"/health": Reply(b"", status)}) as server:
+        assert looked(server.url).sentence == told
+
+
+def test_without_an_address_nothing_is_known(listening: str) -> None:
+    """No address, no answer: not "reached", and what is to be set is said; the database's facts are known all the same."""
+    assert looked("").status == "unknown"
+    found = looked("", listening)
+    assert found.status == "unknown"
+    assert "base_url" in found.sentence
+    assert found.facts["database_port_open"] is True
+    assert found.facts["health_ok"] is None
