@@ -8,10 +8,11 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from runbook.alerts.checks import reachability
 from runbook.incident import Given, Incident
 from runbook.preparation import iso
 from runbook.recording import Header, Recorder
-from runbook.settings import Environment
+from runbook.settings import Environment, Settings
 from tests.fakes import SERVICE, STARTED
 
 
@@ -30,3 +31,24 @@ def test_a_time_ahead_of_the_recorded_now_is_that_now(tmp_path: Path, mitigated:
     context = Incident.replay(recorded(tmp_path / "r.jsonl.gz", given, STARTED)).investigation().context
     assert (context.started_at, context.end, context.now) == (STARTED, STARTED, STARTED)
     assert context.mitigated_at == (STARTED if mitigated else None)
+
+
+def test_a_replay_tries_the_same_places(tmp_path: Path):
+    """The recording keeps where the service and its database were, and not where the token is: it asks what was asked."""
+    here = Environment(
+        service="shop",
+        base_url="http://127.0.0.1:9",
+        database_address="127.0.0.1:10",
+        probe_token_file=str(tmp_path / "token"),
+        evidence=str(tmp_path),
+        deadline_seconds=0.1,
+    )
+    given = asdict(Given("here", "INC-2026-01-15-01", iso(STARTED), "90m"))
+    live = Incident.open("HighErrorRate", Settings(tmp_path, {"here": here}, {"shop": SERVICE}), **given)
+    live.record()
+    (bundle,) = tmp_path.glob("*/*/manifest.json")
+    contexts = [one.investigation().context for one in (live, Incident.replay(bundle.parent))]
+    asked = [reachability.CHECK.queries(context) for context in contexts]
+    assert asked[0] == asked[1]
+    assert len(asked[0]) == len(reachability.FACTS)
+    assert contexts[1].environment.probe_token_file == ""

@@ -105,6 +105,19 @@ def test_health_is_told_by_its_status(status: int, told: str) -> None:
         assert looked(server.url).sentence == told
 
 
+def test_what_answers_is_reached_by_whatever_proxy(service: Canned) -> None:
+    """A name that only the proxy can resolve is no trouble, as long as health answers through it."""
+    about = context(environment=Environment(service="shop", base_url="http://shop.invalid"))
+    queries = CHECK.queries(about)
+    source, through = (
+        connect("here", Environment(service="shop", base_url=url))["probe"]
+        for url in ("http://shop.invalid", service.url)
+    )
+    answers = {name: (through if name == "health_ok" else source).ask(query) for name, query in queries.items()}
+    found = inquiry.judge(CHECK, about, answers, {})
+    assert (found.status, found.facts["service_resolves"]) == ("normal", False)
+
+
 def test_without_an_address_nothing_is_known(listening: str) -> None:
     """No address, no answer: not "reached", and what is to be set is said; the database's facts are known all the same."""
     assert looked("").status == "unknown"

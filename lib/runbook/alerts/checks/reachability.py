@@ -33,9 +33,8 @@ def _judge(c: Context, answers: Answers, earlier: Results) -> Result:
     """Abnormal names the first step that fails on the way to each, since what comes after it fails with it."""
     facts = {fact: _holds(answers[fact]) if fact in answers else None for fact in FACTS}
     asked = {fact: answer for fact, answer in answers.items() if answer.usable}
-    broken = [
-        step for way in (FACTS[:3], FACTS[3:]) if (step := next((fact for fact in way if facts[fact] is False), ""))
-    ]
+    ways = [way for way in (FACTS[:3], FACTS[3:]) if not facts[way[-1]]]  # what answers is reached, by whatever proxy
+    broken = [step for way in ways if (step := next((fact for fact in way if facts[fact] is False), ""))]
     table = Table(
         "reachability",
         ("Step", "Of", "Answer", "Latency (ms)", "Trouble"),
