@@ -21,7 +21,7 @@ COMMANDS: Final = {
     "replay": "Judge a recording again and compare the findings.",
     "audit": "Prove that a bundle was not edited.",
     "doctor": "Check what an environment's sources can answer.",
-    "rules": "Print the alerting rules for Prometheus.",
+    "rules": "Print the alerting rules for Prometheus, or the routes for Alertmanager.",
 }
 
 

@@ -15,6 +15,7 @@ from markupsafe import Markup
 
 from runbook import cells, escaping, view
 from runbook.alerts.base import Alert, Context
+from runbook.alerts.responses import RESPONSES
 from runbook.cells import Block
 from runbook.escaping import plain, prose
 from runbook.investigation import Investigation
@@ -60,7 +61,7 @@ class Shown:
 
 def context(alert: Alert, context: Context) -> Block:
     """What is investigated: severity and what it asks for, incident, service, window."""
-    response = view.RESPONSES[alert.severity]
+    response = RESPONSES[alert.severity]
     firing = duration_text(max(0.0, context.end - context.started_at))
     facts = [
         f"{response.within}; notify by {response.told}",
@@ -68,7 +69,9 @@ def context(alert: Alert, context: Context) -> Block:
         f"firing since {clock_text(context.started_at)} ({firing})",
         f"data {view.window(context.start, context.end)}, every {context.step} s",
     ]
-    head = Markup("<b>{}</b> {}").format(escaping.html(alert.name), cells.chip(alert.severity, response.tone))
+    head = Markup("<b>{}</b> {}").format(
+        escaping.html(alert.name), cells.chip(alert.severity, view.SEVERITY[alert.severity])
+    )
     return cells.lines(head, f"{alert.name} [{alert.severity}]", facts)
 
 

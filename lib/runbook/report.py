@@ -18,6 +18,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from runbook import chronicle, escaping, view
+from runbook.alerts.responses import RESPONSES
 from runbook.investigation import Investigation
 from runbook.model import Chart, Finding, Recovery, Table, Verdict
 from runbook.wording import clock_text, duration_text
@@ -111,7 +112,7 @@ def _common(investigation: Investigation) -> dict[str, Any]:
 def _page(investigation: Investigation) -> dict[str, Any]:
     """What only the HTML shows."""
     context = investigation.context
-    response = view.RESPONSES[investigation.alert.severity]
+    response = RESPONSES[investigation.alert.severity]
     shown = [_finding(finding, investigation) for finding in investigation.findings]
     rest = shown[1:]
     order = {"abnormal": 0, "unknown": 1, "normal": 2}
@@ -120,6 +121,7 @@ def _page(investigation: Investigation) -> dict[str, Any]:
     ]
     return {
         "response": response,
+        "severity_tone": view.SEVERITY[investigation.alert.severity],
         "respond_by": view.clock(context.started_at + response.seconds) if response.seconds else "",
         "so_far": duration_text(context.end - context.started_at) if context.end > context.started_at else "",
         "window": view.window(context.start, context.end),

@@ -51,7 +51,7 @@ def _lines(value: JSON, depth: int) -> Iterable[str]:
         elif isinstance(item, list):
             yield f"{pad}{key}:"
             for one in item:
-                first, *rest = _lines(one, 0)
+                first, *rest = _lines(one, 0) if isinstance(one, dict) else [json.dumps(one, ensure_ascii=False)]
                 yield f"{pad}  - {first}"
                 yield from (f"{pad}    {line}" for line in rest)
         else:

@@ -1,4 +1,4 @@
-"""How things are shown, the same in the report and in the notebook: chips, cells, queries, times, responses. Pure."""
+"""How things are shown, the same in the report and in the notebook: chips, cells, queries, times. Pure."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ Tone = Literal["red", "green", "amber", "grey", "blue"]
 
 STATUS: Mapping[Status, Tone] = {"abnormal": "red", "normal": "green", "unknown": "grey"}
 STATE: Mapping[State, Tone] = {"supported": "red", "refuted": "green", "not tested": "grey"}
+SEVERITY: Mapping[Severity, Tone] = {"critical": "red", "high": "red", "medium": "amber", "low": "grey"}
 RECOVERY: Mapping[str, Tone] = {
     "recovered": "green",
     "not recovered": "red",
@@ -25,24 +26,6 @@ RECOVERY: Mapping[str, Tone] = {
     "not mitigated": "grey",
 }
 _NUMERIC = re.compile(r"[+-]?[\d,.]+(\s?(%|s|ms|min|h|[KMGT]i?B|x))?", re.ASCII)
-
-
-@dataclass(frozen=True)
-class Response:
-    """What the procedure asks for at a severity: how soon, and who is told by which means."""
-
-    within: str
-    told: str
-    tone: Tone
-    seconds: int | None = None
-
-
-RESPONSES: Mapping[Severity, Response] = {
-    "critical": Response("respond at once, at any hour", "PagerDuty, SMS, e-mail", "red", 0),
-    "high": Response("respond within 1 hour", "PagerDuty, e-mail", "red", 3600),
-    "medium": Response("respond within 4 hours", "e-mail", "amber", 4 * 3600),
-    "low": Response("respond on the next business day", "ticket", "grey"),
-}
 
 
 @dataclass(frozen=True)

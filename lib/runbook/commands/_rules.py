@@ -13,9 +13,36 @@ from runbook.commands import options
 @click.argument("alert", nargs=-1)
 @options.environment
 @options.settings_file
+@click.option("--alertmanager", is_flag=True, help="Print the routes of the severities for Alertmanager instead.")
 @options.as_json
-def command(alert: tuple[str, ...], environment: str | None, settings_path: Path | None, json_: bool) -> None:
-    """Print the alerting rules of ALERT (or of all) for an environment's service, as a rule file for Prometheus."""
+def command(
+    alert: tuple[str, ...], environment: str | None, settings_path: Path | None, alertmanager: bool, json_: bool
+) -> None:
+    """Print the alerting rules of ALERT (or of all) for an environment's service, as a rule file for Prometheus.
+
+    With --alertmanager: who is told at which severity, as a configuration with receivers to fill in; it is the same
+    for all alerts and environments.
+    """
+    if alertmanager:
+        _routes(alert, json_)
+    else:
+        _rules(alert, environment, settings_path, json_)
+
+
+def _routes(alert: tuple[str, ...], json_: bool) -> None:
+    from runbook import routes, rules
+    from runbook.errors import UsageError
+
+    if alert:
+        raise UsageError("The routes are the same for all alerts; leave the alert's name out.")
+    document = routes.routes()
+    if json_:
+        options.print_json(document)
+    else:
+        click.echo("".join(f"# {line}\n" for line in routes.TO_FILL_IN) + rules.as_yaml(document), nl=False)
+
+
+def _rules(alert: tuple[str, ...], environment: str | None, settings_path: Path | None, json_: bool) -> None:
     from runbook import alerts, rules
     from runbook import settings as reader
 
