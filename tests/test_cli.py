@@ -324,11 +324,16 @@ def test_doctor_tells_line_by_line(settings: Settings, tmp_path: Path):
 
 
 def test_rules_are_printed_for_prometheus_and_for_machines():
-    """The same rules as YAML and as JSON."""
+    """The same rules as YAML and as JSON; that they lack a link to the runbook is said beside them."""
     where = ["--settings", str(ROOT / "runbook.toml"), "--environment", "production"]
-    text = CliRunner().invoke(cli.cli, ["rules", *where]).stdout
+    printed = CliRunner().invoke(cli.cli, ["rules", *where])
+    text = printed.stdout
+    assert (
+        printed.stderr == "No runbook_base_url in [environment.production]: the rules have no link to their runbook.\n"
+    )
     document = json.loads(CliRunner().invoke(cli.cli, ["rules", "--json", *where, "HighErrorRate"]).stdout)
     assert '- alert: "HighErrorRate"' in text
+    assert "runbook_url" not in text
     assert document["groups"][0]["rules"][0]["alert"] == "HighErrorRate"
 
 

@@ -10,11 +10,10 @@ from runbook.model import JSON
 from runbook.settings import Environment, Service
 
 GROUP = "runbook"
-NOTEBOOKS = "notebooks"  # where the runbook is to be found, as long as nobody says at which address
 
 
 def rules(alerts: Iterable[Alert], service: Service, environment: Environment) -> dict[str, JSON]:
-    """A rule file as data: one rule per alert."""
+    """A rule file as data: one rule per alert, with a link to its runbook where the environment says where those are."""
     return {"groups": [{"name": GROUP, "rules": [_rule(alert, service, environment) for alert in alerts]}]}
 
 
@@ -24,7 +23,8 @@ def as_yaml(document: Mapping[str, JSON]) -> str:
 
 
 def _rule(alert: Alert, service: Service, environment: Environment) -> dict[str, JSON]:
-    where = environment.runbook_base_url.rstrip("/") or NOTEBOOKS
+    where = environment.runbook_base_url.rstrip("/")
+    link = {"runbook_url": f"{where}/{alert.name}.ipynb"} if where else {}  # one that leads nowhere is worse than none
     return {
         "alert": alert.name,
         "expr": alert.expression(service),
@@ -33,7 +33,7 @@ def _rule(alert: Alert, service: Service, environment: Environment) -> dict[str,
         "annotations": {
             "summary": f"{alert.summary(service.thresholds)} ({service.name})",
             "description": f"{alert.meaning(service.thresholds)} {alert.impact}",
-            "runbook_url": f"{where}/{alert.name}.ipynb",
+            **link,
         },
     }
 
