@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import base64
 from collections import Counter
 
 import numpy as np
 import pytest
 
+from tests.lab import objects
 from tests.lab.faults import FAULTS
 from tests.lab.firing import RULES
 from tests.lab.scenarios import Scenario, matrix
 from tests.lab.sentences import Document
-from tests.lab.world import REASONS
+from tests.lab.standing import standing
+from tests.lab.world import REASONS, Bools
 
 CAUSES = {
     "HighErrorRate": {"database", "authentication", "resources", "deployment", "traffic"},
+    "DatabaseConnectionErrors": {"pool", "database", "network", "credentials"},
     "HighAuthFailureRate": {"key", "tokens", "auth_service", "brute_force", "spread_attack", "clock"},
 }
 OTHERS = [name for name, fault in FAULTS.items() if fault.alert != "HighErrorRate"]
@@ -23,6 +27,12 @@ SCENARIOS = matrix(OTHERS, seeds=(3,))  # drawn at the first need
 
 def found(name: str) -> Scenario:
     return next(one for one in SCENARIOS if one.fault.name == name)
+
+
+def during(one: Scenario) -> Bools:
+    """From five minutes into the fault to its end."""
+    times = one.drawn.times.mean(axis=0)
+    return (times > (one.truth.onset or one.began) + 300) & (times < one.truth.ended)
 
 
 def warned(one: Scenario) -> list[Document]:
@@ -88,3 +98,58 @@ def test_a_wrong_clock_is_seen_in_the_pods_of_one_node_only(name: str) -> None:
     (node,) = {effect.node for effect in one.plan.effects}
     asked, there = succeeded + failed > 0, np.array([pod.node == node for pod in one.drawn.pods])
     assert share[asked & there].min() > 0.5 > 0.15 > share[asked & ~there].max()
+
+
+@pytest.mark.parametrize("name", ["pool-held", "pool-shrunk"])
+def test_an_exhausted_pool_is_in_use_whole_and_lets_requests_wait(name: str) -> None:
+    """All that the pool has is in use while queries are as fast as ever, and who waits in vain is a connection error."""
+    one = found(name)
+    late = during(one)
+    in_use, idle, waiting = one.drawn.connections[:, :, late]
+    running = one.drawn.running[:, late]
+    assert in_use[running].mean() > 0.8 * (in_use + idle)[running].mean()
+    assert waiting[running].mean() > 1
+    given_up = one.drawn.ends[REASONS.index("pool")].sum(axis=0)
+    assert (one.drawn.connection_errors == given_up).all() and given_up[:, late].sum() > 100
+    slow = one.drawn.query_durations[7:].sum(axis=(0, 1, 2))
+    assert slow[late].sum() < 0.01 * one.drawn.query_durations[..., late].sum()
+
+
+def test_a_policy_against_egress_stands_beside_the_old_ones() -> None:
+    """It is minutes old, selects the service's pods and leaves out the database's port; the others are months old."""
+    one = found("egress-denied")
+    there = {o["metadata"]["name"]: o for o in standing(one.namespace, one.ended_at, one.plan.applied)}
+    new = there["restrict-egress"]
+    ports = [port["port"] for rule in new["spec"]["egress"] for port in rule["ports"]]
+    assert new["spec"]["podSelector"]["matchLabels"] == objects.LABELS and 3306 not in ports
+    born = {name: o["metadata"]["creationTimestamp"] for name, o in there.items()}
+    assert objects.timestamp(one.began - 60) <= born.pop("restrict-egress") <= objects.timestamp(one.began)
+    assert max(born.values()) < objects.timestamp(one.began - 100 * 86_400)
+
+
+def test_a_rotated_secret_is_young_and_plainly_a_dummy() -> None:
+    """The Secret of the database's password is minutes old; none of them holds anything but the word dummy."""
+    one = found("credentials-rotated")
+    secrets = [o for o in standing(one.namespace, one.ended_at, one.plan.applied) if o["kind"] == "Secret"]
+    young = [
+        o["metadata"]["name"]
+        for o in secrets
+        if o["metadata"]["creationTimestamp"] > objects.timestamp(one.began - 900)
+    ]
+    assert young == ["database-credentials"]
+    assert all(base64.b64decode(value).startswith(b"dummy ") for o in secrets for value in o["data"].values())
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("connections-full", "1040"),
+        ("database-locked", "lock"),
+        ("credentials-revoked", "1045"),
+        ("names-unresolved", "mysql-primary"),
+    ],
+)
+def test_logs_name_the_trouble_with_the_database(name: str, words: str) -> None:
+    """Hundreds of errors say in one of several ways what it is."""
+    errors = [line for line in found(name).documents() if line["level"] == "error"]
+    assert sum(words in str(line["message"]).lower() for line in errors) > 100

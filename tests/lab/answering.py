@@ -25,6 +25,7 @@ from tests.lab.world import (
     PER_REQUEST,
     POOL_SIZE,
     POOL_TIMEOUT,
+    QUERIES,
     QUERY_MEDIAN,
     REASONS,
     REPLICAS,
@@ -36,18 +37,22 @@ from tests.lab.world import (
     Floats,
 )
 
+AWAY = ("refused", "crowded", "unreachable", "unresolved", "denied")  # why the database gives no connection
+ON_USERS = np.array([table == "users" for _, table in QUERIES], dtype=float)[:, None, None]
 STEEPNESS, QUERY_STEEPNESS = 2.4, 2.6  # of log-logistic durations: p95 is 3.4 and 3.1 times the median
 
 # How long requests take that do not end well: (median, steepness); the others take their usual time.
-TEMPERS = {"quick": (0.0015, 2.4), "retry": (0.6, 2.2), "late": (4.3, 9.0)}
+TEMPERS = {"quick": (0.0015, 2.4), "retry": (0.6, 2.2), "late": (4.3, 9.0), "connect": (3.1, 14.0)}
 TEMPER = {
     "shed": "quick",
     **dict.fromkeys(("guessed", "sprayed", "unauthorized", "expired", "overdue", "immature"), "quick"),
     "jwt": "quick",
     "auth_down": "retry",
     "starved": "late",
-    "refused": "retry",
+    **dict.fromkeys(("refused", "crowded", "unresolved", "denied"), "retry"),
+    "unreachable": "connect",
     "pool": "late",
+    "locked": "late",
     "query": "late",
 }
 
@@ -65,6 +70,7 @@ class Response:
     waiting: Floats
     connection_errors: Floats
     starved: Floats
+    away: Floats  # probability that the database gives no connection
 
     @property
     def failing(self) -> Floats:
@@ -102,15 +108,21 @@ def respond(who: Character, rate: Floats, state: Conditions, *, fullness: Floats
 
     queries = np.einsum("ept,eq->qpt", inside * verified * (1.0 - starved), PER_REQUEST)
     contention = 1.0 + (queries.sum(axis=(0, 1)) / 300.0) ** 2
-    query_median = (
+    usual_median = (
         QUERY_MEDIAN[:, None, None] * who.speed * state["db_slow"] * contention * (1.0 + 2.0 * starved + cold)
     )
+    query_median = usual_median * _slowness(state) + ON_USERS * state["db_locked"]
     backlog = 4.0 * (1.0 - np.exp(-6.0 * np.maximum(load - 1.0, 0.0)))
-    hold = np.minimum(query_median * 1.35, STATEMENT_TIMEOUT) + 0.003 + 0.25 * backlog
-    demand = (queries * hold).sum(axis=0) * (1.0 - state["db_refused"])
+    hold = np.minimum(query_median * 1.35, STATEMENT_TIMEOUT) + 0.003 + 0.25 * backlog + state["held_longer"]
+    away = _away(state)
+    demand = (queries * hold).sum(axis=0) * (1.0 - away)
+    free = np.maximum(POOL_SIZE * state["pool_size"] - state["held"], 0.05)
     all_queries = queries.sum(axis=0)
-    no_slot = overflow(demand / POOL_SIZE)
-    too_long = exceeds(STATEMENT_TIMEOUT, query_median, 2.2).mean(axis=0)
+    no_slot = overflow(demand / free)
+    late = exceeds(STATEMENT_TIMEOUT, usual_median, 2.2)
+    later = exceeds(STATEMENT_TIMEOUT, query_median, 2.2) - late
+    too_long = late.mean(axis=0) + np.einsum("eq,qpt->ept", np.minimum(PER_REQUEST, 1.0), later)
+    locked = np.minimum(state["db_locked"], 1.0)
 
     obstacles = {
         "shed": shed * USERS,
@@ -118,28 +130,43 @@ def respond(who: Character, rate: Floats, state: Conditions, *, fullness: Floats
         **refused,
         "memory": 0.4 * pressure * (0.2 + 0.8 * USERS),
         "config": GUARDED * state["config_missing"],
-        "refused": ASKING * state["db_refused"],
+        **{reason: ASKING * state[f"db_{reason}"] for reason in AWAY},
         "pool": ASKING * no_slot,
+        "locked": ASKING * too_long * locked,
         "query": ASKING * too_long,
         "render": PAGE * state["render_failed"],
         "background": (1.0 - (1.0 - who.background) * (1.0 - state["errors"]) * (1.0 - 0.05 * cold)) * USERS,
         "missing": MISSING,
     }
-    waited = POOL_TIMEOUT * no_slot + 0.15 * np.clip(demand / POOL_SIZE - 0.7, 0.0, 0.5) + 0.5 * state["db_refused"]
+    waited = POOL_TIMEOUT * no_slot + 0.15 * np.clip(demand / free - 0.7, 0.0, 0.5) + 0.5 * away
     busy = 1.0 / (1.0 - np.minimum(load, 0.97))
     own = (MEDIAN + CPU * (busy - 1.0)) * who.speed * state["slow"] * (1.0 + 6.0 * pressure + 2.0 * cold)
     in_queries = np.einsum("eq,qpt->ept", PER_REQUEST, query_median)
     return Response(
         outcomes=_one_after_the_other(obstacles, rate.shape),
         median=own + in_queries + ASKING * waited + backlog * USERS,
-        queries=queries * (1.0 - state["db_refused"]) * (1.0 - no_slot),
+        queries=queries * (1.0 - away) * (1.0 - no_slot),
         query_median=query_median,
         cpu=np.minimum(load, 0.985) * CPU_LIMIT * state["cpu_limit"],
         in_use=np.minimum(demand, POOL_SIZE),
-        waiting=all_queries * waited * np.where(demand > 0.7 * POOL_SIZE, 1.0, state["db_refused"]),
+        waiting=all_queries * waited * np.where(demand > 0.7 * free, 1.0, away),
         starved=starved,
-        connection_errors=all_queries * state["db_refused"] * 1.6,
+        connection_errors=all_queries * away * 1.6,
+        away=away,
     )
+
+
+def _away(state: Conditions) -> Floats:
+    """Probability that a query gets no connection from the database, for whatever reason."""
+    away = state[f"db_{AWAY[0]}"]
+    for reason in AWAY[1:]:
+        away = away + (1.0 - away) * state[f"db_{reason}"]
+    return away
+
+
+def _slowness(state: Conditions) -> Floats:
+    """How many times longer each kind of query takes than it should."""
+    return np.array([state[f"slow_{operation}_{table}"] for operation, table in QUERIES])
 
 
 def _guesses(rate: Floats, attacks: Floats) -> Floats:

@@ -26,6 +26,7 @@ STORED = {
     "HorizontalPodAutoscaler": "horizontalpodautoscalers",
     "Job": "jobs",
     "Namespace": "namespaces",
+    "NetworkPolicy": "networkpolicies",
     "Node": "minions",
     "Pod": "pods",
     "PodDisruptionBudget": "poddisruptionbudgets",

@@ -6,13 +6,13 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from tests.lab.answering import STEEPNESS, TEMPER, TEMPERS, exceeds
+from tests.lab.answering import AWAY, STEEPNESS, TEMPER, TEMPERS, exceeds
 from tests.lab.behaviour import Behaviour
 from tests.lab.world import GUARDED, REASONS, REFUSED_LOGINS, Bools, Character, Floats
 
 LATE = 2.0  # seconds
 UNSEEN = ("shed", "starved")  # requests whose token nobody looks at
-LOOKUPS = ("refused", "pool", "query")  # requests whose session may not be found
+LOOKUPS = (*AWAY, "pool", "locked", "query")  # requests whose session may not be found
 
 
 def expected(who: Character, seen: Behaviour, known: Bools) -> Mapping[str, Floats]:
@@ -23,7 +23,7 @@ def expected(who: Character, seen: Behaviour, known: Bools) -> Mapping[str, Floa
         "SlowResponses": late(seen),
         "InstanceDown": _share((known & ~running).sum(axis=0).astype(float), known.sum(axis=0).astype(float)),
         "HighMemoryUsage": np.where(running, seen.memory, 0.0).max(axis=0),
-        "DatabaseConnectionErrors": seen.response.connection_errors.sum(axis=0),
+        "DatabaseConnectionErrors": seen.response.connection_errors.sum(axis=0) + _ending(seen.rate, seen, ["pool"]),
         "HighAuthFailureRate": failing_logins(who, seen),
     }
 

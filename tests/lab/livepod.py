@@ -122,9 +122,9 @@ class LivePod:
         response, metrics, rng = seen.response, self._metrics, self._rng
         outcomes = response.outcomes[:, :, place, 0].cumsum(axis=0)
         self._expected = Expected(outcomes, response.median[:, place, 0], float(seen.memory[place, 0]))
-        in_use = min(int(rng.poisson(response.in_use[place, 0])), POOL_SIZE)
-        reachable = 1.0 - float(seen.state["db_refused"][place, 0])
-        idle = max(0, round(min(in_use + 5, POOL_SIZE) * reachable) - in_use)
+        limit, held = round(POOL_SIZE * seen.state["pool_size"][place, 0]), round(seen.state["held"][place, 0])
+        in_use = min(int(rng.poisson(response.in_use[place, 0])) + held, limit)
+        idle = max(0, round(min(in_use + 5, limit) * (1.0 - response.away[place, 0])) - in_use)
         waiting = int(rng.poisson(response.waiting[place, 0]))
         for state, number in zip(STATES, (in_use, idle, waiting), strict=True):
             metrics.connections.labels(state).set(number)
@@ -154,6 +154,8 @@ class LivePod:
         await asyncio.sleep(seconds)
         self._metrics.requests.labels(route.method, route.path, status).inc()
         self._metrics.durations.labels(route.method, route.path).observe(seconds)
+        if reason == "pool":
+            self._metrics.refused.inc()
         if route.guarded and reason not in UNSEEN:
             lost = reason in LOOKUPS and self._rng.random() < self._who.lost_sessions
             failed = lost or reason in REFUSED_LOGINS

@@ -18,6 +18,7 @@ from tests.lab.processes import eventually
 from tests.lab.prometheus import Prometheus, promtool
 from tests.lab.scenarios import Scenario
 from tests.lab.servers import Lab, in_parallel
+from tests.lab.standing import Applied, standing
 
 BLOCK = "162h"  # long, for promtool reads the whole file once per block
 AT_ONCE = 25  # scenarios per call of kubectl
@@ -70,17 +71,18 @@ _LINES = {"content-type": "application/x-ndjson", "accept": "application/json"}
 
 @dataclass(frozen=True)
 class Snapshot:
-    """A namespace at a time; `usage` is cores and bytes by pod."""
+    """A namespace at a time; `usage` is cores and bytes by pod, `applied` what somebody applied beside the deployment."""
 
     namespace: str
     fleet: Fleet
     at: float
     usage: Mapping[str, tuple[float, float]]
+    applied: tuple[Applied, ...] = ()
 
 
 def snapshot(scenario: Scenario) -> Snapshot:
     """A scenario's namespace when the runbook is opened."""
-    return Snapshot(scenario.namespace, scenario.fleet, scenario.ended_at, scenario.usage())
+    return Snapshot(scenario.namespace, scenario.fleet, scenario.ended_at, scenario.usage(), scenario.plan.applied)
 
 
 def load_kubernetes(cluster: Kubernetes, snapshots: Sequence[Snapshot]) -> None:
@@ -111,6 +113,7 @@ def _make(cluster: Kubernetes, snapshots: Sequence[Snapshot]) -> None:
     names = {one.namespace for one in snapshots}
     cluster.apply([{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}} for name in sorted(names)])
     _wait(cluster, "serviceaccounts", {(name, "default") for name in names}, lambda one: True)
+    cluster.backdate([beside for one in snapshots for beside in standing(one.namespace, one.at, one.applied)])
     pods = [pod for one in snapshots for pod in objects.pods(one.fleet, one.namespace, one.at, one.usage)]
     cluster.apply([_created(pod) for pod in pods])
     _wait(

@@ -27,7 +27,7 @@ import numpy as np
 
 from tests.lab import messages, objects
 from tests.lab.faults import FAULTS, Fault, Plan, Situation
-from tests.lab.faults.planning import decoy
+from tests.lab.faults.planning import DatabaseState, decoy
 from tests.lab.firing import RULES, fires, onset
 from tests.lab.fleet import Fleet, fleet
 from tests.lab.sentences import Document
@@ -93,6 +93,11 @@ class Scenario:
         plan = self.fault.plan(situation)
         release = decoy(situation) if self.fault.causes and not plan.rollouts else None
         return (replace(plan, rollouts=(release,)), True) if release else (plan, False)
+
+    @property
+    def database_state(self) -> DatabaseState:
+        """What a real database of the service shall be like while somebody investigates."""
+        return self.fault.database_state
 
     @property
     def plan(self) -> Plan:

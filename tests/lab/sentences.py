@@ -44,6 +44,30 @@ SENTENCES: Mapping[str, tuple[tuple[str, ...], ...]] = {
         ("database connection pool exhausted: waited {wait} ms, 20 of 20 in use, {number} waiting", "timed out waiting for a database connection after {wait} ms [req {id}]"),
         ("PoolTimedOut while waiting for an open connection: {wait} ms [req {id}]",),
     ),
+    "crowded": (
+        ("database connection failed: Too many connections (error 1040) [req {id}]", "failed to load profile {number}: database connection failed"),
+        ("could not acquire a connection within {ms} ms: ERROR 08004 (1040): Too many connections [req {id}]", "query aborted: no database connection for request {id}"),
+        ("mysql-primary:3306 refused the connection, code 1040 (ER_CON_COUNT_ERROR), pool {hex}",),
+    ),
+    "unreachable": (
+        ("database connection failed: connect timeout after 30{pad} ms, peer mysql-primary:3306", "query aborted: no database connection for request {id}"),
+        ("database connection failed: Connection timed out (os error 110) connecting to mysql-primary:3306 [req {id}]",),
+        ("could not acquire a connection: error communicating with database: operation timed out (mysql-primary:3306) [req {id}]",),
+    ),
+    "unresolved": (
+        ("database connection failed: failed to lookup address information: Temporary failure in name resolution (mysql-primary)",),
+        ("database connection failed: failed to lookup address information: Name or service not known (mysql-primary) [req {id}]", "failed to load user {user}: no database connection [req {id}]"),
+        ("could not acquire a connection: dns error: no record found for mysql-primary after {ms} ms",),
+    ),
+    "denied": (
+        ("database connection failed: Access denied for user 'web'@'10.244.%' (using password: YES) (error 1045)", "failed to load user {user}: no database connection [req {id}]"),
+        ("could not acquire a connection: ERROR 28000 (1045): Access denied for user 'web' [req {id}]",),
+        ("database connection failed: authentication with mysql-primary:3306 failed, code 1045 (ER_ACCESS_DENIED_ERROR), pool {hex}",),
+    ),
+    "locked": (
+        ("database query failed: Lock wait timeout exceeded; try restarting transaction (error 1205) [req {id}]",),
+        ("query timed out after 5000 ms waiting for a lock: UPDATE users SET display_name = ? WHERE id = {number} [req {id}]", "database query failed: Lock wait timeout exceeded (error 1205) for user {user}"),
+    ),
     "query": (
         ("query timed out after 5000 ms: SELECT id, display_name FROM users WHERE username = '{user}' [req {id}]", "query timed out after 5000 ms: UPDATE users SET display_name = ? WHERE id = {number}"),
         ("statement cancelled after 5{pad} ms: Query execution was interrupted, maximum statement execution time exceeded (error 3024) [req {id}]",),

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tests.lab.answering import QUERY_STEEPNESS, STEEPNESS, TEMPER, TEMPERS, Response
+from tests.lab.answering import AWAY, QUERY_STEEPNESS, STEEPNESS, TEMPER, TEMPERS, Response
 from tests.lab.behaviour import Behaviour, behave
 from tests.lab.expectation import LOOKUPS, UNSEEN, expected
 from tests.lab.fleet import Fleet, Pod, existing, serving, starts
@@ -84,8 +84,10 @@ def _drawn(
     ends = np.moveaxis(rng.multinomial(rng.poisson(rate * window.step), np.moveaxis(response.outcomes, 0, -1)), -1, 0)
     running = ~np.isnan(seen.started)
     queries = rng.poisson(response.queries * window.step)
-    in_use = np.minimum(rng.poisson(response.in_use), POOL_SIZE)
-    opened = np.clip(in_use + 5 + rng.integers(-1, 2, in_use.shape), 0, POOL_SIZE) * (1.0 - state["db_refused"])
+    limit = np.round(POOL_SIZE * state["pool_size"]).astype(int)
+    in_use = np.minimum(rng.poisson(response.in_use) + np.round(state["held"]).astype(int), limit)
+    opened = np.clip(in_use + 5 + rng.integers(-1, 2, in_use.shape), 0, limit) * (1.0 - response.away)
+    waited_in_vain = ends[REASONS.index("pool")].sum(axis=0)
     waiting = rng.poisson(response.waiting)
     guarded = ends[:, GUARDED[:, 0, 0] > 0].sum(axis=1)
     failures = sum(guarded[REASONS.index(reason)] for reason in REFUSED_LOGINS)
@@ -104,7 +106,7 @@ def _drawn(
         requests=_by_status(rng, who, ends),
         durations=_durations(rng, ends, response),
         query_durations=_multinomial(rng, queries, _buckets(response.query_median, QUERY_STEEPNESS)),
-        connection_errors=rng.poisson(response.connection_errors * window.step),
+        connection_errors=rng.poisson(response.connection_errors * window.step) + waited_in_vain,
         logins=np.array([guarded.sum(axis=0) - unseen - failures, failures]),
         cpu_seconds=response.cpu * window.step * rng.normal(1.0, 0.03, times.shape).clip(0.8, 1.02) * running,
         memory=seen.memory + waiting * 0.25 * 2**20 + rng.normal(0, 1.5 * 2**20, times.shape),
@@ -142,7 +144,7 @@ def statuses(who: Character, reason: str, success: str) -> tuple[tuple[str, floa
         "jwt": (("401", who.jwt_as_401), ("500", 1 - who.jwt_as_401)),
         "auth_down": (("503", 0.7), ("500", 0.3)),
         "memory": (("503", 0.5), ("500", 0.5)),
-        "refused": (("500", who.refused_as_500), ("503", 1 - who.refused_as_500)),
+        **dict.fromkeys(AWAY, (("500", who.refused_as_500), ("503", 1 - who.refused_as_500))),
         "pool": (("503", 0.35), ("504", 0.65)),
         "background": (("500", 0.75), ("504", 0.15), ("503", 0.1)),
     }
@@ -151,6 +153,7 @@ def statuses(who: Character, reason: str, success: str) -> tuple[tuple[str, floa
         **dict.fromkeys(("guessed", "sprayed", "unauthorized", "expired", "overdue", "immature"), "401"),
         "intruded": success,
         "config": "500",
+        "locked": "500",
         "query": "504",
         "render": "500",
         "missing": "404",

@@ -78,7 +78,8 @@ USERS = np.array([e.path != "/health" for e in ENDPOINTS], dtype=float)[:, None,
 # Why a request ends as it does, in the order in which it meets these obstacles.
 REASONS = (
     "shed", "starved", "intruded", "guessed", "sprayed", "unauthorized", "expired", "overdue", "immature", "jwt",
-    "auth_down", "memory", "config", "refused", "pool", "query", "render", "background", "missing", "ok",
+    "auth_down", "memory", "config", "refused", "crowded", "unreachable", "unresolved",
+    "denied", "pool", "locked", "query", "render", "background", "missing", "ok",
 )  # fmt: skip
 FAILURES = (
     "shed",
@@ -88,7 +89,12 @@ FAILURES = (
     "memory",
     "config",
     "refused",
+    "crowded",
+    "unreachable",
+    "unresolved",
+    "denied",
     "pool",
+    "locked",
     "query",
     "render",
     "background",
@@ -100,7 +106,16 @@ REFUSED_LOGINS = ("guessed", "sprayed", "unauthorized", "expired", "overdue", "i
 QUANTITIES: dict[str, tuple[float, Literal["times", "either", "sum"]]] = {
     "traffic": (1.0, "times"),          # requests of users
     "db_refused": (0.0, "either"),      # probability that a query gets no connection
+    "db_crowded": (0.0, "either"),      # the same, for the database has too many
+    "db_unreachable": (0.0, "either"),  # the same, for connecting takes too long
+    "db_unresolved": (0.0, "either"),   # the same, for the database's name does not resolve
+    "db_denied": (0.0, "either"),       # the same, for the database does not take our password
     "db_slow": (1.0, "times"),          # duration of queries
+    **{f"slow_{operation}_{table}": (1.0, "times") for operation, table in QUERIES},  # duration of one kind of query
+    "db_locked": (0.0, "sum"),          # seconds that a query waits for a lock on the users
+    "pool_size": (1.0, "times"),        # connections that a pod may have
+    "held": (0.0, "sum"),               # connections of a pod that something keeps for itself
+    "held_longer": (0.0, "sum"),        # seconds that a connection is kept beyond its query
     "jwt_rejected": (0.0, "either"),    # probability that a valid token does not verify
     "auth_down": (0.0, "either"),       # probability that a token cannot be verified at all
     "bad_tokens": (0.0, "sum"),         # share of guarded requests with an expired token, beyond the usual

@@ -134,7 +134,7 @@ def busy_hour(s: Situation) -> Plan:
 
 FAULTS = (
     Fault("database-refused", ("database",), database_refused),
-    Fault("database-slow", ("database",), database_slow),
+    Fault("database-slow", ("database",), database_slow, database_state="slow"),
     Fault("jwt-key-broken", ("authentication",), jwt_key_broken),
     Fault("auth-service-down", ("authentication",), auth_service_down),
     Fault("out-of-memory", ("resources",), out_of_memory),
@@ -151,7 +151,12 @@ FAULTS = (
         both(jwt_key_broken, traffic_surge),
         hours=(9.0, 20.5),
     ),
-    Fault("database+authentication", ("database", "authentication"), both(database_slow, auth_service_down)),
+    Fault(
+        "database+authentication",
+        ("database", "authentication"),
+        both(database_slow, auth_service_down),
+        database_state="slow",
+    ),
     Fault("quiet", (), quiet),
     Fault("quiet-night", (), quiet_night, hours=(3.0, 5.0)),
     Fault("good-release", (), good_release),

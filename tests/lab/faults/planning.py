@@ -6,14 +6,17 @@ warm CPU, failing logins) is not written in a plan: it follows in the world.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 
 from tests.lab.fleet import Rollout
+from tests.lab.standing import Applied
 from tests.lab.world import REPLICAS, Character, Effect
+
+DatabaseState = Literal["well", "full", "locked", "slow", "denied"]
 
 
 @dataclass(frozen=True)
@@ -53,16 +56,6 @@ class Situation:
 
 
 @dataclass(frozen=True)
-class Applied:
-    """An object that somebody applied to the cluster at a time; a Secret has no `spec`."""
-
-    kind: Literal["Secret", "NetworkPolicy"]
-    name: str
-    at: float
-    spec: Mapping[str, object] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
 class Plan:
     """What shall happen."""
 
@@ -76,7 +69,7 @@ class Fault:
     """One row of the table.
 
     `causes`: what a runbook should find, by exactly these names; () is for what is harmless. `hours`: the time of day at
-    which it may strike; `alert`: what it makes fire.
+    which it may strike; `alert`: what it makes fire; `database_state`: what a real database shall be like meanwhile.
     """
 
     name: str
@@ -84,6 +77,7 @@ class Fault:
     plan: Callable[[Situation], Plan]
     hours: tuple[float, float] = (8.0, 21.5)
     alert: str = "HighErrorRate"
+    database_state: DatabaseState = "well"
 
 
 def both(one: Callable[[Situation], Plan], other: Callable[[Situation], Plan]) -> Callable[[Situation], Plan]:
