@@ -444,3 +444,13 @@ def test_many_messages_take_little_time():
     began = time.process_time()
     assert len(group(lines, 2_500.0)) == 1
     assert time.process_time() - began < 4
+
+
+def test_the_birth_of_a_series_hides_no_onset():
+    """A few high values where a series begins, minutes before the disturbance, are not taken for its start."""
+    young = np.where(
+        np.arange(COUNT) < 3, 30.0, np.nan_to_num(seen(np.random.default_rng(5), lambda x: 25.0 * (x > 20)))
+    )
+    found = onset(TIMES[:40], young[:40], window=60.0)
+    assert found is not None
+    assert abs(steps_late(found, 21)) <= 2

@@ -22,6 +22,7 @@ COMMANDS: Final = {
     "audit": "Prove that a bundle was not edited.",
     "doctor": "Check what an environment's sources can answer.",
     "rules": "Print the alerting rules for Prometheus, or the routes for Alertmanager.",
+    "new": "Write the frame of a new alert.",
 }
 
 

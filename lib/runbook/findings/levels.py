@@ -119,13 +119,18 @@ def disturbance(seen: Measured, min_effect: float, late: float) -> Disturbance |
     chosen = [clear[-1]]
     for earlier in reversed(clear[:-1]):
         pause = seen.t[chosen[0][0].first] - seen.t[earlier[-1].end - 1]
-        if pause > PAUSE or _height(earlier) - baseline < AGAIN * top:
+        if pause > PAUSE or _height(earlier) - baseline < AGAIN * top or _is_birth(earlier, seen.least):
             break
         chosen.insert(0, earlier)
     if chosen[0][0].first == 0:
         return None
     spans = [(float(seen.t[r[0].first]) - late, float(seen.t[r[-1].end - 1]) + seen.step - late) for r in chosen]
     return Disturbance(spans[0][0], spans[-1][1], baseline, least, tuple(spans))
+
+
+def _is_birth(run: Run, least: int) -> bool:
+    """Whether it is no more than the first few values of a series that begins: a cold start, or a rate over too little."""
+    return run[0].first == 0 and run[-1].end < least
 
 
 def _main(runs: list[Run], baseline: float, count: int) -> Run | None:
