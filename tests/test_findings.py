@@ -448,6 +448,8 @@ def test_many_messages_take_little_time():
 
 def test_the_birth_of_a_series_hides_no_onset():
     """A few high values where a series begins, minutes before the disturbance, are not taken for its start."""
-    values = seen(np.random.default_rng(5), lambda steps: 25.0 * (steps > 35))
-    young = np.where(np.arange(COUNT) < 3, 30.0, values)[:60]
-    assert steps_late(onset(TIMES[:60], young, window=60.0), 36) == 0
+    values = seen(np.random.default_rng(5), lambda steps: 25.0 * (steps > 50))
+    young = np.where(np.arange(COUNT) < 3, 30.0, values)[:100]
+    found = onset(5.0 * np.arange(100), young, window=20.0)
+    assert found is not None
+    assert found.time == 5.0 * 51
