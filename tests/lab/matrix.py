@@ -1,6 +1,6 @@
 """`make lab-matrix`: every fault with many seeds on real servers, and how often the right cause comes first.
 
-    python -m tests.lab.matrix [--seeds 100-109] [--faults quiet,bad-release] [--json FILE]
+    python -m tests.lab.matrix [--seeds 100-109] [--alerts SlowResponses] [--faults quiet,bad-release] [--json FILE]
 
 Seeds below 100 are for tuning, those from 100 on for reporting.
 """
@@ -35,6 +35,7 @@ KNOWN = tuple(name for name, fault in FAULTS.items() if fault.alert in alerts.na
 class Case:
     """One scenario after its investigation. `onset_error` in seconds, None where none was to be found or was found."""
 
+    alert: str
     fault: str
     seed: int
     expected: tuple[str, ...]
@@ -66,7 +67,19 @@ def case(one: Scenario, found: Investigation) -> Case:
     error = onsets[0] - one.truth.onset if onsets and one.truth.onset is not None and expected else None
     unknown = tuple(f"{f.check}: {f.result.sentence}" for f in found.unknown if f.check != "endpoints")
     reasons = tuple(f"{v.cause} {v.score}: {v.because}" for v in found.verdicts)
-    return Case(one.fault.name, one.seed, expected, supported, ranked, right, error, found.headline, unknown, reasons)
+    return Case(
+        one.fault.alert,
+        one.fault.name,
+        one.seed,
+        expected,
+        supported,
+        ranked,
+        right,
+        error,
+        found.headline,
+        unknown,
+        reasons,
+    )
 
 
 def summary(cases: Sequence[Case]) -> dict[str, object]:
@@ -103,6 +116,50 @@ def table(cases: Sequence[Case]) -> str:
     return "\n".join(lines)
 
 
+def confusion(cases: Sequence[Case]) -> dict[str, dict[str, int]]:
+    """Of single faults and none: the true cause, and how often which cause was the first supported one."""
+    rows: dict[str, Counter[str]] = {}
+    for one in (c for c in cases if len(c.expected) <= 1):
+        first = one.supported[0] if one.supported else "none"
+        rows.setdefault(one.expected[0] if one.expected else "none", Counter())[first] += 1
+    return {true: dict(found) for true, found in sorted(rows.items())}
+
+
+def confusion_table(cases: Sequence[Case]) -> str:
+    """The same as text: a row per true cause, a column per cause found."""
+    rows = confusion(cases)
+    names = sorted({*rows, *(found for row in rows.values() for found in row)}, key=lambda name: (name == "none", name))
+    width = max((len(name) for name in names), default=0) + 2
+    lines = [f"{'true, then found':18}{''.join(f'{name:>{width}}' for name in names)}"]
+    for true in names:
+        counts = "".join(f"{rows.get(true, {}).get(found) or '-':>{width}}" for found in names)
+        lines.append(f"{true:18}{counts}")
+    return "\n".join(lines)
+
+
+def by_alert(cases: Sequence[Case]) -> dict[str, list[Case]]:
+    """The cases of each alert."""
+    return {alert: [c for c in cases if c.alert == alert] for alert in dict.fromkeys(c.alert for c in cases)}
+
+
+def text(cases: Sequence[Case]) -> str:
+    """All that there is to say: for each alert and over all."""
+    parts: list[str] = []
+    for alert, of in by_alert(cases).items():
+        parts += [f"== {alert}", table(of), "", confusion_table(of), "", _figures(of), ""]
+    return "\n".join([*parts, f"== all {len(cases)}", _figures(cases), wrong(cases)])
+
+
+def _figures(cases: Sequence[Case]) -> str:
+    return "\n".join(f"{name}: {value}" for name, value in summary(cases).items())
+
+
+def document(cases: Sequence[Case]) -> dict[str, object]:
+    """The same for machines."""
+    alerts = {name: {"summary": summary(of), "confusion": confusion(of)} for name, of in by_alert(cases).items()}
+    return {"summary": summary(cases), "alerts": alerts, "cases": [asdict(c) for c in cases]}
+
+
 def wrong(cases: Sequence[Case]) -> str:
     """Every wrong case with what was said of it."""
     return "\n".join(
@@ -130,14 +187,21 @@ def main(arguments: Sequence[str]) -> int:
     """Print the table, the figures and the wrong cases."""
     parser = argparse.ArgumentParser(prog="python -m tests.lab.matrix", description=__doc__)
     parser.add_argument("--seeds", default=f"{REPORTED.start}-{REPORTED.stop - 1}")
-    parser.add_argument("--faults", default=",".join(KNOWN))
+    parser.add_argument("--alerts", default="", help="only the faults of these alerts")
+    parser.add_argument("--faults", default="", help="only these faults")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args(arguments)
     first, _, last = options.seeds.partition("-")
-    cases = run(options.faults.split(","), range(int(first), int(last or first) + 1))
-    print(table(cases), *(f"{name}: {value}" for name, value in summary(cases).items()), wrong(cases), sep="\n")
+    alerts, named = options.alerts.split(","), options.faults.split(",")
+    chosen = [
+        name
+        for name in KNOWN
+        if (not options.faults or name in named) and (not options.alerts or FAULTS[name].alert in alerts)
+    ]
+    cases = run(chosen, range(int(first), int(last or first) + 1))
+    print(text(cases))
     if options.json:
-        options.json.write_text(json.dumps({"summary": summary(cases), "cases": [asdict(c) for c in cases]}, indent=1))
+        options.json.write_text(json.dumps(document(cases), indent=1))
     return 0
 
 
