@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import base64
+import io
 from collections import Counter
 
 import numpy as np
 import pytest
 
-from tests.lab import objects
+from tests.lab import objects, openmetrics
 from tests.lab.faults import FAULTS
 from tests.lab.firing import RULES
 from tests.lab.scenarios import Scenario, matrix
 from tests.lab.sentences import Document
 from tests.lab.standing import standing
-from tests.lab.world import REASONS, Bools
+from tests.lab.world import GUARDED, QUERIES, REASONS, USERS, Bools, Floats, Integers
 
 CAUSES = {
     "HighErrorRate": {"database", "authentication", "resources", "deployment", "traffic"},
+    "SlowResponses": {"database", "pool", "resources", "dependency", "traffic", "deployment"},
     "DatabaseConnectionErrors": {"pool", "database", "network", "credentials"},
     "HighAuthFailureRate": {"key", "tokens", "auth_service", "brute_force", "spread_attack", "clock"},
 }
@@ -153,3 +155,63 @@ def test_logs_name_the_trouble_with_the_database(name: str, words: str) -> None:
     """Hundreds of errors say in one of several ways what it is."""
     errors = [line for line in found(name).documents() if line["level"] == "error"]
     assert sum(words in str(line["message"]).lower() for line in errors) > 100
+
+
+def quantiles(counts: Integers, late: Bools) -> Floats:
+    """The bucket in which the 95th percentile of each row lies while a fault is on."""
+    below = counts[..., late].sum(axis=(2, 3)).cumsum(axis=0)
+    found: Floats = (below < 0.95 * below[-1]).sum(axis=0).astype(float)
+    return found
+
+
+def test_a_slow_query_is_slow_alone() -> None:
+    """Its p95 is beyond a second, and nobody else's."""
+    one = found("query-slow")
+    (name,) = {effect.quantity for effect in one.plan.effects}
+    slowest = quantiles(one.drawn.query_durations, during(one)) > 7
+    assert [f"slow_{operation}_{table}" for operation, table in np.array(QUERIES)[slowest]] == [name]
+
+
+def test_a_slow_auth_service_makes_guarded_endpoints_slow_while_queries_and_cpu_are_as_ever() -> None:
+    """Only the endpoints that look at a token have a p95 beyond two seconds."""
+    one = found("auth-service-slow")
+    late = during(one)
+    assert ((quantiles(one.drawn.durations, late) >= 8) == (GUARDED[:, 0, 0] > 0)).all()
+    assert quantiles(one.drawn.query_durations, late).max() < 5
+    assert one.drawn.throttled[:, late].mean() < 5
+
+
+@pytest.mark.parametrize("name", ["cpu-bound", "cpu-taken"])
+def test_who_has_too_little_cpu_is_throttled(name: str) -> None:
+    """The kernel takes the CPU away in most of its periods, before the fault in few; the metrics say so."""
+    one = found(name)
+    periods, early = 10 * one.drawn.window.step, one.drawn.times.mean(axis=0) < one.began - 600
+    assert (
+        one.drawn.throttled[:, during(one)].mean()
+        > 0.6 * periods
+        > 0.2 * periods
+        > one.drawn.throttled[:, early].mean()
+    )
+    text = io.StringIO()
+    openmetrics.write(one.drawn, text)
+    assert 'container_cpu_cfs_throttled_periods_total{app="micro-frontend",container="app"' in text.getvalue()
+    assert f'namespace="{one.namespace}"' in text.getvalue()
+
+
+def test_a_slow_release_is_slow_in_its_own_pods_only() -> None:
+    """Pods of the old revision answer as fast as ever."""
+    drawn = found("slow-release").drawn
+    newest = max(pod.revision for pod in drawn.pods)
+    slow = drawn.durations[8:].sum(axis=(0, 1, 3)) / drawn.durations.sum(axis=(0, 1, 3))
+    new = np.array([pod.revision == newest for pod in drawn.pods])
+    assert slow[new].min() > 0.1 > 0.01 > slow[~new].max()
+
+
+def test_a_surge_lets_requests_queue_while_queries_are_fast() -> None:
+    """Several times the requests, slow at every endpoint of users, with fast queries and CPU to spare."""
+    one = found("queue-full")
+    late = during(one)
+    early = one.drawn.times.mean(axis=0) < one.began
+    assert one.drawn.requests[..., late].sum() / late.sum() > 2 * one.drawn.requests[..., early].sum() / early.sum()
+    assert (quantiles(one.drawn.durations, late)[USERS[:, 0, 0] > 0] >= 8).all()
+    assert quantiles(one.drawn.query_durations, late).max() < 6

@@ -13,6 +13,7 @@ import numpy as np
 from tests.lab.world import (
     ASKING,
     ATTACKED,
+    CALL_TIMEOUT,
     CAPACITY,
     CPU,
     CPU_LIMIT,
@@ -42,7 +43,13 @@ ON_USERS = np.array([table == "users" for _, table in QUERIES], dtype=float)[:, 
 STEEPNESS, QUERY_STEEPNESS = 2.4, 2.6  # of log-logistic durations: p95 is 3.4 and 3.1 times the median
 
 # How long requests take that do not end well: (median, steepness); the others take their usual time.
-TEMPERS = {"quick": (0.0015, 2.4), "retry": (0.6, 2.2), "late": (4.3, 9.0), "connect": (3.1, 14.0)}
+TEMPERS = {
+    "quick": (0.0015, 2.4),
+    "retry": (0.6, 2.2),
+    "late": (4.3, 9.0),
+    "connect": (3.1, 14.0),
+    "given up": (8.05, 90.0),
+}
 TEMPER = {
     "shed": "quick",
     **dict.fromkeys(("guessed", "sprayed", "unauthorized", "expired", "overdue", "immature"), "quick"),
@@ -51,6 +58,7 @@ TEMPER = {
     "starved": "late",
     **dict.fromkeys(("refused", "crowded", "unresolved", "denied"), "retry"),
     "unreachable": "connect",
+    **dict.fromkeys(("auth_late", "avatar_late"), "given up"),
     "pool": "late",
     "locked": "late",
     "query": "late",
@@ -70,6 +78,7 @@ class Response:
     waiting: Floats
     connection_errors: Floats
     starved: Floats
+    throttled: Floats  # share of the kernel's periods in which the CPU is taken away
     away: Floats  # probability that the database gives no connection
 
     @property
@@ -103,6 +112,7 @@ def respond(who: Character, rate: Floats, state: Conditions, *, fullness: Floats
         "immature": GUARDED * immature,
         "jwt": GUARDED * state["jwt_rejected"],
         "auth_down": GUARDED * state["auth_down"],
+        "auth_late": GUARDED * exceeds(CALL_TIMEOUT, state["auth_slow"], STEEPNESS) * (state["auth_slow"] > 0),
     }
     verified = np.prod([1.0 - part for part in refused.values()], axis=0)
 
@@ -136,21 +146,29 @@ def respond(who: Character, rate: Floats, state: Conditions, *, fullness: Floats
         "query": ASKING * too_long,
         "render": PAGE * state["render_failed"],
         "background": (1.0 - (1.0 - who.background) * (1.0 - state["errors"]) * (1.0 - 0.05 * cold)) * USERS,
+        "avatar_late": PAGE * exceeds(CALL_TIMEOUT, state["avatar_slow"], STEEPNESS) * (state["avatar_slow"] > 0),
         "missing": MISSING,
     }
     waited = POOL_TIMEOUT * no_slot + 0.15 * np.clip(demand / free - 0.7, 0.0, 0.5) + 0.5 * away
     busy = 1.0 / (1.0 - np.minimum(load, 0.97))
     own = (MEDIAN + CPU * (busy - 1.0)) * who.speed * state["slow"] * (1.0 + 6.0 * pressure + 2.0 * cold)
+    elsewhere = (
+        GUARDED * state["auth_slow"]
+        + PAGE * state["avatar_slow"]
+        + USERS
+        * (state["queueing"] * np.clip((offered / CAPACITY - 0.75) / 0.25, 0.0, 1.0) + state["swapping"] * pressure)
+    )
     in_queries = np.einsum("eq,qpt->ept", PER_REQUEST, query_median)
     return Response(
         outcomes=_one_after_the_other(obstacles, rate.shape),
-        median=own + in_queries + ASKING * waited + backlog * USERS,
+        median=own + in_queries + ASKING * waited + backlog * USERS + elsewhere,
         queries=queries * (1.0 - away) * (1.0 - no_slot),
         query_median=query_median,
         cpu=np.minimum(load, 0.985) * CPU_LIMIT * state["cpu_limit"],
         in_use=np.minimum(demand, POOL_SIZE),
         waiting=all_queries * waited * np.where(demand > 0.7 * free, 1.0, away),
         starved=starved,
+        throttled=np.clip((load - 0.6) / 0.45, 0.0, 0.97) ** 2,
         connection_errors=all_queries * away * 1.6,
         away=away,
     )

@@ -46,7 +46,7 @@ def behave(
     state = conditions(effects, [pod.place for pod in pods], times)
     usual_cache = np.minimum(CACHE_FULL, CACHE_FILLING * np.nan_to_num(times - started))
     cache = usual_cache + grown(effects, "caching", pods, times, started)
-    memory = resident(who, grown(effects, "leak", pods, times, started) + cache)
+    memory = resident(who, grown(effects, "leak", pods, times, started) + cache + state["working_set"])
     fullness, cold = memory / MEMORY_LIMIT, coldness(times, started)
     rate = asked(who, weights, times if hours is None else hours, state) * noise
     again = 1.0 + RETRYING * _by_endpoint(respond(who, rate, state, fullness=fullness, cold=cold).failing, rate)

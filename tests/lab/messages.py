@@ -79,7 +79,7 @@ TEMPLATE: Document = {
 
 
 def _happenings(rng: np.random.Generator, drawn: Drawn) -> Iterator[Cells]:
-    for reason in (*FAILURES, *SUSPECT, "unauthorized", "ok"):
+    for reason in (*FAILURES, *SUSPECT, "avatar_late", "unauthorized", "ok"):
         counts = drawn.ends[REASONS.index(reason)]
         share = {"unauthorized": WARNED, "ok": ACCESS_SAMPLE}.get(reason, 1.0)
         yield _cells(reason, rng.binomial(counts, share * _room(counts * share)))

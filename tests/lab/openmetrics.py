@@ -9,8 +9,8 @@ from typing import TextIO
 import numpy as np
 
 from tests.lab.fleet import Pod
-from tests.lab.simulation import LE, STATUSES, Drawn
-from tests.lab.world import APP, ENDPOINTS, PORT, QUERIES, Floats, Integers
+from tests.lab.simulation import LE, PERIODS, STATUSES, Drawn
+from tests.lab.world import APP, CONTAINER, ENDPOINTS, PORT, QUERIES, Floats, Integers
 
 BUCKETS = [*(f"{limit:g}" for limit in LE[:-1]), "+Inf"]
 STATES = ("in_use", "idle", "waiting")
@@ -53,6 +53,10 @@ def _series(drawn: Drawn) -> Iterator[Family]:
     yield "up", {}, drawn.scraped.astype(int), False
     yield "process_start_time_seconds", {}, np.round(np.nan_to_num(drawn.started), 2), False
     yield "process_cpu_seconds_total", {}, np.round(total(drawn.cpu_seconds), 2), False
+    in_kubernetes = {"namespace": drawn.namespace, "container": CONTAINER, "job": "kubelet"}
+    periods = (drawn.running * PERIODS * drawn.window.step).astype(int)
+    yield "container_cpu_cfs_periods_total", in_kubernetes, total(periods), False
+    yield "container_cpu_cfs_throttled_periods_total", in_kubernetes, total(drawn.throttled), False
     yield "process_resident_memory_bytes", {}, (drawn.memory / 4096).astype(int) * 4096, False
     yield "micro_frontend_cache_size_bytes", {}, drawn.cache.astype(int), False
     for state, values in zip(STATES, drawn.connections, strict=True):

@@ -82,6 +82,14 @@ SENTENCES: Mapping[str, tuple[tuple[str, ...], ...]] = {
         ("auth service unreachable: connect timeout after {ms} ms (auth.internal:8443) [req {id}]", "auth service unreachable: Connection refused (os error 111) [req {id}]"),
         ("auth service answered 503 Service Unavailable after {ms} ms, giving up on request {id}",),
     ),
+    "auth_late": (
+        ("auth service request timed out after 8000 ms (auth.internal:8443) [req {id}]",),
+        ("cannot introspect token of user {user}: no answer from auth.internal:8443 within 80{pad} ms", "auth service too slow: gave up on request {id}"),
+    ),
+    "avatar_late": (
+        ("avatar service timed out after 8000 ms, page without picture [req {id}]",),
+        ("GET http://avatars.internal/{user} took longer than 8000 ms, using the default picture",),
+    ),
     "starved": (
         ("request timed out after 5000 ms waiting for a worker thread (run queue {number}) [req {id}]", "handler for {path} exceeded its deadline by {ms} ms, {few} of 4 workers busy"),
         ("deadline exceeded: {path} polled for {wait} ms, executor throttled {pad} times in the last second [req {id}]",),
@@ -156,7 +164,7 @@ ATTACKING = ("guessed", "sprayed", "intruded")
 GENERAL = ("request failed: {path} after {ms} ms [req {id}]", "internal error while handling {path} [req {id}]")
 SUSPECT = ("guessed", "sprayed", "intruded", "expired", "overdue", "immature")  # logins, and how they went
 LEVELS = {
-    **dict.fromkeys((*SUSPECT, "unauthorized", "slow", "warnings", "full"), "warn"),
+    **dict.fromkeys((*SUSPECT, "unauthorized", "avatar_late", "slow", "warnings", "full"), "warn"),
     **dict.fromkeys(("ok", "login", "intruded"), "info"),
 }
 _USERS = [

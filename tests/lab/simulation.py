@@ -25,6 +25,7 @@ from tests.lab.world import (
 )
 
 LE = np.array([0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, np.inf])
+PERIODS = 10.0  # per second, after which the kernel grants CPU anew
 MISSED, MISSED_STARVED = 0.0007, 0.2  # share of scrapes that time out, usually and with no CPU left
 STATUSES = ("200", "302", "400", "401", "404", "500", "503", "504")
 
@@ -60,26 +61,35 @@ class Drawn:
     connection_errors: Integers
     logins: Integers  # (success, failure; pod, time)
     cpu_seconds: Floats
+    throttled: Integers  # of the kernel's PERIODS per second
     memory: Floats
     cache: Floats
     connections: Integers  # (in use, idle, waiting; pod, time)
     warnings: Integers
+    namespace: str
     expected: Mapping[str, Floats]  # by alert, what its rule looks at, by time and without noise
 
 
-def simulate(who: Character, fleet: Fleet, effects: Sequence[Effect], window: Window) -> Drawn:
+def simulate(who: Character, fleet: Fleet, effects: Sequence[Effect], window: Window, namespace: str) -> Drawn:
     """Draw one window."""
     rng = np.random.default_rng([who.seed, 4, int(window.start)])
     pods = fleet.within(window.start, window.end)
     times = _scrape_times(who, pods, window)
     weights = serving(pods, times, window.step) * np.array([_taste(who, pod) for pod in pods])[:, None]
     seen = behave(who, pods, effects, times, weights, starts(pods, times), noise=_bursts(rng, times.shape))
-    return _drawn(rng, who, window, pods, times, seen)
+    return _drawn(rng, who, window, namespace, pods, times, seen)
 
 
 def _drawn(
-    rng: np.random.Generator, who: Character, window: Window, pods: tuple[Pod, ...], times: Floats, seen: Behaviour
+    rng: np.random.Generator,
+    who: Character,
+    window: Window,
+    namespace: str,
+    pods: tuple[Pod, ...],
+    times: Floats,
+    seen: Behaviour,
 ) -> Drawn:
+    aside = np.random.default_rng([who.seed, 15, int(window.start)])
     rate, response, state = seen.rate, seen.response, seen.state
     ends = np.moveaxis(rng.multinomial(rng.poisson(rate * window.step), np.moveaxis(response.outcomes, 0, -1)), -1, 0)
     running = ~np.isnan(seen.started)
@@ -109,10 +119,12 @@ def _drawn(
         connection_errors=rng.poisson(response.connection_errors * window.step) + waited_in_vain,
         logins=np.array([guarded.sum(axis=0) - unseen - failures, failures]),
         cpu_seconds=response.cpu * window.step * rng.normal(1.0, 0.03, times.shape).clip(0.8, 1.02) * running,
+        throttled=aside.binomial(int(PERIODS * window.step), response.throttled) * running,
         memory=seen.memory + waiting * 0.25 * 2**20 + rng.normal(0, 1.5 * 2**20, times.shape),
         cache=seen.cache,
         connections=np.array([in_use, np.maximum(np.round(opened) - in_use, 0).astype(int), waiting]),
         warnings=rng.poisson(state["warnings"] * window.step) * running,
+        namespace=namespace,
         expected=expected(who, seen, existing(pods, times)),
     )
 
@@ -154,6 +166,8 @@ def statuses(who: Character, reason: str, success: str) -> tuple[tuple[str, floa
         "intruded": success,
         "config": "500",
         "locked": "500",
+        "auth_late": "504",
+        "avatar_late": success,
         "query": "504",
         "render": "500",
         "missing": "404",

@@ -31,7 +31,7 @@ APP, SERVICE, DEPLOYMENT, CONTAINER, PORT = (
 REPLICAS, POOL_SIZE = 6, 20
 CPU_LIMIT, MEMORY_LIMIT = 0.4, 640 * 2**20
 CAPACITY = 30.0  # requests/s that one pod lets in before it sheds
-STATEMENT_TIMEOUT, POOL_TIMEOUT = 5.0, 3.0
+STATEMENT_TIMEOUT, POOL_TIMEOUT, CALL_TIMEOUT = 5.0, 3.0, 8.0
 TOKEN_LIFE, LEEWAY = 900.0, 10.0  # seconds that a token is valid, and that a clock may be wrong
 HEALTH_CHECKS = 0.2  # per second and pod, whatever the hour
 DAY, WEEK = 86_400, 604_800
@@ -78,14 +78,16 @@ USERS = np.array([e.path != "/health" for e in ENDPOINTS], dtype=float)[:, None,
 # Why a request ends as it does, in the order in which it meets these obstacles.
 REASONS = (
     "shed", "starved", "intruded", "guessed", "sprayed", "unauthorized", "expired", "overdue", "immature", "jwt",
-    "auth_down", "memory", "config", "refused", "crowded", "unreachable", "unresolved",
-    "denied", "pool", "locked", "query", "render", "background", "missing", "ok",
+    "auth_down", "auth_late", "memory", "config", "refused", "crowded", "unreachable", "unresolved",
+    "denied", "pool", "locked", "query", "render", "background",
+    "avatar_late", "missing", "ok",
 )  # fmt: skip
 FAILURES = (
     "shed",
     "starved",
     "jwt",
     "auth_down",
+    "auth_late",
     "memory",
     "config",
     "refused",
@@ -100,7 +102,17 @@ FAILURES = (
     "background",
 )
 
-REFUSED_LOGINS = ("guessed", "sprayed", "unauthorized", "expired", "overdue", "immature", "jwt", "auth_down")
+REFUSED_LOGINS = (
+    "guessed",
+    "sprayed",
+    "unauthorized",
+    "expired",
+    "overdue",
+    "immature",
+    "jwt",
+    "auth_down",
+    "auth_late",
+)
 
 # What may be otherwise than usual: its neutral value, and how several effects on it join.
 QUANTITIES: dict[str, tuple[float, Literal["times", "either", "sum"]]] = {
@@ -118,6 +130,8 @@ QUANTITIES: dict[str, tuple[float, Literal["times", "either", "sum"]]] = {
     "held_longer": (0.0, "sum"),        # seconds that a connection is kept beyond its query
     "jwt_rejected": (0.0, "either"),    # probability that a valid token does not verify
     "auth_down": (0.0, "either"),       # probability that a token cannot be verified at all
+    "auth_slow": (0.0, "sum"),          # seconds that the auth service takes
+    "avatar_slow": (0.0, "sum"),        # seconds that the avatar service takes, for which pages wait
     "bad_tokens": (0.0, "sum"),         # share of guarded requests with an expired token, beyond the usual
     "token_expired": (0.0, "either"),   # probability that a token is handed out too old
     "clock_behind": (0.0, "sum"),       # seconds: tokens seem to come from the future
@@ -131,6 +145,9 @@ QUANTITIES: dict[str, tuple[float, Literal["times", "either", "sum"]]] = {
     "killed": (0.0, "sum"),             # >= 0.5: the container is gone and nobody restarts it
     "cpu_cost": (1.0, "times"),         # CPU of a request
     "cpu_limit": (1.0, "times"),        # the limit itself
+    "queueing": (0.0, "sum"),           # seconds that a full queue holds a request
+    "swapping": (0.0, "sum"),           # seconds that a request waits for pages of memory when that is full
+    "working_set": (0.0, "sum"),        # bytes that a container needs beyond the usual
     "leak": (0.0, "sum"),               # bytes/s that are never given back
     "caching": (0.0, "sum"),            # bytes/s by which the cache grows
     "slow": (1.0, "times"),             # duration of requests, for no reason the service can see
