@@ -216,7 +216,6 @@ def test_kubernetes_tells_of_killed_containers() -> None:
 
 LATER = {
     "InstanceDown": lambda s: Plan((replace(s.effect("killed", 1), slots=(2,)),)),
-    "HighMemoryUsage": lambda s: Plan((replace(s.effect("caching", 1e5), start=s.at - 1800, end=s.at + 1900),)),
 }
 
 

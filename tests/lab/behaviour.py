@@ -9,11 +9,22 @@ import numpy as np
 
 from tests.lab.answering import Response, respond
 from tests.lab.fleet import Pod, coldness, grown, resident
-from tests.lab.world import GUARDED, MEMORY_LIMIT, Character, Conditions, Effect, Floats, asked, conditions
+from tests.lab.world import (
+    CACHE_FILLING,
+    CACHE_FULL,
+    GUARDED,
+    MEMORY_LIMIT,
+    REPLICAS,
+    Character,
+    Conditions,
+    Effect,
+    Floats,
+    asked,
+    conditions,
+)
 
 RETRYING = 0.35  # how much of a failed request comes again
 WEARYING = 0.12  # how many more tokens are wrong while requests are repeated: sessions expire, passwords are retyped
-CACHE_FULL, CACHE_FILLING = 24 * 2**20, 2e4  # bytes; bytes/s
 
 
 @dataclass(frozen=True)
@@ -46,15 +57,23 @@ def behave(
     state = conditions(effects, [pod.place for pod in pods], times)
     usual_cache = np.minimum(CACHE_FULL, CACHE_FILLING * np.nan_to_num(times - started))
     cache = usual_cache + grown(effects, "caching", pods, times, started)
-    memory = resident(who, grown(effects, "leak", pods, times, started) + cache + state["working_set"])
+    quiet_rate = asked(who, weights, times if hours is None else hours, state)
+    needed = state["working_set"] + np.round(state["held"]) * state["held_bytes"] + _buffers(who, quiet_rate, state)
+    memory = resident(who, grown(effects, "leak", pods, times, started) + cache + needed)
     fullness, cold = memory / MEMORY_LIMIT, coldness(times, started)
-    rate = asked(who, weights, times if hours is None else hours, state) * noise
+    rate = quiet_rate * noise
     again = 1.0 + RETRYING * _by_endpoint(respond(who, rate, state, fullness=fullness, cold=cold).failing, rate)
     repeated = (again - 1.0)[GUARDED[:, 0, 0] > 0].mean(axis=0)
     wearier = {**state, "bad_tokens": state["bad_tokens"] + WEARYING * repeated}
     rate = rate * again
     response = respond(who, rate, wearier, fullness=fullness, cold=cold)
     return Behaviour(state, started, rate, response, memory, cache)
+
+
+def _buffers(who: Character, rate: Floats, state: Conditions) -> Floats:
+    """Bytes of the buffers that a pod needs for more requests than at the usual peak; from twice that on hardly more."""
+    usual = who.peak / REPLICAS
+    return state["buffers"] * (1.0 - np.exp(-np.maximum(rate.sum(axis=0) / usual - 1.0, 0.0) / 0.3))
 
 
 def _by_endpoint(failing: Floats, rate: Floats) -> Floats:

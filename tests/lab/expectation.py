@@ -8,7 +8,7 @@ import numpy as np
 
 from tests.lab.answering import AWAY, STEEPNESS, TEMPER, TEMPERS, exceeds
 from tests.lab.behaviour import Behaviour
-from tests.lab.world import GUARDED, REASONS, REFUSED_LOGINS, Bools, Character, Floats
+from tests.lab.world import CACHE_FULL, GUARDED, REASONS, REFUSED_LOGINS, Bools, Character, Floats
 
 LATE = 2.0  # seconds
 UNSEEN = ("shed", "starved")  # requests whose token nobody looks at
@@ -16,13 +16,16 @@ LOOKUPS = (*AWAY, "pool", "locked", "query")  # requests whose session may not b
 
 
 def expected(who: Character, seen: Behaviour, known: Bools) -> Mapping[str, Floats]:
-    """By alert, what its rule looks at, of the whole service by time; `known`: which pods exist."""
+    """By alert, what its rule looks at, of the whole service by time; `known`: which pods exist.
+
+    Memory is without the cache that every container fills after its start.
+    """
     running = ~np.isnan(seen.started)
     return {
         "HighErrorRate": failing(seen),
         "SlowResponses": late(seen),
         "InstanceDown": _share((known & ~running).sum(axis=0).astype(float), known.sum(axis=0).astype(float)),
-        "HighMemoryUsage": np.where(running, seen.memory, 0.0).max(axis=0),
+        "HighMemoryUsage": np.where(running, seen.memory - np.minimum(seen.cache, CACHE_FULL), 0.0).max(axis=0),
         "DatabaseConnectionErrors": seen.response.connection_errors.sum(axis=0) + _ending(seen.rate, seen, ["pool"]),
         "HighAuthFailureRate": failing_logins(who, seen),
     }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,7 +16,7 @@ GAP = 180.0  # seconds as usual that do not yet divide one trouble from the next
 
 @dataclass(frozen=True)
 class Rule:
-    """`signal` by time; the alert fires when it was above the threshold for so many seconds. NaN is never above.
+    """`signal` by time, or by pod and time; the alert fires when it was above the threshold for so many seconds. NaN is never above.
 
     `noticeable`: beyond its usual level by this much, what was expected says that a fault has set in; cold starts stay below.
     """
@@ -53,34 +53,40 @@ def connection_errors(drawn: Drawn) -> Floats:
     return _recent(drawn, (drawn.connection_errors * drawn.running).sum(axis=0)) / WINDOW
 
 
-def fullest(drawn: Drawn) -> Floats:
-    """Resident memory of the pod that has most."""
-    return np.where(drawn.running, drawn.memory, 0.0).max(axis=0)
+def memory(drawn: Drawn) -> Floats:
+    """Resident memory of every pod."""
+    return np.where(drawn.running, drawn.memory, np.nan)
 
 
 def absent(drawn: Drawn) -> Floats:
-    """1 while a pod that exists cannot be scraped."""
-    return (drawn.known & ~drawn.scraped).any(axis=0).astype(float)
+    """1 while a pod cannot be scraped; NaN where there is none."""
+    return np.where(drawn.known, ~drawn.scraped, np.nan)
 
 
 RULES: Mapping[str, Rule] = {
     "HighErrorRate": Rule(failed_ratio, 0.05, 300.0, 0.025),
     "SlowResponses": Rule(late_requests, 0.05, 300.0, 0.01),
     "InstanceDown": Rule(absent, 0.5, 60.0, 0.05),
-    "HighMemoryUsage": Rule(fullest, 500 * 2.0**20, 900.0, 4 * 2.0**20),
+    "HighMemoryUsage": Rule(memory, 500 * 2.0**20, 900.0, 4 * 2.0**20),
     "DatabaseConnectionErrors": Rule(connection_errors, 0.1, 300.0, 0.02),
     "HighAuthFailureRate": Rule(failed_logins, 0.2, 300.0, 0.04),
 }
 
 
 def fires(rule: Rule, drawn: Drawn) -> float | None:
-    """When the rule first fires, evaluated at every scrape; None if it never does."""
+    """When the rule first fires, for whichever pod, evaluated at every scrape; None if it never does."""
+    above = np.atleast_2d(np.nan_to_num(rule.signal(drawn)) > rule.threshold)
+    times = drawn.times.mean(axis=0).tolist()
+    return min((time for one in above if (time := _held(times, one.tolist(), rule.hold)) is not None), default=None)
+
+
+def _held(times: Sequence[float], above: Sequence[bool], hold: float) -> float | None:
+    """When it was so for long enough, first."""
     since: float | None = None
-    above = np.nan_to_num(rule.signal(drawn)) > rule.threshold
-    for time, holds in zip(drawn.times.mean(axis=0).tolist(), above.tolist(), strict=True):
+    for time, holds in zip(times, above, strict=True):
         since = (time if since is None else since) if holds else None
-        if since is not None and time - since >= rule.hold:
-            return float(time)
+        if since is not None and time - since >= hold:
+            return time
     return None
 
 

@@ -37,6 +37,7 @@ from tests.lab.world import DAY, REPLICAS, WEEK, Character, character, usual_rat
 LAST_DAY = dt.datetime(2026, 1, 12, tzinfo=dt.UTC)  # a Monday; the scenarios of a matrix go back from here
 DAYS_OF_BLOCK = (0, 2, 4)  # of two weeks: these days, those before and those a week before are all different
 BEFORE, AFTER = 7800.0, 3300.0  # the window around the fault's start
+AFTER_SLOW = {"HighMemoryUsage": 6600.0}  # by alert, where trouble grows slowly
 REFERENCE_STEP = 60.0  # older metrics are kept more coarsely
 
 
@@ -112,7 +113,7 @@ class Scenario:
     @cached_property
     def windows(self) -> tuple[Window, ...]:
         """Its own, then those of reference."""
-        own = Window(self.began - BEFORE, self.began + AFTER)
+        own = Window(self.began - BEFORE, self.began + AFTER_SLOW.get(self.fault.alert, AFTER))
         return (own, *(Window(own.start - ago, own.end - ago, REFERENCE_STEP) for ago in (DAY, WEEK)))
 
     def draw(self, window: Window) -> Drawn:

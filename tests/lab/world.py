@@ -30,6 +30,7 @@ APP, SERVICE, DEPLOYMENT, CONTAINER, PORT = (
 )
 REPLICAS, POOL_SIZE = 6, 20
 CPU_LIMIT, MEMORY_LIMIT = 0.4, 640 * 2**20
+CACHE_FULL, CACHE_FILLING = 24 * 2**20, 2e4  # bytes, bytes/s
 CAPACITY = 30.0  # requests/s that one pod lets in before it sheds
 STATEMENT_TIMEOUT, POOL_TIMEOUT, CALL_TIMEOUT = 5.0, 3.0, 8.0
 TOKEN_LIFE, LEEWAY = 900.0, 10.0  # seconds that a token is valid, and that a clock may be wrong
@@ -148,6 +149,8 @@ QUANTITIES: dict[str, tuple[float, Literal["times", "either", "sum"]]] = {
     "queueing": (0.0, "sum"),           # seconds that a full queue holds a request
     "swapping": (0.0, "sum"),           # seconds that a request waits for pages of memory when that is full
     "working_set": (0.0, "sum"),        # bytes that a container needs beyond the usual
+    "held_bytes": (0.0, "sum"),         # memory of each connection that is held
+    "buffers": (0.0, "sum"),            # bytes of buffers that many requests at once need
     "leak": (0.0, "sum"),               # bytes/s that are never given back
     "caching": (0.0, "sum"),            # bytes/s by which the cache grows
     "slow": (1.0, "times"),             # duration of requests, for no reason the service can see

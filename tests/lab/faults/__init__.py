@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from tests.lab.faults import database_connection_errors, high_auth_failure_rate, high_error_rate, slow_responses
+from tests.lab.faults import (
+    database_connection_errors,
+    high_auth_failure_rate,
+    high_error_rate,
+    high_memory_usage,
+    slow_responses,
+)
 from tests.lab.faults.planning import Fault, Plan, Situation
 
 __all__ = ["FAULTS", "Fault", "Plan", "Situation"]
 
-FAULTS: Mapping[str, Fault] = {
-    fault.name: fault
-    for module in (high_error_rate, slow_responses, database_connection_errors, high_auth_failure_rate)
-    for fault in module.FAULTS
-}
+_MODULES = (high_error_rate, slow_responses, high_memory_usage, database_connection_errors, high_auth_failure_rate)
+FAULTS: Mapping[str, Fault] = {fault.name: fault for module in _MODULES for fault in module.FAULTS}
