@@ -58,7 +58,7 @@ def examine(
     looks: tuple[Callable[[], list[Line]], ...] = (
         lambda: _prometheus(asked["prometheus"], needs.metrics(catalogue, context), service, int(now)),
         lambda: _elasticsearch(asked["elasticsearch"], service, now),
-        lambda: _kubernetes(asked["kubernetes"], service),
+        lambda: _kubernetes(asked["kubernetes"], service, inside=_may_exec(environment)),
         lambda: _probe(asked["probe"], service),
     )
     with ThreadPoolExecutor(len(looks)) as pool:
@@ -207,7 +207,7 @@ def _logs(recent: Answer, service: Service) -> Line:
 # --- Kubernetes and the service itself -------------------------------------------------------------------------
 
 
-def _kubernetes(source: Source, service: Service) -> list[Line]:
+def _kubernetes(source: Source, service: Service, inside: bool) -> list[Line]:
     hello, access, deployment = _ask(
         source,
         (
@@ -221,19 +221,24 @@ def _kubernetes(source: Source, service: Service) -> list[Line]:
     first = Line("kubernetes", "connection", "ok", f"reachable, version {kubernetes.version_of(hello) or 'unknown'}")
     if not access.usable:
         return [first, _failed(access, "access")]
-    lines = [
-        Line(
-            "kubernetes",
-            f"{one.verb} {one.resource}",
-            "ok" if one.allowed and not one.error else "failed",
-            one.error or "allowed",
-        )
-        for one in kubernetes.access_of(access)
-    ]
+    lines = [_permission(one) for one in kubernetes.access_of(access)]
+    if not inside:
+        off = "switched off, so neither the public key nor the clock in the pods is looked at; `exec = true` allows it"
+        lines.append(Line("kubernetes", "commands in pods", "ok", off))
     name = f"deployment {service.namespace}/{service.deployment}"
     if deployment.usable:
         return [first, *lines, Line("kubernetes", name, "ok", "there")]
     return [first, *lines]
+
+
+def _may_exec(environment: Environment) -> bool:
+    return environment.kubernetes is not None and environment.kubernetes.exec
+
+
+def _permission(one: kubernetes.Permission) -> Line:
+    well = one.allowed and not one.error
+    state: State = "ok" if well else "missing" if one.optional else "failed"
+    return Line("kubernetes", f"{one.verb} {one.resource}", state, one.error or "allowed")
 
 
 def _probe(source: Source, service: Service) -> list[Line]:

@@ -22,6 +22,7 @@ from runbook.settings_rules import located, names_secret
 from runbook.wellformed import (
     Count,
     FieldName,
+    FilePath,
     LabelName,
     MetricPrefix,
     Namespace,
@@ -76,11 +77,15 @@ class Elasticsearch(_Strict, frozen=True):
 
 
 class Kubernetes(_Strict, frozen=True):
-    """Empty `context`: the kubeconfig's current one; `in_cluster`: the pod's own service account."""
+    """Empty `context`: the kubeconfig's current one; `in_cluster`: the pod's own service account.
+
+    `exec` allows two commands in the service's pods, which read the head of its public key and its clock.
+    """
 
     kubeconfig: str = ""
     context: str = ""
     in_cluster: bool = False
+    exec: bool = False
 
 
 class Thresholds(_Strict, frozen=True):
@@ -103,6 +108,7 @@ class Service(_Strict, frozen=True):
     namespace: Namespace
     index: str
     container: str = ""
+    jwt_public_key_path: FilePath = ""
     time_field: FieldName = "timestamp"
     level_field: FieldName = "level"
     message_field: FieldName = "message"

@@ -18,6 +18,8 @@ _OBJECT: Final = rf"^(?=.{{1,253}}\Z){_PART}(\.{_PART})*\Z"
 _FIELD: Final = r"^[^\s\"'\\*]+\Z"
 _PATH: Final = r"^/[^\s\"'\\`$]*\Z"
 
+_FILE: Final = r"^((/(?!\.\.?(/|\Z))[\w.@+-]+)+)?\Z"
+
 Url = Annotated[str, Meta(pattern=_URL)]
 Variable = Annotated[str, Meta(pattern=_VARIABLE)]
 MetricPrefix = Annotated[str, Meta(pattern=_METRIC_PREFIX)]
@@ -26,6 +28,7 @@ Namespace = Annotated[str, Meta(pattern=_NAMESPACE)]
 ObjectName = Annotated[str, Meta(pattern=_OBJECT)]
 FieldName = Annotated[str, Meta(pattern=_FIELD)]
 UrlPath = Annotated[str, Meta(pattern=_PATH)]
+FilePath = Annotated[str, Meta(pattern=_FILE)]
 Ratio = Annotated[float, Meta(gt=0, le=1)]
 Positive = Annotated[float, Meta(gt=0)]
 Count = Annotated[int, Meta(gt=0)]
@@ -39,6 +42,7 @@ WORDS: Final = {
     _OBJECT: "the name of a Kubernetes object: small letters, digits, - and .",
     _FIELD: "the name of a field or index, without spaces and quotes",
     _PATH: "a path beginning with /",
+    _FILE: "the absolute path of a file, of letters, digits and ._@+-, without ..",
 }
 KINDS: Final = {
     "str": "text",
@@ -60,6 +64,11 @@ def is_namespace(name: str) -> bool:
 def is_object(name: str) -> bool:
     """Whether Kubernetes would take this as the name of a deployment."""
     return bool(re.match(_OBJECT, name))
+
+
+def is_file_path(path: str) -> bool:
+    """Whether this is the absolute path of a file that needs no quoting in any command."""
+    return bool(path and re.match(_FILE, path, re.ASCII))
 
 
 def leaves(path: str) -> str:

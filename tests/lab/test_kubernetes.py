@@ -34,7 +34,7 @@ from runbook.sources.kubernetes import (
     version,
     version_of,
 )
-from runbook.sources.kubernetes_http import Connection
+from runbook.sources.kubernetes_http import Connection, Request
 from runbook.sources.timelimit import TimeLimit
 from tests.lab import cluster as lab_cluster
 from tests.lab.cache import kubernetes_build
@@ -165,7 +165,9 @@ def test_a_service_account_in_the_cluster_may_ask(shop: lab_cluster.Kubernetes, 
     (tmp_path / "ca.crt").write_bytes(_decoded(config["clusters"][0]["cluster"]["certificate-authority-data"]))
     connection = Connection(service_account(tmp_path, shop.url))
     with TimeLimit(10) as limit:
-        found = connection.get(f"/apis/apps/v1/namespaces/{NAMESPACE}/deployments/web", {}, "get it", limit)
+        found = connection.get(
+            Request(f"/apis/apps/v1/namespaces/{NAMESPACE}/deployments/web", "get it"), limit
+        )
     assert found["metadata"]["name"] == "web"
 
 

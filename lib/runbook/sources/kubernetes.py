@@ -2,7 +2,8 @@
 
 `Kubernetes.ask` is the only part that talks to anybody, with GET requests only; the readers are pure. What it records is
 a projection (`kubernetes_projection`): no environment values, secrets, tokens or annotations but those of the rollout.
-Times are epoch seconds, UTC; CPU in cores, memory in bytes. `deploy/rbac.yaml` is all that it needs to be allowed.
+Times are epoch seconds, UTC; CPU in cores, memory in bytes. `deploy/rbac.yaml` is all that it needs to be allowed, but
+for nodes, names of Secrets, and commands in pods, whose rights stand in files of their own beside it.
 """
 
 from __future__ import annotations
@@ -14,8 +15,17 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from runbook import settings
-from runbook.errors import UsageError
+from runbook.errors import SourceError
 from runbook.model import JSON, Answer, Completeness, Query
+from runbook.sources.kubernetes_containers import (
+    PodClock,
+    PreviousLog,
+    PublicKey,
+    clocks_of,
+    previous_logs_of,
+    public_key_of,
+)
+from runbook.sources.kubernetes_nodes import Node, nodes_of
 from runbook.sources.kubernetes_objects import (
     Container,
     Happening,
@@ -28,92 +38,89 @@ from runbook.sources.kubernetes_objects import (
     usage_of,
     version_of,
 )
+from runbook.sources.kubernetes_policies import Cut, Policy, cuts_egress, cuts_ingress, labels_of, policies_of
+from runbook.sources.kubernetes_queries import (
+    access,
+    clock,
+    deployment,
+    events,
+    nodes,
+    pods,
+    policies,
+    previous_logs,
+    public_key,
+    secrets,
+    usage,
+    version,
+)
 from runbook.sources.kubernetes_rollouts import Deployment, Revision, deployment_of, revisions
-from runbook.wellformed import is_namespace, is_object
+from runbook.sources.kubernetes_secrets import Known, SecretNames, secrets_of
 
 if TYPE_CHECKING:  # on the first question only: 0.2 s
     from runbook.sources.kubernetes_http import Connection
 
 __all__ = [
     "Container",
+    "Cut",
     "Deployment",
     "Happening",
+    "Known",
     "Kubernetes",
+    "Node",
     "Permission",
     "Pod",
+    "PodClock",
+    "Policy",
+    "PreviousLog",
+    "PublicKey",
     "Revision",
+    "SecretNames",
     "Termination",
     "access",
     "access_of",
+    "clock",
+    "clocks_of",
+    "cuts_egress",
+    "cuts_ingress",
     "deployment",
     "deployment_of",
     "events",
     "events_of",
+    "labels_of",
+    "nodes",
+    "nodes_of",
     "pods",
     "pods_of",
+    "policies",
+    "policies_of",
+    "previous_logs",
+    "previous_logs_of",
+    "public_key",
+    "public_key_of",
     "revisions",
+    "secrets",
+    "secrets_of",
     "usage",
     "usage_of",
     "version",
     "version_of",
 ]
 
-
-def deployment(namespace: str, name: str) -> Query:
-    """A deployment and its revisions; see `revisions` and `deployment_of`."""
-    return _about(
-        namespace,
-        name,
-        "deployment",
-        "kubectl -n {0} get deployment/{1} -o wide && kubectl -n {0} rollout history deployment/{1}",
-    )
-
-
-def pods(namespace: str, deployment: str) -> Query:
-    """The pods of a deployment, with the revision each belongs to; see `pods_of`. Empty if there is none."""
-    return _about(namespace, deployment, "pods", "kubectl -n {0} get pods -o wide | grep '^{1}-'")
-
-
-def events(namespace: str, deployment: str) -> Query:
-    """The events of a deployment, its ReplicaSets and their pods, gone ones too; see `events_of`."""
-    return _about(namespace, deployment, "events", "kubectl -n {0} get events --sort-by=.lastTimestamp | grep '/{1}'")
-
-
-def usage(namespace: str, deployment: str) -> Query:
-    """CPU and memory that the pods of a deployment use now; see `usage_of`. Empty until metrics-server measured once."""
-    return _about(namespace, deployment, "usage", "kubectl -n {0} top pods | grep '^{1}-'")
-
-
-def access(namespace: str, deployment: str) -> Query:
-    """Which of the things that the other questions need may be read, by trying."""
-    return _about(namespace, deployment, "access", "kubectl -n {0} auth can-i --list")
-
-
-def version() -> Query:
-    """What the API server says it is; see `version_of`."""
-    return Query("kubernetes", "version", "kubectl version")
-
-
-def _about(namespace: str, name: str, kind: str, command: str) -> Query:
-    if not is_namespace(namespace):
-        raise UsageError(
-            f"{namespace[:80]!r} is not the name of a namespace; correct `namespace` of the service in runbook.toml."
-        )
-    if not is_object(name):
-        raise UsageError(
-            f"{name[:80]!r} is not the name of a deployment; correct `deployment` of the service in runbook.toml."
-        )
-    return Query("kubernetes", kind, command.format(namespace, name), {"namespace": namespace, "deployment": name})
-
-
 _READERS: Mapping[str, Callable[[Answer], Any]] = {
     "deployment": revisions,
     "pods": pods_of,
     "events": events_of,
     "usage": usage_of,
+    "previous_logs": previous_logs_of,
+    "nodes": nodes_of,
+    "policies": policies_of,
+    "secrets": secrets_of,
+    "public_key": public_key_of,
+    "clock": clocks_of,
     "access": access_of,
     "version": version_of,
 }
+_INSIDE = ("public_key", "clock")  # what needs a command to run in a pod
 
 
 class Kubernetes:
@@ -135,13 +142,16 @@ class Kubernetes:
         from runbook.sources.kubernetes_questions import Question
         from runbook.sources.timelimit import TimeLimit
 
+        if query.kind in _INSIDE and not self._config.exec:
+            raise SourceError(
+                "Kubernetes is not asked to run a command in a pod; set `exec = true` in `kubernetes` of the environment in runbook.toml to allow it.",
+                "refused",
+            )
         began = time.monotonic()
         with self._opening:
             connection = self._connection
         with TimeLimit(self._seconds) as limit:
-            question = Question(
-                connection, limit, query.params.get("namespace", ""), query.params.get("deployment", "")
-            )
+            question = Question(connection, limit, query.params, inside=self._config.exec)
             data = getattr(question, query.kind)()
         warnings = tuple(dict.fromkeys(question.warnings))
         answer = Answer(query, _completeness(query, data, warnings), data, warnings, seconds=time.monotonic() - began)

@@ -3,22 +3,25 @@
 Why no client library: lightkube (0.2 s to import after requests, 0.3 s alone) refuses credential plugins of version v1
 and those that give certificates, knows no `tls-server-name`, `proxy-url` or several files in KUBECONFIG, and its httpx
 has no total time limit; the official client takes 0.4-0.7 s after requests, 75 MB, aiohttp and pydantic; kr8s 0.6 s.
-We need one verb on five resources: urllib3 is here already, can be cut in time (`timelimit`) and its errors have words
+We need one verb on a few resources: urllib3 is here already, can be cut in time (`timelimit`) and its errors have words
 (`faults`), so only `kubeconfig` and `kubernetes_login` are our own, on a format that Kubernetes keeps stable.
 """
 
 from __future__ import annotations
 
+import socket
 import ssl
 import tempfile
 import threading
 from collections.abc import Callable, Mapping
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, cast
 from urllib.parse import urlsplit
 
 import msgspec
 import urllib3
 from requests.utils import get_environ_proxies
+from urllib3.connection import HTTPConnection
 from urllib3.util import parse_url
 
 from runbook.errors import Reason, SettingsError, SourceError
@@ -43,6 +46,17 @@ _RETRIES = RetryInTime(
 )
 
 
+@dataclass(frozen=True)
+class Request:
+    """One GET; `what` completes "does not let us ..." in a sentence, `grant` is the file that gives the right to it."""
+
+    path: str
+    what: str
+    params: Mapping[str, str] = field(default_factory=dict)
+    accept: str = "application/json"
+    grant: str = "deploy/rbac.yaml"
+
+
 class Refused(SourceError):
     """Kubernetes answered with this HTTP status instead of what was asked for."""
 
@@ -65,82 +79,55 @@ class Connection:
         self._pools: dict[tuple[str, str], urllib3.PoolManager] = {}
         self.place = faults.place(login.server)
 
-    def get(self, path: str, params: Mapping[str, str], what: str, limit: TimeLimit) -> dict[str, Any]:
-        """One object; `what` completes "does not let us ..." in a sentence. Raises Refused or SourceError."""
-        response, proof = self._send(path, params, limit)
-        if response.status == 401 and self._credentials.renewable():
-            response, proof = self._send(path, params, limit)
-        try:
-            found = msgspec.json.decode(response.data)
-        except msgspec.MsgspecError:
-            found = None
-        if response.status != 200:
-            raise self._refused(response.status, proof.hide(_message(found)), what)
+    def get(self, request: Request, limit: TimeLimit) -> dict[str, Any]:
+        """One object. Raises Refused or SourceError."""
+        found = _decoded(self.read(request, limit))
         if not isinstance(found, dict):
             raise self.error(
                 "answered without Kubernetes' JSON", "check that it is an API server and no login page", "garbage"
             )
         return found
 
+    def read(self, request: Request, limit: TimeLimit) -> bytes:
+        """What stands there, as it is; see `get`."""
+        response, proof = self._send(request, limit)
+        if response.status == 401 and self._credentials.renewable():
+            response, proof = self._send(request, limit)
+        if response.status != 200:
+            raise self.refused(response.status, response.data, proof, request)
+        return response.data
+
     def collect(
-        self, path: str, params: Mapping[str, str], what: str, limit: TimeLimit, keep: Callable[[JSON], JSON]
+        self, request: Request, limit: TimeLimit, keep: Callable[[JSON], JSON], part: str = "items"
     ) -> tuple[list[JSON], bool]:
         """What to keep of each object of a list, page by page, and whether these are all; see `get`."""
         for _ in range(RESTARTS + 1):
             try:
-                return self._pages(path, params, what, limit, keep)
+                return self._pages(request, limit, keep, part)
             except Expired:
                 continue
-        raise self.error(f"let its pages expire while we were reading them ({what})", "run again", "server error")
+        raise self.error(
+            f"let its pages expire while we were reading them ({request.what})", "run again", "server error"
+        )
 
-    def error(self, what: str, advice: str, reason: Reason) -> SourceError:
-        """The one sentence: what failed, where, what to do."""
-        return SourceError(f"Kubernetes at {self.place} {what}; {advice}.", reason)
-
-    def _pages(
-        self, path: str, params: Mapping[str, str], what: str, limit: TimeLimit, keep: Callable[[JSON], JSON]
-    ) -> tuple[list[JSON], bool]:
-        kept: list[JSON] = []
-        token = ""
-        while True:
-            following = {"continue": token} if token else {}
-            try:
-                page = self.get(path, {**params, "limit": str(PAGE), **following}, what, limit)
-            except Refused as refused:
-                if refused.status == 410:
-                    raise Expired from None
-                raise
-            try:
-                kept += [keep(one) for one in page["items"] or []]
-                token = (page.get("metadata") or {}).get("continue") or ""
-            except (KeyError, TypeError, AttributeError, ValueError):
-                raise self.error(
-                    f"answered JSON of an unknown shape ({what})", "check that it is an API server", "garbage"
-                ) from None
-            if not token or len(kept) >= MOST:
-                return kept, not token
-
-    def _send(self, path: str, params: Mapping[str, str], limit: TimeLimit) -> tuple[urllib3.BaseHTTPResponse, Proof]:
+    def dial(self, limit: TimeLimit) -> tuple[socket.socket, str, Proof]:
+        """A connection to the API server for a conversation of another kind, where that is, and what proves who we are."""
         proof = self._credentials.proof(limit)
+        pool = self._pool(proof).connection_from_url(self._login.server)
+        connection = cast(HTTPConnection, pool._new_conn())
         try:
-            response = self._pool(proof).request(
-                "GET",
-                f"{self._login.server}{path}",
-                fields=dict(params),
-                headers=self._headers(proof),
-                timeout=limit.remaining,
-                redirect=False,
-                retries=_RETRIES,
-            )
+            if pool.proxy is not None:
+                pool._prepare_proxy(connection)
+            else:
+                connection.connect()
         except (urllib3.exceptions.HTTPError, OSError) as error:
-            found = faults.TIMEOUT if limit.over else faults.fault(error)
-            entry = found.words.startswith("TLS") or found is faults.BAD_URL
-            advice = f"check the cluster's entry in {self._login.origin}" if entry else found.advice
-            raise self.error(f"gave no answer ({found.words})", advice, found.reason) from None
-        return response, proof
+            raise self.silent(error, limit) from None
+        connection.sock.settimeout(limit.remaining)
+        return connection.sock, self._login.server, proof
 
-    def _headers(self, proof: Proof) -> urllib3.HTTPHeaderDict:
-        headers = urllib3.HTTPHeaderDict({"Accept": "application/json", "User-Agent": "runbook"})
+    def headers(self, proof: Proof, accept: str) -> urllib3.HTTPHeaderDict:
+        """What every request carries."""
+        headers = urllib3.HTTPHeaderDict({"Accept": accept, "User-Agent": "runbook"})
         if proof.authorization:
             headers["Authorization"] = proof.authorization
         if not is_near(self._login.server):
@@ -151,6 +138,62 @@ class Connection:
             headers.add("Impersonate-Group", group)
         return headers
 
+    def error(self, what: str, advice: str, reason: Reason) -> SourceError:
+        """The one sentence: what failed, where, what to do."""
+        return SourceError(f"Kubernetes at {self.place} {what}; {advice}.", reason)
+
+    def silent(self, error: Exception, limit: TimeLimit) -> SourceError:
+        """The sentence for a connection that came to nothing."""
+        found = faults.TIMEOUT if limit.over else faults.fault(error)
+        entry = found.words.startswith("TLS") or found is faults.BAD_URL
+        advice = f"check the cluster's entry in {self._login.origin}" if entry else found.advice
+        return self.error(f"gave no answer ({found.words})", advice, found.reason)
+
+    def refused(self, status: int, body: bytes, proof: Proof, request: Request) -> Refused:
+        """The sentence for an answer that is none."""
+        words, advice = self._words(status, proof.hide(_message(_decoded(body))), request)
+        return Refused(f"Kubernetes at {self.place} {words}; {advice}.", faults.reason(status), status)
+
+    def _pages(
+        self, request: Request, limit: TimeLimit, keep: Callable[[JSON], JSON], part: str
+    ) -> tuple[list[JSON], bool]:
+        kept: list[JSON] = []
+        token = ""
+        while True:
+            following = {"continue": token} if token else {}
+            params = {**request.params, "limit": str(PAGE), **following}
+            try:
+                page = self.get(replace(request, params=params), limit)
+            except Refused as refused:
+                if refused.status == 410:
+                    raise Expired from None
+                raise
+            try:
+                kept += [keep(one) for one in page[part] or []]
+                token = (page.get("metadata") or {}).get("continue") or ""
+            except (KeyError, TypeError, AttributeError, ValueError, IndexError):
+                raise self.error(
+                    f"answered JSON of an unknown shape ({request.what})", "check that it is an API server", "garbage"
+                ) from None
+            if not token or len(kept) >= MOST:
+                return kept, not token
+
+    def _send(self, request: Request, limit: TimeLimit) -> tuple[urllib3.BaseHTTPResponse, Proof]:
+        proof = self._credentials.proof(limit)
+        try:
+            response = self._pool(proof).request(
+                "GET",
+                f"{self._login.server}{request.path}",
+                fields=dict(request.params),
+                headers=self.headers(proof, request.accept),
+                timeout=limit.remaining,
+                redirect=False,
+                retries=_RETRIES,
+            )
+        except (urllib3.exceptions.HTTPError, OSError) as error:
+            raise self.silent(error, limit) from None
+        return response, proof
+
     def _pool(self, proof: Proof) -> urllib3.PoolManager:
         """Connections that show this certificate; a plugin may give another one later."""
         with self._opening:
@@ -159,7 +202,8 @@ class Connection:
                 self._pools = {shown: _pool_manager(self._login, proof)}
             return self._pools[shown]
 
-    def _refused(self, status: int, message: str, what: str) -> Refused:
+    def _words(self, status: int, message: str, request: Request) -> tuple[str, str]:
+        what = request.what
         if status == 401:
             words, advice = (
                 "does not accept our credentials (401)",
@@ -168,7 +212,7 @@ class Connection:
         elif status == 403:
             words, advice = (
                 f"does not let us {what} (403)",
-                "apply deploy/rbac.yaml to that namespace and bind its role to this user",
+                f"apply {request.grant} to that namespace and bind its role to this user",
             )
         elif status == 404:
             words, advice = (
@@ -183,7 +227,15 @@ class Connection:
                 f"answered {status} when asked to {what}{said}",
                 "check that it is not overloaded, then run again",
             )
-        return Refused(f"Kubernetes at {self.place} {words}; {advice}.", faults.reason(status), status)
+        return words, advice
+
+
+def _decoded(body: bytes) -> JSON:
+    """The JSON of a body, None where it is none."""
+    try:
+        return msgspec.json.decode(body)
+    except msgspec.MsgspecError:
+        return None
 
 
 def _message(found: JSON) -> str:

@@ -34,7 +34,8 @@ class Termination:
 class Container:
     """One container of a pod. `reason` says why it is not running ("CrashLoopBackOff"), "" if it runs.
 
-    Requests and limits are None where none is declared.
+    `message` is what the kubelet says of one that waits (`secret "x" not found`). Requests and limits are None where
+    none is declared.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Container:
     memory_request: float | None
     memory_limit: float | None
     last_termination: Termination | None
+    message: str
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,8 @@ class Pod:
 
     `revision` is None where its ReplicaSet is gone or unknown; `restarts` is the sum over its containers,
     `last_termination` the newest of theirs. Requests and limits are the pod's: the sum over its containers,
-    None as soon as one declares none.
+    None as soon as one declares none. `unschedulable` is why the scheduler finds no node for it, "" where it does.
+    `init_containers` are those that end before the others start; what became of them counts nowhere else but in `reason`.
     """
 
     name: str
@@ -75,6 +78,10 @@ class Pod:
     memory_limit: float | None
     last_termination: Termination | None
     containers: tuple[Container, ...]
+    init_containers: tuple[Container, ...]
+    unschedulable: str
+    ip: str
+    labels: Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -93,12 +100,16 @@ class Happening:
 
 @dataclass(frozen=True)
 class Permission:
-    """Whether one thing may be read, e.g. `verb` "list" and `resource` "pods"; `error` is "" where it may."""
+    """Whether one thing may be read, e.g. `verb` "list" and `resource` "pods"; `error` is "" where it may.
+
+    The right to an `optional` one is granted by a file of its own, and most questions do without.
+    """
 
     verb: str
     resource: str
     allowed: bool
     error: str
+    optional: bool = False
 
 
 def pods_of(answer: Answer) -> tuple[Pod, ...]:
@@ -124,7 +135,10 @@ def access_of(answer: Answer) -> tuple[Permission, ...]:
     """What of an `access` answer may be read; anything but 401 and 403 counts as allowed, as it says nothing of rights."""
     tried = (answer.data or {}).get("access", [])
     return tuple(
-        Permission(one["verb"], one["resource"], one["status"] not in (401, 403), one["error"]) for one in tried
+        Permission(
+            one["verb"], one["resource"], one["status"] not in (401, 403), one["error"], one.get("optional", False)
+        )
+        for one in tried
     )
 
 
@@ -173,6 +187,8 @@ def _pod(pod: JSON, revisions: Mapping[str, int | None]) -> Pod:
     states = {one["name"]: one for which in _STATUSES for one in status.get(which) or []}
     running = [*spec["containers"], *spec.get("sidecars", [])]
     containers = tuple(_container(one, states.get(one["name"], {})) for one in running)
+    early = tuple(_container(one, states.get(one["name"], {})) for one in spec.get("initContainers", []))
+    conditions = status.get("conditions") or []
     whole = spec.get("resources") or {}
     return Pod(
         name=metadata["name"],
@@ -182,7 +198,7 @@ def _pod(pod: JSON, revisions: Mapping[str, int | None]) -> Pod:
         node=spec.get("nodeName", ""),
         phase=status.get("phase", ""),
         reason=_pod_reason(pod),
-        ready=any(c["type"] == "Ready" and c["status"] == "True" for c in status.get("conditions") or []),
+        ready=any(c["type"] == "Ready" and c["status"] == "True" for c in conditions),
         restarts=sum(c.restarts for c in containers),
         created_at=seconds(metadata["creationTimestamp"]) or 0.0,
         started_at=seconds(status.get("startTime")),
@@ -192,6 +208,10 @@ def _pod(pod: JSON, revisions: Mapping[str, int | None]) -> Pod:
         memory_limit=_amount(whole, "limits", "memory", _total(c.memory_limit for c in containers)),
         last_termination=_newest(c.last_termination for c in containers),
         containers=containers,
+        init_containers=early,
+        unschedulable=_unschedulable(conditions),
+        ip=status.get("podIP", ""),
+        labels=metadata.get("labels") or {},
     )
 
 
@@ -208,6 +228,7 @@ def _container(container: JSON, status: JSON) -> Container:
         _amount(resources, "requests", "memory"),
         _amount(resources, "limits", "memory"),
         _newest(_termination(container["name"], status.get(state) or {}) for state in ("lastState", "state")),
+        str(((status.get("state") or {}).get("waiting") or {}).get("message", "")),
     )
 
 
@@ -240,6 +261,11 @@ def _pod_reason(pod: JSON) -> str:
             return f"Init:{reason}"
     reasons = [_state_reason(one.get("state") or {}) for one in status.get("containerStatuses") or []]
     return next((reason for reason in reasons if reason), str(status.get("reason") or ""))
+
+
+def _unschedulable(conditions: Iterable[JSON]) -> str:
+    waits = (c for c in conditions if c["type"] == "PodScheduled" and c["status"] == "False")
+    return next((str(c.get("message") or c.get("reason", "")) for c in waits), "")
 
 
 def _newest(terminations: Iterable[Termination | None]) -> Termination | None:

@@ -5,44 +5,49 @@ A question fails where its first request does; where a later one does, the answe
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
-from typing import Any
+import time
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, TypeVar
 
 from runbook.errors import SourceError
 from runbook.model import JSON
+from runbook.sources import kubernetes_containers as containers
 from runbook.sources import kubernetes_projection as projection
-from runbook.sources.kubernetes_http import Connection, Refused
+from runbook.sources.kubernetes_exec import Ran, run
+from runbook.sources.kubernetes_http import Connection, Refused, Request
+from runbook.sources.kubernetes_nodes import formerly_placed, placed
+from runbook.sources.kubernetes_resources import (
+    CONFIGMAPS,
+    DEPLOYMENTS,
+    EVENTS,
+    EXEC_GRANT,
+    NODE_GRANT,
+    PODS,
+    POLICIES,
+    REPLICASETS,
+    SECRETS,
+    USAGE,
+    Resource,
+    is_about,
+    selector,
+)
 from runbook.sources.kubernetes_rollouts import was_reused
 from runbook.sources.timelimit import TimeLimit
 
-
-@dataclass(frozen=True)
-class Resource:
-    """A kind of object: its name as in RBAC, the path of its group, what is kept of each."""
-
-    name: str
-    group: str
-    keep: Callable[[JSON], JSON]
-
-    def path(self, namespace: str) -> str:
-        """The path of the list of them in a namespace."""
-        return f"{self.group}/namespaces/{namespace}/{self.name.partition('.')[0]}"
-
-
-DEPLOYMENTS = Resource("deployments.apps", "/apis/apps/v1", projection.deployment)
-REPLICASETS = Resource("replicasets.apps", "/apis/apps/v1", projection.replicaset)
-PODS = Resource("pods", "/api/v1", projection.pod)
-EVENTS = Resource("events", "/api/v1", projection.event)
-USAGE = Resource("pods.metrics.k8s.io", "/apis/metrics.k8s.io/v1beta1", projection.usage)
+T = TypeVar("T")
+FEW = 3  # pods that are looked into
+NODES = 12
+LOG = {"previous": "true", "tailLines": "40", "limitBytes": "200000"}
 
 
 class Question:
     """One question about a deployment, being asked: the requests share a time limit and collect warnings."""
 
-    def __init__(self, connection: Connection, limit: TimeLimit, namespace: str, deployment: str) -> None:
-        self._connection, self._limit = connection, limit
-        self._namespace, self._deployment = namespace, deployment
+    def __init__(
+        self, connection: Connection, limit: TimeLimit, params: Mapping[str, JSON], inside: bool = False
+    ) -> None:
+        self._connection, self._limit, self._params, self._inside = connection, limit, params, inside
+        self._namespace, self._deployment = params.get("namespace", ""), params.get("deployment", "")
         self.warnings: list[str] = []
 
     def deployment(self) -> JSON:
@@ -76,26 +81,99 @@ class Question:
         except Refused as refused:
             raise self._explained(refused) from None
 
+    def previous_logs(self) -> JSON:
+        """The last lines of containers that ended, in a few pods."""
+        ended = containers.ended(self._pods(), FEW)
+        return {"previous_logs": self._each(ended, lambda one: self._previous_log(*one))}
+
+    def nodes(self) -> JSON:
+        """The nodes that pods are on, then those that the events say they were on."""
+        pods = self._pods()
+        here = placed(pods)
+        happened = self._perhaps("events", lambda: self.events()["events"]).get("events", [])
+        names = [*here, *(name for name in formerly_placed(happened) if name not in here)]
+        if len(names) > NODES:
+            self.warnings.append(f"Only {NODES} of {len(names):,} nodes were read.")
+        return {"nodes": self._each(names[:NODES], self._node), "placed": here}
+
+    def policies(self) -> JSON:
+        """The namespace's network policies, and the labels and ports that they are matched with."""
+        deployment = self._get_deployment(_template)
+        return {"policies": self._list(POLICIES), **deployment}
+
+    def secrets(self) -> JSON:
+        """What the pods refer to, and the names that there are."""
+        return {
+            "referenced": self._get_deployment(projection.references),
+            "asked_at": time.time(),
+            **self._perhaps("secret", lambda: self._list(SECRETS, includeObject="None")),
+            **self._perhaps("configmap", lambda: self._list(CONFIGMAPS, includeObject="None")),
+        }
+
+    def public_key(self) -> JSON:
+        """The head of a file in one running pod, if it is that of a public key."""
+        path = self._params["path"]
+        for pod in containers.running(self._pods(), 1):
+            name, container = pod["metadata"]["name"], self._params.get("container") or _first_container(pod)
+            ran = self._run(name, container, "head", "-n", "3", path)
+            form, lines = ("unreadable", []) if ran.error else containers.key_head(ran.printed)
+            head = {"pod": name, "container": container, "path": path, "form": form, "lines": lines}
+            return {"public_key": {**head, "error": ran.error}}
+        return {"public_key": {}}
+
+    def clock(self) -> JSON:
+        """What a few running pods say the time is, and ours before and after."""
+        return {"clock": self._each(containers.running(self._pods(), FEW), self._clock)}
+
     def access(self) -> JSON:
         """For each thing to be read, whether it may be."""
-        tries = [self._try("get", DEPLOYMENTS, self._deployment)]
-        return {"access": [*tries, *(self._try("list", one) for one in (REPLICASETS, PODS, EVENTS, USAGE))]}
+        lists = (REPLICASETS, PODS, EVENTS, USAGE, POLICIES, SECRETS, CONFIGMAPS)
+        return {
+            "access": [
+                self._try("get", DEPLOYMENTS.name, self._named(DEPLOYMENTS, self._deployment), there=True),
+                *(self._try("list", one.name, self._listing(one, limit="1"), one.optional) for one in lists),
+                self._try("get", "pods/log", self._log("none", "none")),
+                self._try("get", "nodes", self._node_request("none"), optional=True),
+                *([self._try("create", "pods/exec", self._exec("none", command="date"), True)] if self._inside else []),
+            ]
+        }
 
     def version(self) -> JSON:
         """The version of the API server."""
-        return projection.version(self._connection.get("/version", {}, "read its version", self._limit))
+        return projection.version(self._connection.get(Request("/version", "read its version"), self._limit))
 
-    def _get_deployment(self) -> JSON:
-        what = f"get deployments.apps {self._deployment} in namespace {self._namespace}"
+    def _get_deployment(self, keep: Callable[[JSON], Any] = projection.deployment) -> Any:
+        request = self._named(DEPLOYMENTS, self._deployment)
         try:
-            found = self._connection.get(
-                f"{DEPLOYMENTS.path(self._namespace)}/{self._deployment}", {}, what, self._limit
-            )
-            return projection.deployment(found)
+            return keep(self._connection.get(request, self._limit))
         except (KeyError, TypeError, AttributeError, ValueError):
             raise self._connection.error(
-                f"answered JSON of an unknown shape ({what})", "check that it is an API server", "garbage"
+                f"answered JSON of an unknown shape ({request.what})", "check that it is an API server", "garbage"
             ) from None
+
+    def _pods(self) -> list[JSON]:
+        return self._list(PODS, labelSelector=selector(self._get_deployment()))
+
+    def _previous_log(self, pod: str, container: str) -> JSON:
+        said = self._connection.read(self._log(pod, container), self._limit)
+        return {"pod": pod, "container": container, "lines": projection.log_lines(said)}
+
+    def _node(self, name: str) -> JSON:
+        try:
+            return projection.node(self._connection.get(self._node_request(name), self._limit))
+        except Refused as refused:
+            if refused.status != 404:
+                raise
+            return {"metadata": {"name": name}, "gone": True}
+
+    def _clock(self, pod: JSON) -> JSON:
+        name = pod["metadata"]["name"]
+        ran = self._run(name, _first_container(pod), "date", "-u", "+%s.%N")
+        said = projection.cut(ran.printed.strip(), 40)
+        return {"pod": name, "sent": ran.sent, "received": ran.received, "said": said, "error": ran.error}
+
+    def _run(self, pod: str, container: str, *command: str) -> Ran:
+        return run(self._connection, self._exec(pod, container=container), command, self._limit)
 
     def _replicasets(self, deployment: JSON) -> list[JSON]:
         found = self._list(REPLICASETS, labelSelector=selector(deployment))
@@ -106,15 +184,32 @@ class Question:
         ]
 
     def _list(self, resource: Resource, **params: str) -> list[JSON]:
-        what = f"list {resource.name} in namespace {self._namespace}"
-        found, all_of_them = self._connection.collect(
-            resource.path(self._namespace), params, what, self._limit, resource.keep
-        )
+        request = self._listing(resource, **params)
+        found, all_of_them = self._connection.collect(request, self._limit, resource.keep, resource.part)
         if not all_of_them:
             self.warnings.append(
                 f"Only the first {len(found):,} {resource.name} in namespace {self._namespace} were read."
             )
         return found
+
+    def _listing(self, resource: Resource, **params: str) -> Request:
+        what = f"list {resource.name} in namespace {self._namespace}"
+        return Request(resource.path(self._namespace), what, params, resource.accept, resource.grant)
+
+    def _named(self, resource: Resource, name: str) -> Request:
+        what = f"get {resource.name} {name} in namespace {self._namespace}"
+        return Request(f"{resource.path(self._namespace)}/{name}", what)
+
+    def _log(self, pod: str, container: str) -> Request:
+        what = f"get pods/log of {pod} in namespace {self._namespace}"
+        return Request(f"{PODS.path(self._namespace)}/{pod}/log", what, {"container": container, **LOG}, "*/*")
+
+    def _exec(self, pod: str, **params: str) -> Request:
+        what = f"create pods/exec of {pod} in namespace {self._namespace}"
+        return Request(f"{PODS.path(self._namespace)}/{pod}/exec", what, params, grant=EXEC_GRANT)
+
+    def _node_request(self, name: str) -> Request:
+        return Request(f"/api/v1/nodes/{name}", f"get nodes {name}", grant=NODE_GRANT)
 
     def _perhaps(self, part: str, read: Callable[[], list[JSON]]) -> dict[str, Any]:
         """This part, or none of it and a warning."""
@@ -124,16 +219,31 @@ class Question:
             self.warnings.append(str(error))
             return {}
 
-    def _try(self, verb: str, resource: Resource, name: str = "") -> JSON:
-        what = f"{verb} {resource.name} in namespace {self._namespace}"
-        path = resource.path(self._namespace) + (f"/{name}" if name else "")
-        tried = {"verb": verb, "resource": resource.name}
+    def _each(self, things: Iterable[T], read: Callable[[T], JSON]) -> list[JSON]:
+        """What can be read of these, with a warning for each that cannot; the error, where nothing can."""
+        found: list[JSON] = []
+        errors: list[SourceError] = []
+        for one in things:
+            try:
+                found.append(read(one))
+            except SourceError as error:
+                errors.append(error)
+        if errors and not found:
+            raise errors[0]
+        self.warnings += map(str, errors)
+        return found
+
+    def _try(self, verb: str, resource: str, request: Request, optional: bool = False, there: bool = False) -> JSON:
+        """Whether it may be read; what need not be `there` is asked for by a name that nothing has."""
+        tried = {"verb": verb, "resource": resource, "optional": optional}
         try:
-            self._connection.get(path, {} if name else {"limit": "1"}, what, self._limit)
+            self._connection.read(request, self._limit)
         except Refused as refused:
             if refused.status == 401:
                 raise
-            error = self._explained(refused) if resource is USAGE else refused
+            if refused.status == 404 and verb != "list" and not there:
+                return {**tried, "status": 404, "error": ""}
+            error = self._explained(refused) if resource == USAGE.name else refused
             return {**tried, "status": refused.status, "error": str(error)}
         return {**tried, "status": 200, "error": ""}
 
@@ -151,27 +261,9 @@ class Question:
         return refused
 
 
-def selector(deployment: JSON) -> str:
-    """A deployment's selector as the API takes it in a URL."""
-    chosen = deployment["spec"]["selector"]
-    terms = [f"{name}={value}" for name, value in (chosen.get("matchLabels") or {}).items()]
-    return ",".join([*terms, *(_term(one) for one in chosen.get("matchExpressions") or [])])
+def _template(deployment: JSON) -> JSON:
+    return {"labels": projection.template_labels(deployment), "ports": projection.template_ports(deployment)}
 
 
-def is_about(event: JSON, deployment: str, replicasets: Sequence[str]) -> bool:
-    """Whether an event is about a deployment, one of these ReplicaSets, or a pod of theirs, there or gone."""
-    kind, name = event["involvedObject"].get("kind"), event["involvedObject"].get("name", "")
-    if kind == "Deployment":
-        return bool(name == deployment)
-    return name in replicasets if kind == "ReplicaSet" else kind == "Pod" and _is_pod_of(name, replicasets)
-
-
-def _is_pod_of(pod: str, replicasets: Iterable[str]) -> bool:
-    """Kubernetes names a pod after its ReplicaSet, a dash and five characters, after cutting the front to 58."""
-    return any(pod[:-5] == f"{replicaset}-"[:58] for replicaset in replicasets)
-
-
-def _term(expression: JSON) -> str:
-    key, values = expression["key"], ",".join(expression.get("values") or [])
-    terms = {"In": f"{key} in ({values})", "NotIn": f"{key} notin ({values})", "Exists": key, "DoesNotExist": f"!{key}"}
-    return str(terms[expression["operator"]])
+def _first_container(pod: JSON) -> str:
+    return str(pod["spec"]["containers"][0]["name"])

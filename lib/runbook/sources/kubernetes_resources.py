@@ -1,0 +1,71 @@
+"""The kinds of objects that are read of Kubernetes, and which of them belong to a deployment: pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from runbook.model import JSON
+from runbook.sources import kubernetes_projection as projection
+
+
+@dataclass(frozen=True)
+class Resource:
+    """A kind of object: its name as in RBAC, the path of its group, what is kept of each.
+
+    `accept` and `part` are for lists in another form, `grant` is the file that gives the right to read it.
+    """
+
+    name: str
+    group: str
+    keep: Callable[[JSON], JSON]
+    accept: str = "application/json"
+    part: str = "items"
+    grant: str = "deploy/rbac.yaml"
+
+    @property
+    def optional(self) -> bool:
+        """Whether the right to it is granted apart from the others."""
+        return self.grant != "deploy/rbac.yaml"
+
+    def path(self, namespace: str) -> str:
+        """The path of the list of them in a namespace."""
+        return f"{self.group}/namespaces/{namespace}/{self.name.partition('.')[0]}"
+
+
+_AS_PRINTED = "application/json;as=Table;g=meta.k8s.io;v=v1"  # the lines of `kubectl get`
+DEPLOYMENTS = Resource("deployments.apps", "/apis/apps/v1", projection.deployment)
+REPLICASETS = Resource("replicasets.apps", "/apis/apps/v1", projection.replicaset)
+PODS = Resource("pods", "/api/v1", projection.pod)
+EVENTS = Resource("events", "/api/v1", projection.event)
+USAGE = Resource("pods.metrics.k8s.io", "/apis/metrics.k8s.io/v1beta1", projection.usage)
+POLICIES = Resource("networkpolicies.networking.k8s.io", "/apis/networking.k8s.io/v1", projection.policy)
+NODE_GRANT, SECRET_GRANT, EXEC_GRANT = (f"deploy/rbac-{what}.yaml" for what in ("nodes", "secrets", "exec"))
+SECRETS = Resource("secrets", "/api/v1", projection.secret_row, _AS_PRINTED, "rows", SECRET_GRANT)
+CONFIGMAPS = Resource("configmaps", "/api/v1", projection.configmap_row, _AS_PRINTED, "rows", SECRET_GRANT)
+
+
+def selector(deployment: JSON) -> str:
+    """A deployment's selector as the API takes it in a URL."""
+    chosen = deployment["spec"]["selector"]
+    terms = [f"{name}={value}" for name, value in (chosen.get("matchLabels") or {}).items()]
+    return ",".join([*terms, *(_term(one) for one in chosen.get("matchExpressions") or [])])
+
+
+def is_about(event: JSON, deployment: str, replicasets: Sequence[str]) -> bool:
+    """Whether an event is about a deployment, one of these ReplicaSets, or a pod of theirs, there or gone."""
+    kind, name = event["involvedObject"].get("kind"), event["involvedObject"].get("name", "")
+    if kind == "Deployment":
+        return bool(name == deployment)
+    return name in replicasets if kind == "ReplicaSet" else kind == "Pod" and _is_pod_of(name, replicasets)
+
+
+def _is_pod_of(pod: str, replicasets: Iterable[str]) -> bool:
+    """Kubernetes names a pod after its ReplicaSet, a dash and five characters, after cutting the front to 58."""
+    return any(pod[:-5] == f"{replicaset}-"[:58] for replicaset in replicasets)
+
+
+def _term(expression: JSON) -> str:
+    key, values = expression["key"], ",".join(expression.get("values") or [])
+    terms = {"In": f"{key} in ({values})", "NotIn": f"{key} notin ({values})", "Exists": key, "DoesNotExist": f"!{key}"}
+    return str(terms[expression["operator"]])
