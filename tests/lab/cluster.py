@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tests.lab import backdating
+from tests.lab import backdating, pod_commands
 from tests.lab.backdating import Identification, Object
 from tests.lab.builds import KWOK_CONFIG, KWOK_CRD
 from tests.lab.cache import HERE, LabError, kubernetes_build
@@ -88,6 +88,14 @@ class Kubernetes(Server):
         metadata = {"name": pod, "namespace": namespace}
         self.apply([{"apiVersion": "kwok.x-k8s.io/v1alpha1", "kind": "Logs", "metadata": metadata, "spec": spec}])
 
+    def let_look_inside(self, namespace: str, pod: str, files: Mapping[str, str], *, clock: int = 0) -> None:
+        """Let `head -n 3 PATH` read these files by their path in this pod, and `date` be so many seconds ahead.
+
+        No other command runs, and none in another pod.
+        """
+        folder = self.directory / "pod-files" / f"{namespace}_{pod}"
+        self.apply([pod_commands.allowed(namespace, pod, folder, files, clock)])
+
     def wait_for_metrics(self, namespace: str, *, seconds: float = 120.0) -> None:
         """Wait until `kubectl top pods` has every running pod of the namespace; it takes two of metrics-server's rounds."""
         self._wait(f"metrics of the pods in {namespace}", lambda: self._has_metrics(namespace), seconds)
@@ -103,9 +111,11 @@ class Kubernetes(Server):
         self._wait("Kubernetes' API server", self._api_ready)
         self._run("kube-controller-manager", components.controller_manager())
         self._run("kube-scheduler", components.scheduler())
-        objects = [*components.metrics_objects(), *map(node, self.nodes)]
+        objects = [*components.metrics_objects(), pod_commands.definition(), *map(node, self.nodes)]
         self.kubectl("apply", "-f", str(build / KWOK_CRD), "-f", "-", given=_list(objects))
-        self._run("kwok", components.kwok(self._kwok_config(build)))
+        commands = self.directory / "commands"
+        pod_commands.write_commands(commands)
+        self._run("kwok", components.kwok(self._kwok_config(build)), {"PATH": str(commands)})
         self._run("metrics-server", components.metrics_server())
         self._wait("Kubernetes' nodes", self._nodes_ready)
 

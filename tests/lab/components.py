@@ -124,7 +124,7 @@ class Components:
             f"--tls-private-key-file={self.identity.file('server.key')}",
             "--node-lease-duration-seconds=40",
             "--cidr=10.244.0.0/16",
-            "--enable-crds=Logs",
+            "--enable-crds=Logs,Exec",
         )
 
     def metrics_server(self) -> list[str]:

@@ -12,6 +12,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
+from runbook.sources.kubeconfig import from_files
+from runbook.sources.kubernetes_http import Connection, Request
+from runbook.sources.kubernetes_resources import SECRETS
+from runbook.sources.timelimit import TimeLimit
 from tests.lab.cluster import Kubernetes
 
 NAMESPACE = "shop"
@@ -30,12 +34,19 @@ def deployment(
         "name": "app",
         "image": f"registry.example/{name}:{image}",
         "args": [f"--key={CANARY}"],
-        "env": [{"name": "DATABASE_PASSWORD", "value": CANARY}],
+        "env": [
+            {"name": "DATABASE_PASSWORD", "value": CANARY},
+            {"name": "API_KEY", "valueFrom": {"secretKeyRef": {"name": "web-database", "key": "url"}}},
+        ],
+        "envFrom": [{"configMapRef": {"name": "web-settings", "optional": True}}],
+        "ports": [{"name": "http", "containerPort": 8080}],
         "resources": limits,
     }
     side = {"name": "proxy", "image": "registry.example/proxy:1", "resources": {"limits": {"memory": "64Mi"}}}
     annotations = {"kubernetes.io/change-cause": cause} if cause else {}
-    template = {"metadata": {"labels": labels, "annotations": usage}, "spec": {"containers": [main, side]}}
+    volumes = [{"name": "keys", "secret": {"secretName": "web-jwt-key"}}]  # which nobody made
+    spec = {"containers": [main, side], "volumes": volumes}
+    template = {"metadata": {"labels": labels, "annotations": usage}, "spec": spec}
     return {
         "apiVersion": "apps/v1",
         "kind": "Deployment",
@@ -44,10 +55,30 @@ def deployment(
     }
 
 
+def secret() -> dict[str, Any]:
+    """A Secret; `kubectl apply` repeats its value in an annotation."""
+    metadata = {"name": "web-database", "namespace": NAMESPACE}
+    return {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": {"url": CANARY}}
+
+
+def policy(name: str = "web", **spec: Any) -> dict[str, Any]:
+    """A network policy about `web`: by default it reaches names and its database, and is reached by Prometheus."""
+    prometheus = {"namespaceSelector": {"matchLabels": {"name": "monitoring"}}}
+    names = {"ports": [{"port": 53, "protocol": "UDP"}]}
+    database = {"to": [{"podSelector": {"matchLabels": {"app": "web-db"}}}], "ports": [{"port": 3306}]}
+    usual = {"ingress": [{"from": [prometheus], "ports": [{"port": "http"}]}], "egress": [names, database]}
+    return {
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "NetworkPolicy",
+        "metadata": {"name": name, "namespace": NAMESPACE},
+        "spec": {"podSelector": {"matchLabels": {"app": "web"}}, **(spec or usual)},
+    }
+
+
 def open_shop(cluster: Kubernetes) -> None:
     """The namespace with `web` in its first revision, and `web-db`, whose names begin alike."""
     cluster.apply([{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}}])
-    cluster.apply([deployment(cause="first"), deployment("web-db", replicas=1)])
+    cluster.apply([secret(), policy(), deployment(cause="first"), deployment("web-db", replicas=1)])
     settle(cluster)
 
 
@@ -95,10 +126,25 @@ def raw_answers(cluster: Kubernetes) -> dict[str, Any]:
         f"{core}/{named}/events": {},
         f"{core}/{named}/events?about": about,
         f"/apis/metrics.k8s.io/v1beta1/{named}/pods": ours,
+        f"/apis/networking.k8s.io/v1/{named}/networkpolicies": {},
+        **{f"{core}/nodes/{name}": {} for name in cluster.nodes},
         "/version": {},
     }
     full = {f"{path.partition('?')[0]}{'?' if query else ''}{urlencode(query)}" for path, query in paths.items()}
-    return {one: json.loads(cluster.kubectl("get", "--raw", one)) for one in sorted(full)}
+    raw = {one: json.loads(cluster.kubectl("get", "--raw", one)) for one in sorted(full)}
+    return {
+        **raw,
+        **_as_printed(cluster, f"{core}/{named}/secrets"),
+        **_as_printed(cluster, f"{core}/{named}/configmaps"),
+    }
+
+
+def _as_printed(cluster: Kubernetes, path: str) -> dict[str, Any]:
+    """A list as the source asks for it: lines without objects."""
+    connection = Connection(from_files([cluster.kubeconfig()]))
+    request = Request(path, "record it", {"includeObject": "None"}, SECRETS.accept)
+    with TimeLimit(10) as limit:
+        return {f"{path}?includeObject=None": connection.get(request, limit)}
 
 
 def main() -> None:

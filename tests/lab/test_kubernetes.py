@@ -7,7 +7,7 @@ import json
 import os
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,38 +17,61 @@ import yaml
 from runbook.errors import SourceError
 from runbook.model import Query
 from runbook.settings import Kubernetes as Settings
-from runbook.sources.kubeconfig import service_account
+from runbook.sources.kubeconfig import Login, from_files, service_account
 from runbook.sources.kubernetes import (
+    Cut,
     Kubernetes,
+    Node,
     access,
     access_of,
+    clock,
+    clocks_of,
+    cuts_egress,
+    cuts_ingress,
     deployment,
     deployment_of,
     events,
     events_of,
+    nodes,
+    nodes_of,
     pods,
     pods_of,
+    policies,
+    policies_of,
+    previous_logs,
+    previous_logs_of,
+    public_key,
+    public_key_of,
     revisions,
+    secrets,
+    secrets_of,
     usage,
     usage_of,
     version,
     version_of,
 )
 from runbook.sources.kubernetes_http import Connection, Request
+from runbook.sources.kubernetes_objects import seconds
+from runbook.sources.kubernetes_questions import Question
 from runbook.sources.timelimit import TimeLimit
 from tests.lab import cluster as lab_cluster
 from tests.lab.cache import kubernetes_build
 from tests.lab.cluster import KubectlFailed
 from tests.lab.components import METRICS_NAME
-from tests.lab.shop import CANARY, NAMESPACE, open_shop, roll_back, roll_out
+from tests.lab.shop import CANARY, NAMESPACE, open_shop, policy, roll_back, roll_out
 from tests.lab.shop import deployment as web
 
 pytestmark = pytest.mark.lab
 
-RBAC = Path(__file__).resolve().parent.parent.parent / "deploy" / "rbac.yaml"
+DEPLOY = Path(__file__).resolve().parent.parent.parent / "deploy"
+RBAC = DEPLOY / "rbac.yaml"
 ROLE, BINDING = yaml.safe_load_all(RBAC.read_text())
+OPTIONAL = {name: DEPLOY / f"rbac-{name}.yaml" for name in ("nodes", "secrets", "exec")}
 WEB = (NAMESPACE, "web")
-ABOUT_WEB = [deployment(*WEB), pods(*WEB), events(*WEB), usage(*WEB)]
+KEY = "/etc/keys/jwt_public.pem"
+ABOUT_WEB = [ask(*WEB) for ask in (deployment, pods, events, usage, previous_logs, policies)]
+INSIDE = [public_key(*WEB, KEY), clock(*WEB)]
+EXTRA = {"nodes": [nodes(*WEB)], "secrets": [secrets(*WEB)], "exec": INSIDE}
 NOT_GRANTED = [
     ("get", "secrets"),
     ("get", "configmaps"),
@@ -64,8 +87,8 @@ NOT_GRANTED = [
 FURTHER = [
     ("get", "pods"),
     ("watch", "pods"),
-    ("get", "pods/log"),
     ("create", "pods/exec"),
+    ("get", "pods/exec"),
     ("create", "pods/portforward"),
     ("delete", "pods"),
     ("list", "secrets"),
@@ -81,6 +104,7 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[lab_cluster.Kuber
     """A cluster of our own with the shop in it, where the group `oncall` has its role."""
     with lab_cluster.Kubernetes(tmp_path_factory.mktemp("kubernetes")) as cluster:
         open_shop(cluster)
+        crash(cluster)
         grant(cluster, ROLE["rules"])
         cluster.wait_for_metrics(NAMESPACE)
         yield cluster
@@ -92,16 +116,47 @@ def grant(cluster: lab_cluster.Kubernetes, rules: list[dict[str, Any]]) -> None:
     cluster.apply([{**namespaced[0], "rules": rules}, namespaced[1]])
 
 
-def source(cluster: lab_cluster.Kubernetes, user: str = "oncall") -> Kubernetes:
-    return Kubernetes(Settings(kubeconfig=str(cluster.kubeconfig(user))), 15)
+def grant_more(cluster: lab_cluster.Kubernetes, name: str, rules: list[dict[str, Any]] | None = None) -> None:
+    """Apply one of the optional files, perhaps with other rules."""
+    role, binding = yaml.safe_load_all(OPTIONAL[name].read_text())
+    where = {} if role["kind"] == "ClusterRole" else {"namespace": NAMESPACE}
+    placed = [{**one, "metadata": {**one["metadata"], **where}} for one in (role, binding)]
+    cluster.apply([{**placed[0], "rules": role["rules"] if rules is None else rules}, placed[1]])
 
 
-def refusals(cluster: lab_cluster.Kubernetes) -> str:
+def take_back(cluster: lab_cluster.Kubernetes, name: str) -> None:
+    """Undo `grant_more`."""
+    _, binding = yaml.safe_load_all(OPTIONAL[name].read_text())
+    cluster.kubectl("delete", binding["kind"], binding["metadata"]["name"], "-n", NAMESPACE)
+
+
+def crash(cluster: lab_cluster.Kubernetes) -> None:
+    """Let one pod of `web` have ended once, with last words."""
+    pod = cluster.get("pods", NAMESPACE, "--selector=app=web")[0]
+    cluster.write_logs(NAMESPACE, pod["metadata"]["name"], previous=[f"line {n}" for n in range(60)])
+    ended = {
+        "exitCode": 1,
+        "reason": "Error",
+        "startedAt": "2026-01-15T10:39:00Z",
+        "finishedAt": "2026-01-15T10:40:00Z",
+    }
+    first, *others = pod["status"]["containerStatuses"]
+    statuses = [{**first, "restartCount": 1, "lastState": {"terminated": ended}}, *others]
+    patch = json.dumps({"status": {"containerStatuses": statuses}})
+    name = pod["metadata"]["name"]
+    cluster.kubectl("patch", "pod", name, "-n", NAMESPACE, "--subresource=status", "--type=merge", "-p", patch)
+
+
+def source(cluster: lab_cluster.Kubernetes, user: str = "oncall", *, inside: bool = False) -> Kubernetes:
+    return Kubernetes(Settings(kubeconfig=str(cluster.kubeconfig(user)), exec=inside), 15)
+
+
+def refusals(cluster: lab_cluster.Kubernetes, queries: list[Query] = ABOUT_WEB, *, inside: bool = False) -> str:
     """Why which of the questions are not, or not wholly, answered for `oncall`."""
     said: list[str] = []
-    for query in ABOUT_WEB:
+    for query in queries:
         try:
-            said += source(cluster).ask(query).warnings
+            said += source(cluster, inside=inside).ask(query).warnings
         except SourceError as error:
             said.append(str(error))
     return "\n".join(said)
@@ -120,15 +175,50 @@ def test_no_rule_is_superfluous(shop: lab_cluster.Kubernetes, rule: dict[str, An
     try:
         grant(shop, [one for one in ROLE["rules"] if one != rule])
         assert f"does not let us {name} " in refusals(shop)
-        denied = [f"{one.verb} {one.resource}" for one in access_of(source(shop).ask(access(*WEB))) if not one.allowed]
-        assert denied == [name]
+        assert denied(shop) == [name]
     finally:
         grant(shop, ROLE["rules"])
 
 
+def denied(cluster: lab_cluster.Kubernetes, *, optional: bool = False, inside: bool = False) -> list[str]:
+    """What `oncall` is told it may not do, of the optional things or the others."""
+    found = access_of(source(cluster, inside=inside).ask(access(*WEB)))
+    return [f"{one.verb} {one.resource}" for one in found if not one.allowed and one.optional == optional]
+
+
+@pytest.mark.parametrize(
+    ("file", "lacking", "words"),
+    [
+        ("nodes", "get nodes", "get nodes"),
+        ("secrets", "list secrets", "list secrets"),
+        ("secrets", "list configmaps", "list configmaps"),
+        ("exec", "get pods/exec", "create pods/exec of"),
+        ("exec", "create pods/exec", "create pods/exec of"),
+    ],
+)
+def test_no_optional_rule_is_superfluous(shop: lab_cluster.Kubernetes, file: str, lacking: str, words: str):
+    """Each of the optional files is needed for its questions, rule by rule, and the refusal names the file."""
+    queries = EXTRA[file]
+    role, _ = yaml.safe_load_all(OPTIONAL[file].read_text())
+    rules = role["rules"]
+    fewer = [one for one in rules if f"{one['verbs'][0]} {one['resources'][0]}" != lacking]
+    assert len(fewer) == len(rules) - 1
+    try:
+        grant_more(shop, file, fewer)
+        assert f"does not let us {words}" in refusals(shop, queries, inside=True)
+        assert f"apply deploy/rbac-{file}.yaml" in refusals(shop, queries, inside=True)
+        named = "create pods/exec" if file == "exec" else lacking
+        assert named in denied(shop, optional=True, inside=True)
+        grant_more(shop, file)
+        assert refusals(shop, queries, inside=True) == ""
+        assert named not in denied(shop, optional=True, inside=True)
+    finally:
+        take_back(shop, file)
+
+
 @pytest.mark.parametrize("command", NOT_GRANTED, ids=" ".join)
 def test_nothing_else_is_granted(shop: lab_cluster.Kubernetes, command: tuple[str, ...]):
-    """No secrets, logs, exec or deletion, no other namespace, nothing of the cluster: the API server refuses it."""
+    """No secrets, exec or deletion, no other namespace, nothing of the cluster: the API server refuses it."""
     with pytest.raises(KubectlFailed, match=r"[Ff]orbidden"):
         shop.kubectl(f"--namespace={NAMESPACE}", *command, user="oncall")
 
@@ -151,8 +241,9 @@ def test_a_user_without_the_role_is_told_of_it(shop: lab_cluster.Kubernetes):
 
 def test_the_role_suffices(shop: lab_cluster.Kubernetes):
     """With deploy/rbac.yaml as it is, every question is answered completely."""
-    assert [source(shop).ask(query).completeness for query in [*ABOUT_WEB, version()]] == ["complete"] * 5
-    assert all(one.allowed and not one.error for one in access_of(source(shop).ask(access(*WEB))))
+    assert [source(shop).ask(query).completeness for query in [*ABOUT_WEB, version()]] == ["complete"] * 7
+    assert denied(shop) == []
+    assert denied(shop, optional=True) == ["list secrets", "list configmaps", "get nodes"]
 
 
 def test_a_service_account_in_the_cluster_may_ask(shop: lab_cluster.Kubernetes, tmp_path: Path):
@@ -165,9 +256,7 @@ def test_a_service_account_in_the_cluster_may_ask(shop: lab_cluster.Kubernetes, 
     (tmp_path / "ca.crt").write_bytes(_decoded(config["clusters"][0]["cluster"]["certificate-authority-data"]))
     connection = Connection(service_account(tmp_path, shop.url))
     with TimeLimit(10) as limit:
-        found = connection.get(
-            Request(f"/apis/apps/v1/namespaces/{NAMESPACE}/deployments/web", "get it"), limit
-        )
+        found = connection.get(Request(f"/apis/apps/v1/namespaces/{NAMESPACE}/deployments/web", "get it"), limit)
     assert found["metadata"]["name"] == "web"
 
 
@@ -216,7 +305,9 @@ def test_the_version_is_kubectls(shop: lab_cluster.Kubernetes):
     assert version_of(source(shop).ask(version())) == told
 
 
-@pytest.mark.parametrize("query", [*ABOUT_WEB, access(*WEB), version()], ids=lambda query: query.kind)
+@pytest.mark.parametrize(
+    "query", [*ABOUT_WEB, nodes(*WEB), secrets(*WEB), access(*WEB), version()], ids=lambda query: query.kind
+)
 def test_the_command_of_a_query_can_be_pasted(shop: lab_cluster.Kubernetes, query: Query, tmp_path: Path):
     """The command shown with each answer works in a shell and speaks of the same things."""
     kubectl = tmp_path / "kubectl"
@@ -225,7 +316,8 @@ def test_the_command_of_a_query_can_be_pasted(shop: lab_cluster.Kubernetes, quer
     path = f"{tmp_path}:{os.environ['PATH']}"
     environment = {"PATH": path, "HOME": str(tmp_path), "KUBECONFIG": str(shop.kubeconfig())}
     done = subprocess.run(["sh", "-c", query.text], env=environment, capture_output=True, text=True, check=True)
-    assert {"version": "Server Version", "access": "Resources"}.get(query.kind, "web") in done.stdout
+    expected = {"version": "Server Version", "access": "Resources", "previous_logs": "line 59"}
+    assert expected.get(query.kind, "web") in done.stdout
 
 
 def test_usage_is_that_of_kubectl_top(shop: lab_cluster.Kubernetes):
@@ -237,6 +329,131 @@ def test_usage_is_that_of_kubectl_top(shop: lab_cluster.Kubernetes):
     for name, (cpu, memory) in found.items():
         assert float(told[name][0].removesuffix("m")) / 1000 == pytest.approx(cpu, abs=0.02)
         assert float(told[name][1].removesuffix("Mi")) == memory / 1024**2
+
+
+def test_the_last_words_are_those_of_kubectl(shop: lab_cluster.Kubernetes):
+    """Of the container that ended, and of no other, the lines are those of `kubectl logs --previous --tail=40`."""
+    (log,) = previous_logs_of(_asked(shop, previous_logs))
+    command = ("logs", log.pod, "-c", log.container, "--previous", "--tail=40", "-n", NAMESPACE)
+    assert list(log.lines) == shop.kubectl(*command).splitlines()
+    assert (log.container, log.lines[0], log.lines[-1]) == ("app", "line 20", "line 59")
+
+
+def test_no_value_of_a_secret_reaches_this_process(shop: lab_cluster.Kubernetes):
+    """The value stands in the Secret and in an annotation that `kubectl apply` made; not one byte received holds it."""
+    (secret,) = shop.get("secrets", NAMESPACE)
+    value = base64.b64encode(CANARY.encode()).decode()
+    assert secret["data"]["url"] == value
+    assert CANARY in secret["metadata"]["annotations"]["kubectl.kubernetes.io/last-applied-configuration"]
+    heard = Listening(from_files([shop.kubeconfig()]))
+    with TimeLimit(10) as limit:
+        data = Question(heard, limit, secrets(*WEB).params).secrets()
+    lists = b"".join(body for path, body in heard.bodies if path.endswith(("/secrets", "/configmaps")))
+    assert b"web-database" in lists
+    assert not any(word.encode() in lists for word in (CANARY, value))
+    assert not any(word in json.dumps(data) for word in (CANARY, value))
+
+
+class Listening(Connection):
+    """A connection that keeps what came in."""
+
+    def __init__(self, login: Login) -> None:
+        super().__init__(login)
+        self.bodies: list[tuple[str, bytes]] = []
+
+    def read(self, request: Request, limit: TimeLimit) -> bytes:
+        body = super().read(request, limit)
+        self.bodies.append((request.path, body))
+        return body
+
+
+def test_the_secret_that_nobody_made_is_missing(shop: lab_cluster.Kubernetes):
+    """Names, type and age are kubectl's; of what the deployment refers to, the Secret that is not there is missing."""
+    found = secrets_of(source(shop, "admin").ask(secrets(*WEB)))
+    told = shop.kubectl("get", "secrets,configmaps", "-n", NAMESPACE, "-o", "name").split()
+    assert [one.name for one in found.known] == sorted(told)
+    assert found.missing == ("secret/web-jwt-key",)
+    (database,) = [one for one in found.known if one.name == "secret/web-database"]
+    created = seconds(shop.get("secrets", NAMESPACE)[0]["metadata"]["creationTimestamp"])
+    assert database.type == "Opaque"
+    assert database.created_at == pytest.approx(created, abs=61)
+
+
+def test_a_node_that_fails_is_told_as_kubectl_shows_it(shop: lab_cluster.Kubernetes):
+    """Not ready, tainted by Kubernetes and cordoned by a person: all of it is seen, and that pods are on it."""
+    asked = source(shop, "admin")
+    try:
+        shop.kubectl("label", "node", "node-1", "lab.fault=not-ready")
+        shop.kubectl("cordon", "node-1")
+        node = _eventually_node(asked, "node-1", lambda one: one.ready is False and len(one.taints) > 1)
+        assert (node.reason, node.message, node.cordoned) == ("KubeletNotReady", "container runtime is down", True)
+        assert "node.kubernetes.io/not-ready:NoSchedule" in node.taints
+        assert node.since == pytest.approx(time.time(), abs=30)
+    finally:
+        shop.kubectl("uncordon", "node-1")
+        shop.kubectl("label", "node", "node-1", "lab.fault-")
+        _eventually_node(asked, "node-1", lambda one: bool(one.ready) and not one.taints)
+
+
+def test_policies_are_read_as_kubernetes_took_them(shop: lab_cluster.Kubernetes):
+    """A policy that closes everything cuts for certain only together with no other that allows."""
+    asked = source(shop)
+    assert cuts_egress(policies_of(asked.ask(policies(*WEB))), {"app": "web"}, 3306) == Cut(possible=("web",))
+    try:
+        shop.apply([policy("closed", policyTypes=["Egress"], podSelector={})])
+        known = policies_of(asked.ask(policies(*WEB)))
+        assert cuts_egress(known, {"app": "web"}, 3306) == Cut(possible=("closed", "web"))
+        assert cuts_egress(known, {"app": "web"}, 443) == Cut(certain=("closed", "web"))
+        assert cuts_egress(known, {"app": "other"}, 3306) == Cut(certain=("closed",))
+        assert cuts_ingress(known, {"app": "web"}, 8080) == Cut(possible=("web",))
+    finally:
+        shop.kubectl("delete", "networkpolicy", "closed", "-n", NAMESPACE)
+
+
+def test_the_head_of_the_key_and_the_clocks_are_read_in_the_pods(shop: lab_cluster.Kubernetes):
+    """Through the API server's websocket: three lines of the key, and a clock 90 seconds ahead, told within its error."""
+    names = [pod.name for pod in pods_of(_asked(shop, pods))]
+    pem = "-----BEGIN PUBLIC KEY-----\nAAAA\nBBBB\nCCCC\n-----END PUBLIC KEY-----\n"
+    for name in names:
+        shop.let_look_inside(NAMESPACE, name, {KEY: pem}, clock=90)
+    asked = source(shop, "admin", inside=True)
+    found = _when(lambda: public_key_of(asked.ask(INSIDE[0])), lambda one: one is not None and one.form == "public key")
+    assert (found.container, found.path, found.lines) == ("app", KEY, tuple(pem.splitlines()[:3]))
+    for told in clocks_of(asked.ask(clock(*WEB))):
+        assert told.offset is not None
+        assert told.uncertainty is not None
+        assert abs(told.offset - 90) <= told.uncertainty < 2
+    absent = public_key_of(asked.ask(public_key(*WEB, "/etc/keys/none.pem")))
+    assert absent is not None
+    assert (absent.form, absent.lines) == ("unreadable", ())
+    assert "No such file" in absent.error
+
+
+def test_a_private_key_in_the_wrong_place_is_never_recorded(shop: lab_cluster.Kubernetes):
+    """Where the path leads to a private key, the answer says so and holds nothing of it."""
+    pem = f"-----BEGIN PRIVATE KEY-----\n{CANARY}\n-----END PRIVATE KEY-----\n"
+    for pod in pods_of(_asked(shop, pods)):
+        shop.let_look_inside(NAMESPACE, pod.name, {KEY: pem})
+    asked = source(shop, "admin", inside=True)
+    answer = _when(lambda: asked.ask(INSIDE[0]), lambda one: "private" in json.dumps(one.data))
+    assert CANARY not in json.dumps(answer.data)
+    found = public_key_of(answer)
+    assert found is not None
+    assert (found.form, found.lines) == ("private key", ())
+
+
+def test_a_container_that_is_not_there_is_told(shop: lab_cluster.Kubernetes):
+    """What the API server says of a wrong container is the sentence."""
+    with pytest.raises(SourceError, match=r"container nope is not valid for pod web-"):
+        source(shop, "admin", inside=True).ask(public_key(*WEB, KEY, "nope"))
+
+
+def test_only_the_two_commands_run_in_the_lab(shop: lab_cluster.Kubernetes):
+    """The lab's pods run on this machine, so any other command is not there."""
+    name = pods_of(_asked(shop, pods))[0].name
+    shop.let_look_inside(NAMESPACE, name, {})
+    with pytest.raises(KubectlFailed, match="executable file not found"):
+        _when(lambda: shop.kubectl("exec", name, "-n", NAMESPACE, "--", "id"), lambda _: True)
 
 
 def test_a_story_of_rollouts_is_told_as_it_happened(shop: lab_cluster.Kubernetes):
@@ -277,6 +494,7 @@ def test_a_pod_that_fits_nowhere_is_pending_with_its_reason_in_the_events(shop: 
         assert "Insufficient cpu" in next(one.message for one in happened if one.reason == "FailedScheduling")
         (pod,) = pods_of(source(shop).ask(pods(NAMESPACE, "big")))
         assert (pod.phase, pod.ready, pod.node, pod.started_at) == ("Pending", False, "", None)
+        assert "Insufficient cpu" in pod.unschedulable
     finally:
         shop.kubectl("delete", "deployment", "big", "-n", NAMESPACE)
 
@@ -349,6 +567,24 @@ def _eventually(read: Any, reason: str) -> Any:
             return found
         time.sleep(0.2)
     raise AssertionError(f"no {reason} in {found}")
+
+
+def _when(read: Callable[[], Any], fits: Callable[[Any], bool]) -> Any:
+    """What `read` gives once it fits: kwok takes up what it is told a moment later."""
+    for _ in range(100):
+        found = read()
+        if fits(found):
+            return found
+        time.sleep(0.2)
+    raise AssertionError(found)
+
+
+def _eventually_node(asked: Kubernetes, name: str, fits: Callable[[Node], bool]) -> Node:
+    def read() -> Node:
+        return next(one for one in nodes_of(asked.ask(nodes(*WEB))) if one.name == name)
+
+    found: Node = _when(read, fits)
+    return found
 
 
 def _eventually_refused(cluster: lab_cluster.Kubernetes, query: Query, words: str) -> bool:

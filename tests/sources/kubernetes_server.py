@@ -18,6 +18,19 @@ REPLICASETS = "/apis/apps/v1/namespaces/shop/replicasets"
 PODS = "/api/v1/namespaces/shop/pods"
 EVENTS = "/api/v1/namespaces/shop/events"
 USAGE = "/apis/metrics.k8s.io/v1beta1/namespaces/shop/pods"
+WORDS = (
+    "log",
+    "exec",
+    "deployments",
+    "replicasets",
+    "pods",
+    "events",
+    "nodes",
+    "networkpolicies",
+    "secrets",
+    "configmaps",
+    "version",
+)
 TOKEN = "canary-token-51c0"
 
 Answers = Callable[[Request], Reply]
@@ -75,6 +88,4 @@ def _word(path: str) -> str:
     """`pods` for pods, but `usage` for those of metrics.k8s.io; `deployments` for one deployment."""
     if "/metrics.k8s.io/" in path:
         return "usage"
-    return next(
-        (word for word in ("deployments", "replicasets", "pods", "events", "version") if f"/{word}" in path), ""
-    )
+    return next((word for word in WORDS if f"/{word}" in path), "")

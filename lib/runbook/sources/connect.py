@@ -18,7 +18,7 @@ _importing = threading.Lock()
 _NEEDED: Mapping[SourceName, tuple[str, ...]] = {
     "prometheus": ("timelimit", "prometheus_http"),
     "elasticsearch": ("elasticsearch_http",),
-    "kubernetes": ("timelimit", "kubernetes_questions", "kubernetes_exec", "kubeconfig", "kubernetes_http"),
+    "kubernetes": ("timelimit", "kubernetes_questions", "kubeconfig", "kubernetes_http"),
     "probe": ("auth", "faults", "session", "timelimit"),
 }
 

@@ -212,7 +212,7 @@ class Connection:
         elif status == 403:
             words, advice = (
                 f"does not let us {what} (403)",
-                f"apply {request.grant} to that namespace and bind its role to this user",
+                f"apply {request.grant} as it says there, and bind its role to this user",
             )
         elif status == 404:
             words, advice = (
@@ -223,10 +223,11 @@ class Connection:
             words, advice = f"redirects elsewhere ({status})", "put the API server's own address into the kubeconfig"
         else:
             said = f": {message[:200].rstrip('.')}" if message else ""
-            words, advice = (
-                f"answered {status} when asked to {what}{said}",
-                "check that it is not overloaded, then run again",
+            busy = status >= 500 or status == 429
+            advice = (
+                "check that it is not overloaded, then run again" if busy else "ask the same with kubectl to see why"
             )
+            words = f"answered {status} when asked to {what}{said}"
         return words, advice
 
 

@@ -48,7 +48,12 @@ def nodes(namespace: str, deployment: str) -> Query:
 
 def policies(namespace: str, deployment: str) -> Query:
     """The network policies of a namespace; see `policies_of` and `labels_of`. Empty if there is none, then all is allowed."""
-    return _about(namespace, deployment, "policies", "kubectl -n {0} describe networkpolicies")
+    return _about(
+        namespace,
+        deployment,
+        "policies",
+        "kubectl -n {0} get deployment/{1} --show-labels && kubectl -n {0} describe networkpolicies",
+    )
 
 
 def secrets(namespace: str, deployment: str) -> Query:

@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from runbook.errors import SourceError
 from runbook.model import JSON
 from runbook.sources import kubernetes_containers as containers
 from runbook.sources import kubernetes_projection as projection
-from runbook.sources.kubernetes_exec import Ran, run
 from runbook.sources.kubernetes_http import Connection, Refused, Request
 from runbook.sources.kubernetes_nodes import formerly_placed, placed
 from runbook.sources.kubernetes_resources import (
@@ -33,6 +32,9 @@ from runbook.sources.kubernetes_resources import (
 )
 from runbook.sources.kubernetes_rollouts import was_reused
 from runbook.sources.timelimit import TimeLimit
+
+if TYPE_CHECKING:
+    from runbook.sources.kubernetes_exec import Ran
 
 T = TypeVar("T")
 FEW = 3  # pods that are looked into
@@ -103,11 +105,17 @@ class Question:
 
     def secrets(self) -> JSON:
         """What the pods refer to, and the names that there are."""
-        return {
-            "referenced": self._get_deployment(projection.references),
-            "asked_at": time.time(),
+        referenced, asked_at = self._get_deployment(projection.references), time.time()
+        lists = {
             **self._perhaps("secret", lambda: self._list(SECRETS, includeObject="None")),
             **self._perhaps("configmap", lambda: self._list(CONFIGMAPS, includeObject="None")),
+        }
+        known = [{"kind": kind, **row} for kind, rows in lists.items() for row in rows]
+        return {
+            "referenced": referenced,
+            "asked_at": asked_at,
+            "known": known,
+            "listed": [{"kind": kind} for kind in lists],
         }
 
     def public_key(self) -> JSON:
@@ -173,6 +181,8 @@ class Question:
         return {"pod": name, "sent": ran.sent, "received": ran.received, "said": said, "error": ran.error}
 
     def _run(self, pod: str, container: str, *command: str) -> Ran:
+        from runbook.sources.kubernetes_exec import run  # 30 ms, only where a command may run
+
         return run(self._connection, self._exec(pod, container=container), command, self._limit)
 
     def _replicasets(self, deployment: JSON) -> list[JSON]:

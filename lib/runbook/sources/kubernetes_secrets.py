@@ -7,14 +7,12 @@ reaches this process.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 from runbook.model import JSON, Answer
 
 _AGE = re.compile(r"(?:(\d+)y)?(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?")
 _UNITS = (365 * 86400, 86400, 3600, 60, 1)
-_KINDS = ("secret", "configmap")
 
 
 @dataclass(frozen=True)
@@ -44,10 +42,10 @@ class SecretNames:
 def secrets_of(answer: Answer) -> SecretNames:
     """The names of a `secrets` answer, in order."""
     data = answer.data or {}
-    known = tuple(sorted(_known(data), key=lambda one: one.name))
+    known = tuple(sorted((_known(one, data["asked_at"]) for one in data.get("known", [])), key=lambda one: one.name))
     names = {one.name for one in known}
-    referenced = data.get("referenced", [])
-    needed = [one for one in referenced if one["kind"] in data and not one["optional"]]
+    referenced, listed = data.get("referenced", []), [one["kind"] for one in data.get("listed", [])]
+    needed = [one for one in referenced if one["kind"] in listed and not one["optional"]]
     return SecretNames(
         known,
         tuple(sorted(map(_name, referenced))),
@@ -63,11 +61,9 @@ def age_seconds(text: str) -> float | None:
     return float(sum(int(amount or 0) * unit for amount, unit in zip(found.groups(), _UNITS, strict=True)))
 
 
-def _known(data: JSON) -> Iterator[Known]:
-    for kind in _KINDS:
-        for one in data.get(kind, []):
-            age = age_seconds(one["age"])
-            yield Known(f"{kind}/{one['name']}", one["type"], None if age is None else data["asked_at"] - age)
+def _known(one: JSON, asked_at: float) -> Known:
+    age = age_seconds(one["age"])
+    return Known(_name(one), one["type"], None if age is None else asked_at - age)
 
 
 def _name(reference: JSON) -> str:
