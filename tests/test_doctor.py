@@ -132,7 +132,22 @@ def test_a_right_that_is_missing_is_told(world: World, examine: Callable[[], tup
         {"verb": "list", "resource": "events", "status": 403, "error": "Kubernetes forbids it; ask."},
     ]
     line = wrong(examine())
-    assert (line.about, line.says) == ("list events", "Kubernetes forbids it; ask.")
+    assert (line.about, line.state, line.says) == ("list events", "failed", "Kubernetes forbids it; ask.")
+
+
+def test_an_optional_right_is_missing_rather_than_failed(world: World, examine: Callable[[], tuple[Line, ...]]):
+    """What most checks do without is told as missing, each thing in its own line."""
+    forbidden = {"status": 403, "error": "Kubernetes forbids it; ask.", "optional": True}
+    world.access = [*ALLOWED, {"verb": "get", "resource": "nodes", **forbidden}]
+    line = wrong(examine())
+    assert (line.about, line.state, line.says) == ("get nodes", "missing", "Kubernetes forbids it; ask.")
+
+
+def test_commands_in_pods_are_told_to_be_switched_off(examine: Callable[[], tuple[Line, ...]]):
+    """By default no command runs in a pod: the doctor says so and how to change it, and that is well."""
+    (line,) = [line for line in examine() if line.about == "commands in pods"]
+    assert line.state == "ok"
+    assert "`exec = true` allows it" in line.says
 
 
 @pytest.mark.parametrize(

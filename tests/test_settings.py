@@ -74,6 +74,15 @@ def test_an_unknown_key_is_refused_with_the_nearest(tmp_path: Path, change: str,
         ('app = "shop"', 'my-app = "shop"', "service.shop.metric_labels", "a label name"),
         ('namespace = "web"', 'namespace = "Web; rm -rf /"', "service.shop.namespace", "a Kubernetes namespace"),
         ('deployment = "shop"', 'deployment = "$(id)"', "service.shop.deployment", "a Kubernetes object"),
+        *(
+            (
+                'deployment = "shop"',
+                f'deployment = "shop"\njwt_public_key_path = "{path}"',
+                "service.shop.jwt_public_key_path",
+                "the absolute path of a file",
+            )
+            for path in ("jwt.pem", "/etc/../jwt.pem", "/a b", "/$(id)", "/a/")
+        ),
         ('deployment = "shop"', 'deployment = "a..b"', "service.shop.deployment", "a Kubernetes object"),
         ('deployment = "shop"', f'deployment = "{"a" * 64}"', "service.shop.deployment", "a Kubernetes object"),
         ('deployment = "shop"', f'deployment = "{"a." * 126}bb"', "service.shop.deployment", "a Kubernetes object"),

@@ -142,7 +142,7 @@ def raw_answers(cluster: Kubernetes) -> dict[str, Any]:
 def _as_printed(cluster: Kubernetes, path: str) -> dict[str, Any]:
     """A list as the source asks for it: lines without objects."""
     connection = Connection(from_files([cluster.kubeconfig()]))
-    request = Request(path, "record it", {"includeObject": "None"}, SECRETS.accept)
+    request = Request(path, "record it", SECRETS.params, SECRETS.accept)
     with TimeLimit(10) as limit:
         return {f"{path}?includeObject=None": connection.get(request, limit)}
 

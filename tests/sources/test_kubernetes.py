@@ -7,6 +7,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from hypothesis import given
@@ -316,7 +317,8 @@ def test_nothing_secret_is_recorded(moment: str, tmp_path: Path):
     raw = json.dumps(stage(moment))
     assert all(word in raw for word in (CANARY, "managedFields", "last-applied-configuration"))
     for query in [*ABOUT_WEB, access(*WEB), version()]:
-        with Canned(repeating(moment, log=Reply(b"a line\n"))) as server:
+        log = {"log": Reply(b"a line\n")} if query.kind == "previous_logs" else {}
+        with Canned(repeating(moment, **log)) as server:
             recorded = json.dumps(source(tmp_path, server).ask(query).data)
         assert not any(
             word in recorded for word in (CANARY, TOKEN, "managedFields", "last-applied", "DATABASE", "args")
@@ -631,6 +633,82 @@ def test_no_command_runs_unless_the_settings_allow_it(query: Query, tmp_path: Pa
         error = refused(source(tmp_path, server), query)
         assert server.requests == []
     assert str(error).startswith("Kubernetes is not asked to run a command in a pod; set `exec = true`")
+
+
+def looking_inside(folder: Path, server: Canned, seconds: float = 5.0) -> Kubernetes:
+    """The source, allowed to run its two commands."""
+    return Kubernetes(Settings(kubeconfig=str(kubeconfig(folder, server.url)), exec=True), seconds)
+
+
+@pytest.mark.parametrize("query", [public_key(*WEB, "/etc/keys/jwt.pem"), clock(*WEB)], ids=lambda query: query.kind)
+@pytest.mark.parametrize(
+    ("reply", "words"),
+    [
+        (FORBIDDEN, "does not let us create pods/exec of web-"),
+        (refusal(500, f"no, {TOKEN}"), "answered 500 when asked to create pods/exec of web-"),
+        (Reply(b"<html>login</html>"), "answered 200 when asked to create pods/exec of web-"),
+        (Reply(b"", 302, {"Location": "http://127.0.0.1:9/"}), "gave no answer"),
+    ],
+)
+def test_a_command_that_is_not_let_through_is_told(query: Query, reply: Reply, words: str, tmp_path: Path):
+    """A refusal, a failure, a page and a redirect instead of the websocket: one sentence each, without our secret."""
+    with Canned(repeating("bad_rollout", exec=reply)) as server:
+        error = refused(looking_inside(tmp_path, server), query)
+    assert words in str(error)
+    assert TOKEN not in str(error)
+    assert ("apply deploy/rbac-exec.yaml" in str(error)) == (reply is FORBIDDEN)
+
+
+def test_a_command_that_hangs_is_cut_in_time(tmp_path: Path):
+    """A server that never opens the websocket costs no more than the time there is."""
+    answers = repeating("bad_rollout")
+
+    def hanging(request: Request) -> Reply:
+        if "/exec" in request.path:
+            time.sleep(4)
+        return answers(request)
+
+    with Canned(hanging) as server:
+        began = time.monotonic()
+        error = refused(looking_inside(tmp_path, server, 1.0), clock(*WEB))
+        assert time.monotonic() - began < 3
+    assert error.reason == "timeout"
+
+
+def test_what_runs_in_a_pod_is_the_one_command(tmp_path: Path):
+    """The words of the command go to a running pod one by one, without shell and without input."""
+    with Canned(repeating("bad_rollout", exec=FORBIDDEN)) as server:
+        refused(looking_inside(tmp_path, server), public_key(*WEB, "/etc/keys/jwt.pem"))
+        sent = urlsplit(server.requests[-1].path)
+        assert server.requests[-1].headers["Upgrade"] == "websocket"
+    ready = [pod.name for pod in pods_of(answer_at("bad_rollout", pods(*WEB), tmp_path)) if pod.ready]
+    assert sent.path.split("/")[-2] in ready
+    assert parse_qs(sent.query) == {
+        "container": ["app"],
+        "stdout": ["true"],
+        "stderr": ["true"],
+        "command": ["head", "-n", "3", "/etc/keys/jwt.pem"],
+    }
+
+
+def test_without_a_running_pod_there_is_nothing_to_look_into(tmp_path: Path):
+    """A deployment scaled to nothing has no key and no clock, and that is an empty answer."""
+    with Canned(repeating("bad_rollout", pods=Reply({"items": []}))) as server:
+        asked = looking_inside(tmp_path, server)
+        answers = [asked.ask(query) for query in (public_key(*WEB, "/k"), clock(*WEB))]
+    assert [answer.completeness for answer in answers] == ["empty", "empty"]
+    assert (public_key_of(answers[0]), clocks_of(answers[1])) == (None, ())
+
+
+def test_access_tries_commands_only_where_they_are_allowed(tmp_path: Path):
+    """The right to run commands is looked at, without running one, where the settings want it."""
+    with Canned(repeating("bad_rollout", exec=FORBIDDEN)) as server:
+        told, off = (
+            access_of(one.ask(access(*WEB))) for one in (looking_inside(tmp_path, server), source(tmp_path, server))
+        )
+    (permission,) = [one for one in told if one.resource == "pods/exec"]
+    assert (permission.verb, permission.allowed, permission.optional) == ("create", False, True)
+    assert "pods/exec" not in {one.resource for one in off}
 
 
 @pytest.mark.parametrize(

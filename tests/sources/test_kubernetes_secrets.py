@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from runbook.errors import SourceError
 from runbook.model import Answer
 from runbook.redaction import Redactor
-from runbook.sources.kubernetes import secrets, secrets_of
+from runbook.sources.kubernetes import access, secrets, secrets_of
 from runbook.sources.kubernetes_projection import references
 from runbook.sources.kubernetes_secrets import age_seconds
 from tests.canned import Canned, Reply
@@ -50,9 +50,10 @@ def test_only_printed_lines_are_asked_for(tmp_path: Path):
     """Neither list is asked for with its objects, whose annotations may repeat the values."""
     with Canned(repeating("bad_rollout")) as server:
         source(tmp_path, server).ask(secrets(*WEB))
+        source(tmp_path, server).ask(access(*WEB))
         lists = [one for one in server.requests if one.path.partition("?")[0].endswith(("/secrets", "/configmaps"))]
-    assert [one.headers["Accept"] for one in lists] == ["application/json;as=Table;g=meta.k8s.io;v=v1"] * 2
-    assert [one.params["includeObject"] for one in lists] == ["None"] * 2
+    assert [one.headers["Accept"] for one in lists] == ["application/json;as=Table;g=meta.k8s.io;v=v1"] * 4
+    assert [one.params["includeObject"] for one in lists] == ["None"] * 4
 
 
 def test_without_the_right_nothing_is_called_missing(tmp_path: Path):

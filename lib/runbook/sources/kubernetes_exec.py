@@ -91,11 +91,11 @@ def _frames(channel: websocket.WebSocket) -> Iterator[tuple[int, bytes]]:
 
 
 def _error(status: bytes, complaint: str) -> str:
-    """Why the command did not end well: its own words, else those of the Status object."""
+    """Why the command did not end well: its own words, else those of the Status object that should be there."""
     try:
         told: JSON = msgspec.json.decode(status)
     except msgspec.MsgspecError:
-        return complaint.strip()[:200]
+        return complaint.strip()[:200] or "it printed too much, or broke off before it ended"
     if told.get("status") == "Success":
         return ""
     return (complaint.strip() or str(told.get("message", "")))[:200] or "it failed"

@@ -121,6 +121,7 @@ class Connection:
             else:
                 connection.connect()
         except (urllib3.exceptions.HTTPError, OSError) as error:
+            connection.close()
             raise self.silent(error, limit) from None
         connection.sock.settimeout(limit.remaining)
         return connection.sock, self._login.server, proof

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from runbook.model import JSON, Answer
+from runbook.sources.kubernetes_objects import seconds
 
 Labels = Mapping[str, str]
 Direction = Literal["ingress", "egress"]
@@ -73,7 +74,7 @@ class Policy:
     expressions: tuple[Expression, ...]
     ingress: tuple[Rule, ...] | None
     egress: tuple[Rule, ...] | None
-    created_at: str = ""
+    created_at: float | None = None
 
     def selects(self, labels: Labels) -> bool:
         """Whether it is about pods with these labels; an empty selector is about all."""
@@ -137,7 +138,7 @@ def _policy(policy: JSON, ports: Mapping[str, int]) -> Policy:
         ),
         ingress=_rules(spec.get("ingress"), "from", ports) if "Ingress" in types else None,
         egress=_rules(spec.get("egress"), "to", {}) if "Egress" in types else None,
-        created_at=policy["metadata"].get("creationTimestamp", ""),
+        created_at=seconds(policy["metadata"].get("creationTimestamp")),
     )
 
 

@@ -107,8 +107,8 @@ class Question:
         """What the pods refer to, and the names that there are."""
         referenced, asked_at = self._get_deployment(projection.references), time.time()
         lists = {
-            **self._perhaps("secret", lambda: self._list(SECRETS, includeObject="None")),
-            **self._perhaps("configmap", lambda: self._list(CONFIGMAPS, includeObject="None")),
+            **self._perhaps("secret", lambda: self._list(SECRETS)),
+            **self._perhaps("configmap", lambda: self._list(CONFIGMAPS)),
         }
         known = [{"kind": kind, **row} for kind, rows in lists.items() for row in rows]
         return {
@@ -120,14 +120,8 @@ class Question:
 
     def public_key(self) -> JSON:
         """The head of a file in one running pod, if it is that of a public key."""
-        path = self._params["path"]
-        for pod in containers.running(self._pods(), 1):
-            name, container = pod["metadata"]["name"], self._params.get("container") or _first_container(pod)
-            ran = self._run(name, container, "head", "-n", "3", path)
-            form, lines = ("unreadable", []) if ran.error else containers.key_head(ran.printed)
-            head = {"pod": name, "container": container, "path": path, "form": form, "lines": lines}
-            return {"public_key": {**head, "error": ran.error}}
-        return {"public_key": {}}
+        pods = containers.running(self._pods(), 1)
+        return {"public_key": self._key_head(pods[0]) if pods else {}}
 
     def clock(self) -> JSON:
         """What a few running pods say the time is, and ours before and after."""
@@ -140,9 +134,9 @@ class Question:
             "access": [
                 self._try("get", DEPLOYMENTS.name, self._named(DEPLOYMENTS, self._deployment), there=True),
                 *(self._try("list", one.name, self._listing(one, limit="1"), one.optional) for one in lists),
-                self._try("get", "pods/log", self._log("none", "none")),
-                self._try("get", "nodes", self._node_request("none"), optional=True),
-                *([self._try("create", "pods/exec", self._exec("none", command="date"), True)] if self._inside else []),
+                self._try("get", "pods/log", self._log("any", "any")),
+                self._try("get", "nodes", self._node_request("any"), optional=True),
+                *([self._try("create", "pods/exec", self._exec("any", command="date"), True)] if self._inside else []),
             ]
         }
 
@@ -174,6 +168,13 @@ class Question:
                 raise
             return {"metadata": {"name": name}, "gone": True}
 
+    def _key_head(self, pod: JSON) -> JSON:
+        name, path = pod["metadata"]["name"], self._params["path"]
+        container = self._params.get("container") or _first_container(pod)
+        ran = self._run(name, container, "head", "-n", "3", path)
+        form, lines = ("unreadable", []) if ran.error else containers.key_head(ran.printed)
+        return {"pod": name, "container": container, "path": path, "form": form, "lines": lines, "error": ran.error}
+
     def _clock(self, pod: JSON) -> JSON:
         name = pod["metadata"]["name"]
         ran = self._run(name, _first_container(pod), "date", "-u", "+%s.%N")
@@ -204,7 +205,9 @@ class Question:
 
     def _listing(self, resource: Resource, **params: str) -> Request:
         what = f"list {resource.name} in namespace {self._namespace}"
-        return Request(resource.path(self._namespace), what, params, resource.accept, resource.grant)
+        return Request(
+            resource.path(self._namespace), what, {**resource.params, **params}, resource.accept, resource.grant
+        )
 
     def _named(self, resource: Resource, name: str) -> Request:
         what = f"get {resource.name} {name} in namespace {self._namespace}"
@@ -247,7 +250,7 @@ class Question:
         """Whether it may be read; what need not be `there` is asked for by a name that nothing has."""
         tried = {"verb": verb, "resource": resource, "optional": optional}
         try:
-            self._connection.read(request, self._limit)
+            self._connection.get(request, self._limit)
         except Refused as refused:
             if refused.status == 401:
                 raise

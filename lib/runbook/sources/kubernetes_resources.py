@@ -13,27 +13,41 @@ from runbook.sources import kubernetes_projection as projection
 class Resource:
     """A kind of object: its name as in RBAC, the path of its group, what is kept of each.
 
-    `accept` and `part` are for lists in another form, `grant` is the file that gives the right to read it.
+    `grant` is the file that gives the right to read it. Of one that is read as `printed`, the API server sends the
+    lines of `kubectl get` alone: never the objects, nor their annotations, which may repeat what is in them.
     """
 
     name: str
     group: str
     keep: Callable[[JSON], JSON]
-    accept: str = "application/json"
-    part: str = "items"
     grant: str = "deploy/rbac.yaml"
+    printed: bool = False
 
     @property
     def optional(self) -> bool:
         """Whether the right to it is granted apart from the others."""
         return self.grant != "deploy/rbac.yaml"
 
+    @property
+    def accept(self) -> str:
+        """The form in which it is asked for."""
+        return "application/json;as=Table;g=meta.k8s.io;v=v1" if self.printed else "application/json"
+
+    @property
+    def params(self) -> dict[str, str]:
+        """What is asked for in addition."""
+        return {"includeObject": "None"} if self.printed else {}
+
+    @property
+    def part(self) -> str:
+        """The member of a list that holds them."""
+        return "rows" if self.printed else "items"
+
     def path(self, namespace: str) -> str:
         """The path of the list of them in a namespace."""
         return f"{self.group}/namespaces/{namespace}/{self.name.partition('.')[0]}"
 
 
-_AS_PRINTED = "application/json;as=Table;g=meta.k8s.io;v=v1"  # the lines of `kubectl get`
 DEPLOYMENTS = Resource("deployments.apps", "/apis/apps/v1", projection.deployment)
 REPLICASETS = Resource("replicasets.apps", "/apis/apps/v1", projection.replicaset)
 PODS = Resource("pods", "/api/v1", projection.pod)
@@ -41,8 +55,8 @@ EVENTS = Resource("events", "/api/v1", projection.event)
 USAGE = Resource("pods.metrics.k8s.io", "/apis/metrics.k8s.io/v1beta1", projection.usage)
 POLICIES = Resource("networkpolicies.networking.k8s.io", "/apis/networking.k8s.io/v1", projection.policy)
 NODE_GRANT, SECRET_GRANT, EXEC_GRANT = (f"deploy/rbac-{what}.yaml" for what in ("nodes", "secrets", "exec"))
-SECRETS = Resource("secrets", "/api/v1", projection.secret_row, _AS_PRINTED, "rows", SECRET_GRANT)
-CONFIGMAPS = Resource("configmaps", "/api/v1", projection.configmap_row, _AS_PRINTED, "rows", SECRET_GRANT)
+SECRETS = Resource("secrets", "/api/v1", projection.secret_row, SECRET_GRANT, printed=True)
+CONFIGMAPS = Resource("configmaps", "/api/v1", projection.configmap_row, SECRET_GRANT, printed=True)
 
 
 def selector(deployment: JSON) -> str:
