@@ -18,7 +18,7 @@ _OBJECT: Final = rf"^(?=.{{1,253}}\Z){_PART}(\.{_PART})*\Z"
 _FIELD: Final = r"^[^\s\"'\\*]+\Z"
 _PATH: Final = r"^/[^\s\"'\\`$]*\Z"
 
-_FILE: Final = r"^((/(?!\.\.?(/|\Z))[\w.@+-]+)+)?\Z"
+_FILE: Final = r"^((/(?!\.\.?(/|\Z))[A-Za-z0-9_.@+-]+)+)?\Z"
 
 Url = Annotated[str, Meta(pattern=_URL)]
 Variable = Annotated[str, Meta(pattern=_VARIABLE)]
@@ -68,7 +68,7 @@ def is_object(name: str) -> bool:
 
 def is_file_path(path: str) -> bool:
     """Whether this is the absolute path of a file that needs no quoting in any command."""
-    return bool(path and re.match(_FILE, path, re.ASCII))
+    return bool(path and re.match(_FILE, path))
 
 
 def leaves(path: str) -> str:
