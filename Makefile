@@ -18,8 +18,8 @@ $(VENV)/.ready: requirements.lock pyproject.toml
 
 setup: $(VENV)/.ready  ## a virtual environment with everything pinned (uv where there is one, else pip)
 
-demo: setup  ## investigate the bundled incident, without any server, and say where the evidence is
-	@set -e; for alert in $(ALERTS); do $(BIN)/runbook run "$$alert" --environment demo --evidence "$(EVIDENCE)"; done
+demo: setup  ## investigate the bundled incidents, without any server, and say where the evidence is
+	@set -e; for alert in $(ALERTS); do $(BIN)/runbook run "$$alert" --environment demo --evidence "$(EVIDENCE)" --brief; done
 
 test: setup  ## the quick tests, nbval's comparison of the notebooks included
 	$(BIN)/python -m pytest -q -n auto --dist loadscope -m "not lab" tests

@@ -180,6 +180,13 @@ def test_a_run_prints_verdict_ledger_bundle_and_digest(ran: Ran):
     assert re.fullmatch(r"Manifest: sha256 [0-9a-f]{64}", manifest)
 
 
+def test_a_brief_run_is_one_line(settings: Settings, tmp_path: Path):
+    """--brief prints alert, verdict, ledger and bundle on one line, for a list of several runs."""
+    (line,) = runbook(tmp_path, *RUN, "--started-at", START, "--lookback", "1h", "--brief").stdout.splitlines()
+    bundle = tmp_path / "evidence/INC-2026-01-15-01/HighErrorRate-20260115T104700Z"
+    assert line == f"HighErrorRate: Not known whether HighErrorRate is real. 0 of 9 checks ran. {bundle}"
+
+
 def test_a_bundle_is_audited_and_replayed(ran: Ran, tmp_path: Path):
     """What a run left proves itself, by the digest that the run printed, and replays to the same findings."""
     digest = ran[1].stdout.split()[-1]

@@ -20,12 +20,14 @@ if TYPE_CHECKING:
 @options.evidence
 @options.settings_file
 @options.as_json
+@click.option("--brief", is_flag=True, help="Print the verdict, the ledger and the bundle on one line.")
 def command(
     alert: str,
     environment: str | None,
     evidence: Path | None,
     settings_path: Path | None,
     json_: bool,
+    brief: bool,
     more: tuple[tuple[str, str], ...],
     **named: str | None,
 ) -> int:
@@ -42,11 +44,12 @@ def command(
     parameters["environment"] = options.chosen_environment(settings, parameters.get("environment"))
     with shown() as progress:
         outcome = run(alert, parameters, settings, evidence=evidence, progress=progress)
-    _print(outcome, json_)
+    _print(outcome, alert if brief else "", json_)
     return outcome.exit_code
 
 
-def _print(outcome: Outcome, json_: bool) -> None:
+def _print(outcome: Outcome, alert: str, json_: bool) -> None:
+    """For a machine, on one line about `alert`, or else on four."""
     from runbook.escaping import plain
 
     for notice in (*outcome.notices, *([outcome.reason] if outcome.reason else [])):
@@ -65,7 +68,11 @@ def _print(outcome: Outcome, json_: bool) -> None:
             }
         )
         return
-    options.line(outcome.headline or "The run failed before anything was found.", bold=True)
+    headline = outcome.headline or "The run failed before anything was found."
+    if alert:
+        options.line(f"{alert}: {headline} {outcome.ledger}. {outcome.bundle}")
+        return
+    options.line(headline, bold=True)
     options.line(f"{outcome.ledger}.")
     options.line(f"Evidence: {outcome.bundle}")
     options.line(f"Manifest: sha256 {outcome.digest}")
