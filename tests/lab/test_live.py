@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 import time
-from datetime import datetime
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 import requests
 
-from runbook.recovery import PATIENCE
+from runbook.outcome import compare
 from tests.lab.__main__ import LiveLab
 from tests.lab.processes import eventually
-from tests.runs import findings, runbook
+from tests.lab.ways import Ways, comparable
+from tests.runs import findings
 
 pytestmark = pytest.mark.lab
 
 ALERT = "HighErrorRate"
 QUIET_SECONDS = 390  # before the release: a rate over five minutes is young for as long
-RECOVERY_SECONDS = 300 * PATIENCE + 60
+AFTERWARDS = 20  # seconds from the alert until somebody looks
 
 
 def alerted(lab: LiveLab) -> list[dict[str, Any]]:
@@ -30,31 +31,33 @@ def alerted(lab: LiveLab) -> list[dict[str, Any]]:
     return [one for one in found if one["labels"]["alertname"] == ALERT]
 
 
-def investigate(lab: LiveLab, folder: Path, started_at: str, **given: str) -> dict[str, Any]:
-    """`runbook run` as the person on call starts it; its findings, with the exit code."""
-    options = [f"--{name.replace('_', '-')}={value}" for name, value in given.items()]
-    done = runbook(
-        lab.settings,
-        *("run", ALERT, "--environment", "lab", "--started-at", started_at, "--lookback", "10m", "--json"),
-        *("--evidence", folder, *options),
-        patience=RECOVERY_SECONDS,
-    )
-    assert done.returncode == 0, done.stderr + done.stdout
-    return findings(Path(json.loads(done.stdout)["bundle"]))
+def iso(moment: float) -> str:
+    return datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def test_a_bad_release_is_found_rolled_back_and_verified(tmp_path: Path) -> None:
-    """From the real alert to “recovered”, by nothing but the runbook's own first command."""
+def test_a_bad_release_is_found_in_every_way_then_rolled_back_and_verified(tmp_path: Path) -> None:
+    """From the real alert to “recovered” by the runbook's own first command; each way to run it finds the same."""
     with LiveLab(tmp_path / "lab") as lab:
         time.sleep(QUIET_SECONDS)
         assert not alerted(lab)
         lab.service.fault("bad-release", seed=3)
         assert eventually(lambda: alerted(lab), seconds=300)
-        started_at = datetime.fromisoformat(alerted(lab)[0]["startsAt"]).strftime("%Y-%m-%dT%H:%M:%SZ")
-        found = investigate(lab, tmp_path / "evidence", started_at)
+        time.sleep(AFTERWARDS)
+        started = datetime.fromisoformat(alerted(lab)[0]["startsAt"]).timestamp()
+        given = {"environment": "lab", "incident_id": "INC-2026-01-15-01", "started_at": iso(started)}
+        given |= {"ended_at": iso(time.time()), "lookback": "12m"}
+        ways = Ways(ALERT, given, lab.settings, lab.settings.parent / "evidence")
+
+        done, bundle = ways.run()
+        found = findings(bundle)
+        assert done.returncode == 0, (done.stderr, found["ledger"])
         assert [v["cause"] for v in found["verdicts"] if v["state"] == "supported"] == ["deployment"]
+        assert compare(found, ways.replay(bundle)) == []
+        for other in (ways.papermill(tmp_path), ways.jupyterlab(tmp_path)):
+            assert compare(comparable(bundle), comparable(other)) == []
+
         _, *words = shlex.split(found["mitigations"][0]["steps"][0]["command"])
         lab.lab.kubernetes.kubectl(*words)
-        mitigated_at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-        after = investigate(lab, tmp_path / "evidence", started_at, mitigated_at=mitigated_at)
-        assert after["recovery"]["state"] == "recovered", after["recovery"]["sentence"]
+        after = replace(ways, given={**given, "ended_at": "", "mitigated_at": iso(time.time())}, patience=1000.0)
+        recovery = findings(after.run()[1])["recovery"]
+        assert recovery["state"] == "recovered", recovery["sentence"]

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import json
-import re
 import shutil
 import subprocess
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import pytest
@@ -18,16 +15,15 @@ import pytest
 from runbook.audit import audit
 from runbook.evidence import RECORDING
 from runbook.outcome import compare
-from runbook.preparation import notebook_of
 from runbook.recording import Replay
 from tests.canned import Canned, Reply
 from tests.lab.investigating import LOOKBACK, environment, profile
-from tests.lab.jupyter import JupyterLab
 from tests.lab.loading import load
 from tests.lab.prometheus import Prometheus
 from tests.lab.scenarios import scenario
 from tests.lab.servers import Lab
-from tests.runs import BIN, findings, options, run, runbook, surroundings, write_settings
+from tests.lab.ways import Ways, comparable
+from tests.runs import findings, options, runbook, write_settings
 
 pytestmark = pytest.mark.lab
 
@@ -39,27 +35,14 @@ GIVEN = {
     "lookback": LOOKBACK,
     **{name: value for name, value in SCENE.context_parameters().items() if name != "namespace"},
 }
-MEASURED = {"endpoints": ("Latency (ms)",), "usage": ("CPU (cores)", "Memory (MiB)")}
 
 
 @dataclass(frozen=True)
 class Scene:
-    """The lab with one incident in it, and settings that point to it."""
+    """The lab with one incident in it, and the ways to investigate it."""
 
     lab: Lab
-    settings: Path
-    evidence: Path
-
-    def bundles(self) -> set[Path]:
-        """The evidence that lies there."""
-        return {found.parent for found in self.evidence.glob("*/*/manifest.json")}
-
-    def leaves(self, act: Callable[[], object]) -> Path:
-        """The one bundle that comes from doing this."""
-        before = self.bundles()
-        act()
-        (left,) = self.bundles() - before
-        return left
+    ways: Ways
 
 
 @pytest.fixture(scope="module")
@@ -71,30 +54,13 @@ def scene(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]
     with Canned({"/health": Reply(b"ok\n"), "/api/username/test": Reply({"username": "test"})}) as service:
         here = msgspec.structs.replace(environment(lab, service.url), evidence=str(folder / "evidence"))
         settings = write_settings(folder / "runbook.toml", {"lab": here}, profile(SCENE.namespace))
-        yield Scene(lab, settings, folder / "evidence")
+        yield Scene(lab, Ways(ALERT, GIVEN, settings, folder / "evidence"))
 
 
 @pytest.fixture(scope="module")
 def ran(scene: Scene) -> tuple[subprocess.CompletedProcess[str], Path]:
     """What `runbook run` printed, and the bundle that it left."""
-    done: list[subprocess.CompletedProcess[str]] = []
-    bundle = scene.leaves(lambda: done.append(runbook(scene.settings, "run", ALERT, "--json", *options(GIVEN))))
-    return done[0], bundle
-
-
-def found(bundle: Path) -> dict[str, Any]:
-    """The findings without what each run measures anew: latencies, what `kubectl top` says now, and what time it was."""
-    outcome = findings(bundle)
-    tables = {table["name"]: table for finding in outcome["findings"] for table in finding["tables"]}
-    for name, columns in MEASURED.items():
-        places = [tables[name]["columns"].index(column) for column in columns]
-        for row in tables[name]["rows"]:
-            for place in places:
-                assert float(row[place]) >= 0
-                row[place] = None
-    for step in (step for mitigation in outcome["mitigations"] for step in mitigation["steps"]):
-        step["precondition"] = re.sub(r"^(nobody else rolled back since) .*? UTC", r"\1 then", step["precondition"])
-    return outcome
+    return scene.ways.run()
 
 
 def test_run_finds_what_was_wrong(ran: tuple[subprocess.CompletedProcess[str], Path]) -> None:
@@ -110,50 +76,30 @@ def test_run_finds_what_was_wrong(ran: tuple[subprocess.CompletedProcess[str], P
 
 
 def test_jupyterlab_finds_the_same(scene: Scene, ran: tuple[object, Path], tmp_path: Path) -> None:
-    """`runbook open` starts JupyterLab on a filled copy; all its cells run by websocket leave the same findings."""
-    command = [sys.executable, "-m", "runbook.cli", "open", ALERT, *options(GIVEN), "--no-browser", "--"]
-    outputs: list[list[dict[str, Any]]] = []
-
-    def act() -> None:
-        with JupyterLab(command, surroundings(scene.settings), tmp_path) as jupyterlab:
-            (copy,) = (scene.evidence / GIVEN["incident_id"]).glob("*.ipynb")
-            outputs.extend(jupyterlab.execute(copy.name))
-
-    bundle = scene.leaves(act)
-    kinds = [{one["output_type"] for one in cell} for cell in outputs]
-    assert kinds == [set(), *[{"display_data"}] * (len(outputs) - 1)]
-    assert compare(found(ran[1]), found(bundle)) == []
+    """A filled copy of the notebook, run cell by cell in JupyterLab, leaves the same findings."""
+    bundle = scene.ways.jupyterlab(tmp_path)
+    assert compare(comparable(ran[1]), comparable(bundle)) == []
     assert audit(bundle).unedited
 
 
 def test_plain_papermill_finds_the_same(scene: Scene, ran: tuple[object, Path], tmp_path: Path) -> None:
-    """papermill's own command on the notebook as it is leaves the same findings in the settings' evidence folder."""
-    command = [str(BIN / "papermill"), str(notebook_of(ALERT)), str(tmp_path / "out.ipynb"), *options(GIVEN)]
-
-    def act() -> None:
-        done = run(command, scene.settings, cwd=tmp_path)
-        assert done.returncode == 0, done.stderr
-
-    bundle = scene.leaves(act)
-    assert compare(found(ran[1]), found(bundle)) == []
+    """papermill's own command leaves the same findings in the settings' evidence folder."""
+    bundle = scene.ways.papermill(tmp_path)
+    assert compare(comparable(ran[1]), comparable(bundle)) == []
     assert audit(bundle).unedited
 
 
 def test_replay_finds_the_same(scene: Scene, ran: tuple[object, Path]) -> None:
-    """`runbook replay` of the bundle, which asks nobody, finds exactly what the bundle says."""
-    done = runbook(scene.settings, "replay", ran[1], "--json")
-    assert done.returncode == 0, done.stderr
-    printed = json.loads(done.stdout)
-    assert printed["equal"] is True
-    assert compare(findings(ran[1]), printed["findings"]) == []
+    """`runbook replay` of the bundle finds exactly what the bundle says."""
+    assert compare(findings(ran[1]), scene.ways.replay(ran[1])) == []
 
 
 def test_the_bundle_proves_itself(scene: Scene, ran: tuple[subprocess.CompletedProcess[str], Path]) -> None:
     """`runbook audit` accepts it with the digest that the run printed, and with no other."""
     done, bundle = ran
     digest = json.loads(done.stdout)["manifest_sha256"]
-    assert runbook(scene.settings, "audit", bundle, "--expect", digest).returncode == 0
-    assert runbook(scene.settings, "audit", bundle, "--expect", "0" * 64).returncode == 1
+    assert runbook(scene.ways.settings, "audit", bundle, "--expect", digest).returncode == 0
+    assert runbook(scene.ways.settings, "audit", bundle, "--expect", "0" * 64).returncode == 1
 
 
 def test_the_report_begins_with_the_verdict(ran: tuple[object, Path]) -> None:
