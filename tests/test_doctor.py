@@ -34,6 +34,7 @@ class World:
         self.fields = {name: {kind: {}} for name, kind in FIELDS.items()}
         self.documents: list[JSON] = [{"_source": {}}]
         self.access: list[JSON] = ALLOWED
+        self.mysql: JSON = {"version": "10.11.6-MariaDB", "access": [{"what": "lock waits", "error": ""}]}
         self.probe: dict[str, JSON] = {"status": 200, "error": None}
         self.down: set[str] = set()
         self.seconds = 0.0
@@ -53,7 +54,7 @@ class World:
             "build info": lambda: {"version": "3.1.0"},
             "label names": lambda: self.labels.get(metric, []),
             "label values": lambda: self.values.get(metric, []),
-            "info": lambda: {"version": {"number": "9.1.2"}},
+            "info": lambda: self.mysql if query.source == "mysql" else {"version": {"number": "9.1.2"}},
             "fields": lambda: {"fields": self.fields} if self.fields else {},
             "search": lambda: {"hits": {"hits": self.documents}},
             "version": lambda: {"gitVersion": "v1.36.3"},
@@ -72,7 +73,7 @@ def world() -> World:
 @pytest.fixture
 def examine(world: World, tmp_path: Path) -> Callable[[], tuple[Line, ...]]:
     def examine() -> tuple[Line, ...]:
-        names = ("prometheus", "elasticsearch", "kubernetes", "probe")
+        names = ("prometheus", "elasticsearch", "kubernetes", "mysql", "probe")
         return doctor.examine("bare", bare(tmp_path), ALERTS, NOW, dict.fromkeys(names, world))
 
     return examine
@@ -150,6 +151,13 @@ def test_commands_in_pods_are_told_to_be_switched_off(examine: Callable[[], tupl
     assert "`exec = true` allows it" in line.says
 
 
+def test_what_the_database_does_not_let_us_read_is_told(world: World, examine: Callable[[], tuple[Line, ...]]):
+    """A grant that the account lacks is a line of its own, in the source's words."""
+    world.mysql = {"version": "8.4.2", "access": [{"what": "lock waits", "error": "MySQL forbids it; grant."}]}
+    line = wrong(examine())
+    assert (line.source, line.about, line.says) == ("mysql", "lock waits", "MySQL forbids it; grant.")
+
+
 @pytest.mark.parametrize(
     ("status", "error", "told"), [(None, "connection refused", "connection refused"), (404, None, "answers 404")]
 )
@@ -163,7 +171,7 @@ def test_a_service_that_does_not_answer_is_told(
     assert all(told in line.says for line in lines)
 
 
-@pytest.mark.parametrize("source", ["prometheus", "elasticsearch", "kubernetes"])
+@pytest.mark.parametrize("source", ["prometheus", "elasticsearch", "kubernetes", "mysql"])
 def test_a_source_that_is_down_takes_one_line(world: World, examine: Callable[[], tuple[Line, ...]], source: str):
     """A source that cannot be reached says so once, not once for each metric, and costs the others nothing."""
     world.down = {source}
@@ -178,7 +186,7 @@ def test_all_is_well(examine: Callable[[], tuple[Line, ...]]):
     assert {line.state for line in lines} == {"ok"}
     assert {line.about for line in lines} >= {*NEEDED, *(f"field {name}" for name in FIELDS), "/health", "connection"}
     said = " ".join(line.says for line in lines)
-    assert all(version in said for version in ("3.1.0", "9.1.2", "v1.36.3"))
+    assert all(version in said for version in ("3.1.0", "9.1.2", "v1.36.3", "10.11.6-MariaDB"))
 
 
 def test_sources_are_examined_in_parallel(world: World, examine: Callable[[], tuple[Line, ...]]):
@@ -247,7 +255,10 @@ def test_a_source_that_raises_costs_its_own_lines_only(tmp_path: Path):
             raise SourceError("Broken on purpose; mend it.", "garbage")
 
     world = World()
-    sources = {**dict.fromkeys(("elasticsearch", "kubernetes", "probe"), world), "prometheus": Deadline(Broken(), 5)}
+    sources = {
+        **dict.fromkeys(("elasticsearch", "kubernetes", "mysql", "probe"), world),
+        "prometheus": Deadline(Broken(), 5),
+    }
     line = wrong(doctor.examine("bare", bare(tmp_path), ALERTS, NOW, sources))
     assert line.says == "Broken on purpose; mend it."
     assert threading.active_count() < 50

@@ -154,6 +154,69 @@ def test_contradictory_credentials_are_refused_without_repeating_them(tmp_path: 
     assert "canary" not in sentence
 
 
+@pytest.mark.parametrize(
+    ("mysql", "told"),
+    [
+        ('host = "db"', "needs `host`, `user` and one of"),
+        ('host = "db"\nuser = "oncall"', "needs `host`, `user` and one of"),
+        ('user = "oncall"\npassword_env = "P"', "needs `host`, `user` and one of"),
+        ('dsn_env = "D"\nhost = "db"', "alone"),
+        ('dsn_env = "D"\npassword_env = "P"', "alone"),
+        ('dsn_env = "D"\ndsn_file = "d"', "the same secret twice"),
+        ('dsn_env = "mysql://me:canary@db"', "never the secret itself"),
+        ('dsn_file = "d"\ntls = "off"\nca_file = "ca.pem"', "has TLS off"),
+        ('dsn_file = "d"\ntls = "sometimes"', 'should be "auto" or "required" or "off"'),
+        ('dsn_file = "d"\nport = 65536', "mysql.port"),
+        ('host = "db:3306"\nuser = "oncall"\npassword_env = "P"', "the port has a key of its own"),
+        ('host = "me:canary@db"\nuser = "oncall"\npassword_env = "P"', "a host name or an address alone"),
+        ('password = "canary"', "unknown key `password`"),
+    ],
+)
+def test_a_database_is_named_by_its_parts_or_by_a_dsn(tmp_path: Path, mysql: str, told: str):
+    """Either host, user and password, or a DSN, and neither in the file itself; anything else is told without it."""
+    sentence = refusal(tmp_path, f"{GOOD}\n[environment.live.mysql]\n{mysql}\n")
+    assert "environment.live.mysql" in sentence
+    assert told in sentence
+    assert "canary" not in sentence
+
+
+@pytest.mark.parametrize("host", ["db", "db.example.org", "10.1.2.3", "fd00::1", "mysql-primary.web.svc"])
+def test_a_database_may_have_any_name_or_address(tmp_path: Path, host: str):
+    """Names, addresses of both kinds, and the usual port."""
+    (tmp_path / "runbook.toml").write_text(
+        f'{GOOD}mysql = {{ host = "{host}", user = "oncall", password_file = "pw" }}\n'
+    )
+    mysql = settings.load(tmp_path / "runbook.toml").environment("live").mysql
+    assert mysql == settings.MySQL(host=host, port=3306, user="oncall", password_file=str(tmp_path / "pw"))
+
+
+@pytest.mark.parametrize(
+    "address", ["db", "db:", ":3306", "db:x", "db:0", "db:65536", "mysql://db:3306", "a b:1", "fd00::1:3306", "u@db:1"]
+)
+def test_the_services_database_has_host_and_port(tmp_path: Path, address: str):
+    """What the service connects to is written host:port, and nothing else is taken for it."""
+    assert "`environment.live.database_address`" in refusal(tmp_path, f'{GOOD}database_address = "{address}"\n')
+
+
+@pytest.mark.parametrize("address", ["", "db:3306", "10.1.2.3:33060", "[fd00::1]:3306", "mysql.web.svc:65535"])
+def test_the_services_database_is_taken_as_written(tmp_path: Path, address: str):
+    """Names and addresses of both kinds, with a port; or none."""
+    (tmp_path / "runbook.toml").write_text(f'{GOOD}database_address = "{address}"\n')
+    assert settings.load(tmp_path / "runbook.toml").environment("live").database_address == address
+
+
+def test_a_databases_secrets_are_known_in_every_spelling(tmp_path: Path):
+    """The password of its file, and of a DSN the whole and the password with and without %-escapes, are secrets."""
+    (tmp_path / "pw").write_text("canary-one\n")
+    (tmp_path / "dsn").write_text("mysql://oncall:canary%2Dtwo@db/shop\n")
+    for mysql, known in (
+        ('{ host = "db", user = "oncall", password_file = "pw" }', ("canary-one",)),
+        ('{ dsn_file = "dsn" }', ("mysql://oncall:canary%2Dtwo@db/shop", "canary%2Dtwo", "canary-two")),
+    ):
+        (tmp_path / "runbook.toml").write_text(f"{GOOD}mysql = {mysql}\n")
+        assert settings.secrets(settings.load(tmp_path / "runbook.toml").environment("live")) == known
+
+
 def test_headers_that_prove_who_we_are_are_secrets(tmp_path: Path):
     """The value of a header named like a key or token is known as a secret, so that it is never recorded; a tenant is none."""
     (tmp_path / "runbook.toml").write_text(

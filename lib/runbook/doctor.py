@@ -16,7 +16,7 @@ from runbook.model import Answer, Query
 from runbook.needs import Need
 from runbook.recording import Replay
 from runbook.settings import Environment, Service, Settings
-from runbook.sources import elasticsearch, kubernetes, probe, prometheus
+from runbook.sources import elasticsearch, kubernetes, mysql, probe, prometheus
 from runbook.sources.base import Source
 from runbook.sources.connect import connect
 
@@ -59,6 +59,7 @@ def examine(
         lambda: _prometheus(asked["prometheus"], needs.metrics(catalogue, context), service, int(now)),
         lambda: _elasticsearch(asked["elasticsearch"], service, now),
         lambda: _kubernetes(asked["kubernetes"], service, inside=_may_exec(environment)),
+        lambda: _mysql(asked["mysql"]),
         lambda: _probe(asked["probe"], service),
     )
     with ThreadPoolExecutor(len(looks)) as pool:
@@ -204,7 +205,7 @@ def _logs(recent: Answer, service: Service) -> Line:
     return Line("elasticsearch", service.index, "ok", f"has messages of {service.log_app} from the last hour")
 
 
-# --- Kubernetes and the service itself -------------------------------------------------------------------------
+# --- Kubernetes, MySQL and the service itself ------------------------------------------------------------------
 
 
 def _kubernetes(source: Source, service: Service, inside: bool) -> list[Line]:
@@ -239,6 +240,18 @@ def _permission(one: kubernetes.Permission) -> Line:
     well = one.allowed and not one.error
     state: State = "ok" if well else "missing" if one.optional else "failed"
     return Line("kubernetes", f"{one.verb} {one.resource}", state, one.error or "allowed")
+
+
+def _mysql(source: Source) -> list[Line]:
+    hello = source.ask(mysql.info())
+    if not hello.usable:
+        return [_failed(hello, "connection")]
+    first = Line("mysql", "connection", "ok", f"reachable, version {mysql.version_of(hello)}")
+    lines = [
+        Line("mysql", one.what, "failed" if one.error else "ok", one.error or "allowed")
+        for one in mysql.access_of(hello)
+    ]
+    return [first, *lines]
 
 
 def _probe(source: Source, service: Service) -> list[Line]:

@@ -13,6 +13,7 @@ from runbook.clock import Clock
 from runbook.investigation import Investigation, conclude
 from runbook.model import Answer, Finding, Mitigation, Query, Recovery, Result, Verdict
 from runbook.sources.base import Source
+from runbook.wording import source_text
 
 PARALLEL = 64  # more than any alert has queries: a source that hangs costs one deadline, not two
 SHOWN_CAUSES = 2
@@ -123,4 +124,4 @@ def _gap(check: Check, answers: Answers) -> str:
 def _absence(answer: Answer) -> str:
     if answer.completeness == "failed":
         return answer.error
-    return f"{answer.query.source.capitalize()} has no data for {answer.query.text[:200]}"
+    return f"{source_text(answer.query.source)} has no data for {answer.query.text[:200]}"

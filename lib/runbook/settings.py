@@ -15,18 +15,21 @@ from typing import Literal
 
 import msgspec
 
-from runbook import settings_rules, strict
+from runbook import dsn, settings_rules, strict
 from runbook.errors import SettingsError
 from runbook.nearest import hint
 from runbook.settings_rules import located, names_secret
 from runbook.wellformed import (
+    Address,
     Count,
     FieldName,
     FilePath,
+    Host,
     LabelName,
     MetricPrefix,
     Namespace,
     ObjectName,
+    Port,
     Positive,
     Ratio,
     Url,
@@ -88,6 +91,24 @@ class Kubernetes(_Strict, frozen=True):
     exec: bool = False
 
 
+class MySQL(_Strict, frozen=True):
+    """Where and as whom: by `host`, `user` and a password, or by a DSN, mysql://user:password@host:port.
+
+    `tls`: "required" encrypts and verifies the server, and so does naming a `ca_file`; "auto" encrypts where the server
+    offers it, which keeps listeners out and not impostors; "off" never.
+    """
+
+    host: Host = ""
+    port: Port = 3306
+    user: str = ""
+    password_env: Variable = ""
+    password_file: str = ""
+    dsn_env: Variable = ""
+    dsn_file: str = ""
+    ca_file: str = ""
+    tls: Literal["auto", "required", "off"] = "auto"
+
+
 class Thresholds(_Strict, frozen=True):
     """The limits that the alerts fire at; ratios in 0..1, times in seconds."""
 
@@ -137,10 +158,11 @@ class Environment(_Strict, frozen=True):
     base_url: Url = ""
     probe_token_env: Variable = ""
     probe_token_file: str = ""
-    database_address: str = ""
+    database_address: Address = ""
     prometheus: Prometheus | None = None
     elasticsearch: Elasticsearch | None = None
     kubernetes: Kubernetes | None = None
+    mysql: MySQL | None = None
     recording: str = ""
     evidence: str = ""
     deadline_seconds: Positive = 20.0
@@ -265,10 +287,14 @@ def secrets(environment: Environment) -> tuple[str, ...]:
         )
     ]
     pairs.append((environment.probe_token_env, environment.probe_token_file))
+    mysql = environment.mysql or MySQL()
+    pairs.append((mysql.password_env, mysql.password_file))
     found: list[str] = []
     for env_name, file_name in pairs:
         with suppress(SettingsError):  # one that cannot be read will be missed when its source is asked
             found.append(secret(env_name, file_name))
+    with suppress(SettingsError):
+        found += dsn.spellings(secret(mysql.dsn_env, mysql.dsn_file))
     for header in (auth.headers for auth in named):
         values = [value for name, value in header.items() if names_secret(name)]
         found += [part for value in values for part in (value, value.partition(" ")[2])]

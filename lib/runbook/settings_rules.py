@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
@@ -14,8 +14,9 @@ from runbook.nearest import hint
 from runbook.wellformed import leaves
 
 if TYPE_CHECKING:
-    from runbook.settings import Auth, Elasticsearch, Environment, Prometheus, Service
+    from runbook.settings import Auth, Elasticsearch, Environment, MySQL, Prometheus, Service
 
+Struct = TypeVar("Struct", bound=msgspec.Struct)
 EVIDENCE = "evidence"
 _SECRET_HEADER = re.compile("auth|key|token|secret|password|credential|cookie|session", re.IGNORECASE)
 
@@ -50,6 +51,10 @@ def check_environment(environment: Environment, services: Mapping[str, Service],
             if not source.url:
                 strict.refuse(file, f"{key}.{name}.url", "is empty; write the address, or take the whole table out.")
             _check_auth(source.auth, file, f"{key}.{name}.auth")
+    if environment.mysql is not None:
+        _check_mysql(environment.mysql, file, f"{key}.mysql")
+    if int(environment.database_address.rpartition(":")[2] or 1) not in range(1, 65_536):
+        strict.refuse(file, f"{key}.database_address", "has a port beyond 1 to 65535; correct it.")
 
 
 def _check_auth(auth: Auth, file: Path, key: str) -> None:
@@ -75,6 +80,22 @@ def _check_auth(auth: Auth, file: Path, key: str) -> None:
             )
 
 
+def _check_mysql(mysql: MySQL, file: Path, key: str) -> None:
+    for kind in ("password", "dsn"):
+        if getattr(mysql, f"{kind}_env") and getattr(mysql, f"{kind}_file"):
+            strict.refuse(file, key, f"names the same secret twice; keep one of `{kind}_env` and `{kind}_file`.")
+    parts = (bool(mysql.host), bool(mysql.user), bool(mysql.password_env or mysql.password_file))
+    dsn = bool(mysql.dsn_env or mysql.dsn_file)
+    if any(parts) if dsn else not all(parts):
+        strict.refuse(
+            file,
+            key,
+            "needs `host`, `user` and one of `password_env` and `password_file`, or else one of `dsn_env` and `dsn_file` alone.",
+        )
+    if mysql.tls == "off" and mysql.ca_file:
+        strict.refuse(file, key, "names a `ca_file` but has TLS off; keep one of them.")
+
+
 def names_secret(header: str) -> bool:
     """Whether a header's name says that its value proves who we are, as a proxy's token does and a tenant does not."""
     return bool(_SECRET_HEADER.search(header))
@@ -90,17 +111,18 @@ def located(environment: Environment, beside: Path, home: Path) -> Environment:
     for name in ("prometheus", "elasticsearch"):
         source: Prometheus | Elasticsearch | None = getattr(environment, name)
         if source is not None:
-            auth = source.auth
-            files = {
-                field: _absolute(getattr(auth, field), beside)
-                for field in auth.__struct_fields__
-                if field.endswith("_file")
-            }
-            changes[name] = msgspec.structs.replace(source, auth=msgspec.structs.replace(auth, **files))
+            changes[name] = msgspec.structs.replace(source, auth=_with_absolute_files(source.auth, beside))
+    if environment.mysql is not None:
+        changes["mysql"] = _with_absolute_files(environment.mysql, beside)
     if environment.kubernetes is not None:
         kubeconfig = _absolute(environment.kubernetes.kubeconfig, beside)
         changes["kubernetes"] = msgspec.structs.replace(environment.kubernetes, kubeconfig=kubeconfig)
     return msgspec.structs.replace(environment, **changes)
+
+
+def _with_absolute_files(one: Struct, folder: Path) -> Struct:
+    files = {name: _absolute(getattr(one, name), folder) for name in one.__struct_fields__ if name.endswith("_file")}
+    return msgspec.structs.replace(one, **files)
 
 
 def _absolute(name: str, folder: Path) -> str:

@@ -11,7 +11,7 @@ from typing import Literal
 from runbook.alerts.base import Context, Severity
 from runbook.links import link, page
 from runbook.model import Answer, Query, State, Status, Step, Table
-from runbook.wording import clock_text, days_text
+from runbook.wording import clock_text, days_text, source_text
 
 Tone = Literal["red", "green", "amber", "grey", "blue"]
 
@@ -49,8 +49,7 @@ def asked(answer: Answer, context: Context) -> Asked:
 
 
 def _caption(query: Query) -> str:
-    source = "MySQL" if query.source == "mysql" else query.source.capitalize()
-    words = [f"{source}, {query.kind}"]
+    words = [f"{source_text(query.source)}, {query.kind}"]
     if query.params.get("index"):
         words.append(f"in {query.params['index']}")
     start, end, step = (query.params.get(name) for name in ("start", "end", "step"))

@@ -16,6 +16,9 @@ _PART: Final = r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?"
 _NAMESPACE: Final = rf"^{_PART}\Z"
 _OBJECT: Final = rf"^(?=.{{1,253}}\Z){_PART}(\.{_PART})*\Z"
 _FIELD: Final = r"^[^\s\"'\\*]+\Z"
+_HOST_PART: Final = r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)"
+_HOST: Final = r"^([A-Za-z0-9._-]+|[0-9A-Fa-f]*:[0-9A-Fa-f]*:[0-9A-Fa-f:.]*)?\Z"
+_ADDRESS: Final = rf"^({_HOST_PART}:[0-9]{{1,5}})?\Z"
 _PATH: Final = r"^/[^\s\"'\\`$]*\Z"
 
 _FILE: Final = r"^((/(?!\.\.?(/|\Z))[A-Za-z0-9_.@+-]+)+)?\Z"
@@ -27,11 +30,14 @@ LabelName = Annotated[str, Meta(pattern=_LABEL)]
 Namespace = Annotated[str, Meta(pattern=_NAMESPACE)]
 ObjectName = Annotated[str, Meta(pattern=_OBJECT)]
 FieldName = Annotated[str, Meta(pattern=_FIELD)]
+Host = Annotated[str, Meta(pattern=_HOST)]
+Address = Annotated[str, Meta(pattern=_ADDRESS)]
 UrlPath = Annotated[str, Meta(pattern=_PATH)]
 FilePath = Annotated[str, Meta(pattern=_FILE)]
 Ratio = Annotated[float, Meta(gt=0, le=1)]
 Positive = Annotated[float, Meta(gt=0)]
 Count = Annotated[int, Meta(gt=0)]
+Port = Annotated[int, Meta(gt=0, le=65535)]
 
 WORDS: Final = {
     _URL: "an address beginning with http:// or https://, without user and password (put those in `auth`) and without a query",
@@ -41,6 +47,8 @@ WORDS: Final = {
     _NAMESPACE: "the name of a Kubernetes namespace: small letters, digits and -, at most 63",
     _OBJECT: "the name of a Kubernetes object: small letters, digits, - and .",
     _FIELD: "the name of a field or index, without spaces and quotes",
+    _HOST: "a host name or an address alone; the port has a key of its own",
+    _ADDRESS: "a host and a port, like mysql-primary:3306",
     _PATH: "a path beginning with /",
     _FILE: "the absolute path of a file, of letters, digits and ._@+-, without ..",
 }

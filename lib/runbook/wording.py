@@ -30,6 +30,11 @@ ELLIPSIS = "…"
 _INVISIBLE = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
 
 
+def source_text(name: str) -> str:
+    """A source at the beginning of a sentence: "MySQL", "Prometheus"."""
+    return "MySQL" if name == "mysql" else name.capitalize()
+
+
 def share_text(share: float) -> str:
     """A ratio in per cent: 0.151 -> "15.1 %". Never rounds something to nothing nor almost all to all."""
     if not isfinite(share):

@@ -80,6 +80,7 @@ class LiveLab:
                 f"Alertmanager   {lab.alertmanager.url}",
                 f"Elasticsearch  {lab.elasticsearch.url}",
                 f"Kubernetes     KUBECONFIG={lab.kubernetes.kubeconfig()}",
+                f"MariaDB        {lab.mariadb.address}",
                 f"The service    {self.service.base_url}",
                 "",
                 "Break it:      "

@@ -11,6 +11,6 @@ from tests.lab.servers import Lab
 
 @pytest.fixture(scope="session")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
-    """All four servers."""
+    """All five servers."""
     with Lab(tmp_path_factory.mktemp("lab")) as servers:
         yield servers

@@ -39,6 +39,8 @@ def environment(lab: Lab, base_url: str = "", user: str = "admin") -> Environmen
         prometheus=Prometheus(url=lab.prometheus.url),
         elasticsearch=Elasticsearch(url=lab.elasticsearch.url),
         kubernetes=Kubernetes(kubeconfig=str(lab.kubernetes.kubeconfig(user))),
+        mysql=lab.mariadb.settings(),
+        database_address=lab.mariadb.address,
     )
 
 

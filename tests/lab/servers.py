@@ -1,4 +1,4 @@
-"""All four servers as one, started in parallel."""
+"""All five servers as one, started in parallel."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ from typing import Self
 
 from tests.lab.cluster import Kubernetes
 from tests.lab.elastic import Elasticsearch
+from tests.lab.mariadb import MariaDB
 from tests.lab.processes import Server
 from tests.lab.prometheus import Alertmanager, Prometheus
 
 
 class Lab:
-    """Prometheus, which tells Alertmanager, Elasticsearch and Kubernetes; hand in one of your own in place of any."""
+    """Prometheus, which tells Alertmanager, Elasticsearch, Kubernetes and MariaDB; hand in one of your own in place of any."""
 
     def __init__(
         self,
@@ -24,11 +25,13 @@ class Lab:
         prometheus: Prometheus | None = None,
         elasticsearch: Elasticsearch | None = None,
         kubernetes: Kubernetes | None = None,
+        mariadb: MariaDB | None = None,
     ) -> None:
         self.alertmanager = alertmanager or Alertmanager(directory / "alertmanager")
         self.prometheus = prometheus or Prometheus(directory / "prometheus", alertmanager_url=self.alertmanager.url)
         self.elasticsearch = elasticsearch or Elasticsearch(directory / "elasticsearch")
         self.kubernetes = kubernetes or Kubernetes(directory / "kubernetes")
+        self.mariadb = mariadb or MariaDB(directory / "mariadb")
 
     def __enter__(self) -> Self:
         self.start()
@@ -55,6 +58,7 @@ class Lab:
             "PROMETHEUS_URL": self.prometheus.url,
             "ALERTMANAGER_URL": self.alertmanager.url,
             "ELASTICSEARCH_URL": self.elasticsearch.url,
+            "MYSQL_ADDRESS": self.mariadb.address,
             "KUBERNETES_URL": self.kubernetes.url,
             "KUBECONFIG": str(self.kubernetes.kubeconfig()),
             "KUBECONFIG_ONCALL": str(self.kubernetes.kubeconfig("oncall")),
@@ -62,7 +66,7 @@ class Lab:
 
     @property
     def _servers(self) -> tuple[Server, ...]:
-        return self.kubernetes, self.elasticsearch, self.prometheus, self.alertmanager
+        return self.kubernetes, self.elasticsearch, self.mariadb, self.prometheus, self.alertmanager
 
 
 def in_parallel(tasks: Sequence[Callable[[], None]]) -> None:

@@ -93,7 +93,7 @@ def test_stopping_leaves_no_process(tmp_path: Path) -> None:
     """After the end of `with`, none of the processes of any server is there."""
     with Lab(tmp_path) as servers:
         pids = [process.pid for server in _servers(servers) for process in server.processes]
-        assert len(pids) == 9
+        assert len(pids) == 10
         assert all(_exists(pid) for pid in pids)
     assert not any(_exists(pid) for pid in pids)
 

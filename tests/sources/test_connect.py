@@ -15,19 +15,20 @@ from tests.faulty import Faulty
 AT_ONCE = """
 import sys, threading
 from concurrent.futures import ThreadPoolExecutor
-from runbook.settings import Elasticsearch, Environment, Kubernetes, Prometheus
-from runbook.sources import elasticsearch, kubernetes, probe, prometheus
+from runbook.settings import Elasticsearch, Environment, Kubernetes, MySQL, Prometheus
+from runbook.sources import elasticsearch, kubernetes, mysql, probe, prometheus
 from runbook.sources.connect import connect
 
 sys.setswitchinterval(1e-5)  # as busy as a machine can be
 away, kubeconfig = sys.argv[1:]
 environment = Environment(
     service="shop", base_url=away, prometheus=Prometheus(url=away), elasticsearch=Elasticsearch(url=away),
-    kubernetes=Kubernetes(kubeconfig=kubeconfig), deadline_seconds=60,
+    kubernetes=Kubernetes(kubeconfig=kubeconfig), mysql=MySQL(host="127.0.0.1", port=9, user="oncall", password_file=kubeconfig), deadline_seconds=60,
 )
 sources = connect("here", environment)
 queries = 4 * [
-    prometheus.instant("up", 0), elasticsearch.search("a", {}), kubernetes.pods("a", "b"), probe.get("/health"),
+    prometheus.instant("up", 0), elasticsearch.search("a", {}), kubernetes.pods("a", "b"), mysql.status(),
+    probe.get("/health"),
 ]
 together = threading.Barrier(len(queries))
 def ask(query):
@@ -51,6 +52,7 @@ def test_all_sources_can_be_asked_first_at_once(tmp_path: Path) -> None:
     assert [line.split(" at ")[0] for line in told] == [
         "Elasticsearch",
         "Kubernetes",
+        "MySQL",
         "Prometheus",
         "connection refused",
     ]
@@ -62,6 +64,9 @@ def test_a_source_without_settings_names_its_section() -> None:
     sources = connect("here", Environment(service="shop"))
     assert sources["probe"].ask(Query("probe", "get", "/")).error == (
         "Probe is not set up; add base_url to [environment.here] in runbook.toml."
+    )
+    assert sources["mysql"].ask(Query("mysql", "status", "")).error == (
+        "MySQL is not set up; add [environment.here.mysql] in runbook.toml."
     )
     assert "[environment.here.prometheus]" in sources["prometheus"].ask(Query("prometheus", "instant", "up")).error
 

@@ -43,14 +43,14 @@ def without_userinfo(url: str) -> str:
 
 def ca_bundle(auth: Auth) -> str | bool:
     """The authority to trust: a file, or True for the usual ones."""
-    return _existing(auth.ca_file, "ca_file") or True
+    return existing(auth.ca_file, "ca_file") or True
 
 
 def client_certificate(auth: Auth) -> str | tuple[str, str] | None:
     """The certificate to show: one file with both, or certificate and key; None for none."""
     certificate, key = (
-        _existing(auth.client_cert_file, "client_cert_file"),
-        _existing(auth.client_key_file, "client_key_file"),
+        existing(auth.client_cert_file, "client_cert_file"),
+        existing(auth.client_key_file, "client_key_file"),
     )
     return (certificate, key) if certificate and key else certificate or None
 
@@ -87,7 +87,8 @@ def _header_safe(value: str, what: str) -> str:
     return value
 
 
-def _existing(name: str, setting: str) -> str:
+def existing(name: str, setting: str) -> str:
+    """The path of a file that a setting names, "" where it names none; SettingsError if it is not there."""
     path = Path(name).expanduser()
     if name and not path.is_file():
         raise SettingsError(f"The file {name} of `{setting}` does not exist; correct its path in runbook.toml.")

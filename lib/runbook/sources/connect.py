@@ -11,6 +11,7 @@ from runbook.errors import SourceError
 from runbook.model import Answer, Query, SourceName, failed
 from runbook.settings import Environment
 from runbook.sources.base import Deadline, Source
+from runbook.wording import source_text
 
 # Client libraries import each other's parts in circles: two threads that enter a circle at different places see halves
 # of modules ("cannot import name"). So one thread imports at a time, and all that a source needs.
@@ -19,6 +20,7 @@ _NEEDED: Mapping[SourceName, tuple[str, ...]] = {
     "prometheus": ("timelimit", "prometheus_http"),
     "elasticsearch": ("elasticsearch_http",),
     "kubernetes": ("timelimit", "kubernetes_questions", "kubeconfig", "kubernetes_http"),
+    "mysql": ("timelimit", "mysql_session"),
     "probe": ("auth", "faults", "session", "timelimit"),
 }
 
@@ -40,7 +42,7 @@ class Lazy:
         except Exception as error:  # an installation that is not whole must cost its checks, never the notebook
             said = f"{type(error).__name__}: {str(error)[:200]}"
             return failed(
-                query, f"{self._name.capitalize()} client cannot be loaded ({said}); install the package again."
+                query, f"{source_text(self._name)} client cannot be loaded ({said}); install the package again."
             )
         return source.ask(query)
 
@@ -62,13 +64,14 @@ class Absent:
     def ask(self, query: Query) -> Answer:
         """Raises SourceError, always."""
         raise SourceError(
-            f"{query.source.capitalize()} is not set up; add {self._section} in runbook.toml.", "unreachable"
+            f"{source_text(query.source)} is not set up; add {self._section} in runbook.toml.", "unreachable"
         )
 
 
 def connect(name: str, environment: Environment) -> Mapping[str, Source]:
     """All sources of an environment by name; those without settings fail every query in one sentence."""
-    prometheus, elasticsearch, kubernetes = environment.prometheus, environment.elasticsearch, environment.kubernetes
+    prometheus, elasticsearch = environment.prometheus, environment.elasticsearch
+    kubernetes, mysql = environment.kubernetes, environment.mysql
     reached = environment.base_url or environment.database_address
     deadline = environment.deadline_seconds
     seconds = 0.9 * deadline  # a little below the deadline: the source's sentence names the address
@@ -76,6 +79,7 @@ def connect(name: str, environment: Environment) -> Mapping[str, Source]:
         "prometheus": (lambda: _prometheus(prometheus, seconds)) if prometheus else None,
         "elasticsearch": (lambda: _elasticsearch(elasticsearch, seconds)) if elasticsearch else None,
         "kubernetes": (lambda: _kubernetes(kubernetes, seconds)) if kubernetes else None,
+        "mysql": (lambda: _mysql(mysql, seconds)) if mysql else None,
         "probe": (lambda: _probe(environment, seconds)) if reached else None,
     }
     return {
@@ -104,6 +108,12 @@ def _kubernetes(config: settings.Kubernetes, seconds: float) -> Source:
     from runbook.sources.kubernetes import Kubernetes
 
     return Kubernetes(config, seconds)
+
+
+def _mysql(config: settings.MySQL, seconds: float) -> Source:
+    from runbook.sources.mysql import MySQL
+
+    return MySQL(config, seconds)
 
 
 def _probe(environment: Environment, seconds: float) -> Source:
