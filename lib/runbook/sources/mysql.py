@@ -153,6 +153,14 @@ _READERS: Mapping[str, tuple[Callable[[Answer], Any], ...]] = {
 }
 
 
+def answered(query: Query, data: Mapping[str, JSON], seconds: float) -> Answer:
+    """The answer that this data is: partial, and without the row too many, where there is more than MOST of a thing."""
+    more = [name for name, rows in data.items() if isinstance(rows, list) and len(rows) > MOST]
+    kept = {name: rows[:MOST] if name in more else rows for name, rows in data.items()}
+    warnings = tuple(f"more than {MOST} {name}: the rest is left out" for name in more)
+    return Answer(query, "partial" if warnings else "complete", kept, warnings, seconds=seconds)
+
+
 class MySQL:
     """One server as one account; many threads may ask at once, each question logs in anew and read-only.
 
@@ -181,8 +189,7 @@ class MySQL:
             if query.kind != "status" or refused.code not in REFUSALS:
                 raise
             data = {"refused": {"code": refused.code, "words": refused.words}}
-        warnings = tuple(f"more than {MOST} {name}: the rest is left out" for name in data if _cut(data[name]))
-        return Answer(query, "partial" if warnings else "complete", data, warnings, seconds=time.monotonic() - began)
+        return answered(query, data, time.monotonic() - began)
 
     def _read(self, answer: Answer, session: Session) -> None:
         """Refuse an answer that the readers would fail on."""
@@ -191,11 +198,3 @@ class MySQL:
                 reader(answer)
         except (KeyError, TypeError, AttributeError, ValueError):
             raise session.garbage() from None
-
-
-def _cut(rows: JSON) -> bool:
-    """Take the row away that only says that there are more than MOST."""
-    more = isinstance(rows, list) and len(rows) > MOST
-    if more:
-        del rows[MOST:]
-    return more

@@ -35,7 +35,8 @@ SESSION = (
 )
 _NO_LONGER = {1969, 3024, 1317}  # MariaDB and MySQL: the statement's time is up; somebody ended it
 _FORBIDDEN = {ER.ACCESS_DENIED_ERROR, ER.DBACCESS_DENIED_ERROR, ER.TABLEACCESS_DENIED_ERROR, 1143, 1227}
-_GARBAGE = (ValueError, TypeError, LookupError, AssertionError, struct.error, OverflowError, pymysql.InternalError)
+# What PyMySQL runs into where the bytes are not those it expects (NameError: a variable that it has not set).
+_GARBAGE = (ValueError, TypeError, LookupError, NameError, AssertionError, struct.error, pymysql.InternalError)
 _ADVICE: Mapping[int, tuple[Reason, str]] = {
     1040: ("refused", "end idle connections, or raise max_connections"),
     1203: ("refused", "end this account's other connections, or raise its limit"),
@@ -103,6 +104,7 @@ class Session:
     def _connect(self) -> None:
         where = (self._login.host, self._login.port)
         opened = socket.create_connection(where, timeout=self._limit.remaining)
+        opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # or each statement waits 40 ms for its answer
         self._limit.watch(opened)
         self._connection.connect(opened)
 
