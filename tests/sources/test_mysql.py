@@ -14,6 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
+import hypothesis
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -353,6 +354,7 @@ def test_what_is_no_mysql_is_told(tmp_path: Path, said: bytes, told: str | None)
     assert told is None or told in str(caught.value)
 
 
+@hypothesis.settings(deadline=None)
 @given(said=st.binary(max_size=80))
 def test_no_bytes_make_another_exception(tmp_path_factory: pytest.TempPathFactory, said: bytes):
     """Whatever a server says and hangs up, the outcome is a SourceError, or what it said in a well-formed refusal."""
