@@ -4,7 +4,7 @@
 --
 --   mysql = { host = "mysql-primary", user = "oncall", password_env = "MYSQL_PASSWORD" }
 --
--- One person may investigate with several sources at once, so each question takes a connection for a moment.
+-- Each question of a runbook logs in for a moment and out again, and is read-only whatever the account may do.
 CREATE USER 'oncall'@'%' IDENTIFIED BY 'CHANGE-ME';
 
 -- All connections and transactions, instead of the account's own alone.

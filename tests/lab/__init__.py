@@ -1,5 +1,4 @@
-"""Real servers on loopback for tests and trials: Prometheus, Alertmanager, Elasticsearch, Kubernetes,
-MariaDB.
+"""Real servers on loopback for tests and trials: Prometheus, Alertmanager, Elasticsearch, Kubernetes, MariaDB.
 
 `python -m tests.lab.setup` (or `make lab-setup`) fetches and builds what they need, once. Then::
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tests.lab.cache import LabError
 
-# A program we call and the package it is in. MariaDB, nginx and Chromium are for tests that start those themselves.
+# A program we call and the package it is in. nginx and Chromium are for tests that start those themselves.
 PROGRAMS = {
     "prometheus": "prometheus",
     "promtool": "prometheus",

@@ -163,7 +163,7 @@ def _alert_names(server: Alertmanager) -> list[str]:
 
 
 def _servers(lab: Lab) -> list[Server]:
-    return [lab.prometheus, lab.alertmanager, lab.elasticsearch, lab.kubernetes]
+    return [lab.prometheus, lab.alertmanager, lab.elasticsearch, lab.kubernetes, lab.mariadb]
 
 
 def _exists(pid: int) -> bool:

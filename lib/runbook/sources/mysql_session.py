@@ -69,14 +69,15 @@ class Session:
 
     def __enter__(self) -> Self:
         self._attempt(self._connect)
-        for statement in SESSION:
-            seconds = 0.9 * self._limit.remaining  # the server gives up a little before we do
-            self.rows(statement.format(seconds=seconds, milliseconds=1000 * seconds))
+        try:
+            self._prepare()
+        except BaseException:
+            self._close()
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._connection.open:
-            self._connection.close()
+        self._close()
 
     def rows(self, statement: str) -> list[Row]:
         """The rows of one statement by column name: whole numbers, texts and nulls."""
@@ -108,6 +109,15 @@ class Session:
         self._limit.watch(opened)
         self._connection.connect(opened)
 
+    def _prepare(self) -> None:
+        seconds = 0.9 * self._limit.remaining  # the server gives up a little before we do
+        for statement in SESSION:
+            self.rows(statement.format(seconds=seconds, milliseconds=1000 * seconds))
+
+    def _close(self) -> None:
+        if self._connection.open:
+            self._connection.close()
+
     def _rows(self, statement: str) -> list[Row]:
         with self._connection.cursor(pymysql.cursors.DictCursor) as cursor:
             cursor.execute(statement)
@@ -127,8 +137,8 @@ class Session:
         if isinstance(error, pymysql.MySQLError) and isinstance(code, int) and code // 1000 not in (0, 2):
             return self._refused(code, self._shown(str(words)), statement)
         if isinstance(error, RuntimeError):
-            what = "wants a password that is only safe to send encrypted"
-            return SourceError(f'MySQL at {place} {what}; set tls = "auto" or "required".', "forbidden")
+            what = "wants a password that is only safe to send encrypted; let it offer TLS"
+            return SourceError(f'MySQL at {place} {what}, and do not set tls = "off".', "forbidden")
         return faults.source_error("MySQL", place, _fault(error))
 
     def _refused(self, code: int, words: str, statement: str) -> Refused:

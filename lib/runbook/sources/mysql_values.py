@@ -97,10 +97,10 @@ class Access:
 
 
 def status_of(answer: Answer) -> Status | None:
-    """The server's counters; None where it refused the login, see `refusal_of`."""
-    if "variables" not in answer.data:
+    """The server's counters; None without an answer, and where it refused the login, see `refusal_of`."""
+    known = (answer.data or {}).get("variables")
+    if known is None:
         return None
-    known = answer.data["variables"]
     return Status(
         version=known["version"],
         max_connections=int(known["max_connections"]),
@@ -118,7 +118,7 @@ def status_of(answer: Answer) -> Status | None:
 
 def refusal_of(answer: Answer) -> Refusal | None:
     """How the server refused the login, in an answer to `status`; None where it did not."""
-    refused = answer.data.get("refused")
+    refused = (answer.data or {}).get("refused")
     return Refusal(REFUSALS[refused["code"]], refused["words"]) if refused else None
 
 
