@@ -16,7 +16,9 @@ from runbook.wording import clock_text, count_text, plural, share_text
 
 NEWEST, SAMPLE = 20, 2000
 MANY = 2.0  # from twice the messages per minute on there are more than before
-ABOUT = {
+Subjects = Mapping[str, re.Pattern[str]]
+EXPLAINED = 0.08  # of the additional messages: where fewer speak of any subject, they tell nothing
+ABOUT: Subjects = {
     "database": re.compile(r"database|mysql|\bsql|deadlock|connection pool|acquire a connection", re.IGNORECASE),
     "authentication": re.compile(
         r"\bjwt|\btoken|signature|public key|authenticat|unauthori[sz]ed|auth service|certificate", re.IGNORECASE
@@ -31,6 +33,18 @@ ABOUT = {
 }
 
 
+def reading(about: Subjects, says: Mapping[str, str] | None = None) -> Check:
+    """The check for an alert whose causes are told apart by these subjects; `says` puts them into the sentence."""
+    return Check(
+        "logs",
+        "What do the logs say?",
+        _queries,
+        lambda context, answers, earlier: _judge(context, answers, earlier, about, says or {}),
+        needs=("over time",),
+        optional=("newest",),
+    )
+
+
 def _queries(c: Context) -> Mapping[str, Query]:
     parted = c.started_at - 900  # most onsets lie after this and before the alert: one sample for each side
     return {
@@ -41,7 +55,7 @@ def _queries(c: Context) -> Mapping[str, Query]:
     }
 
 
-def _judge(c: Context, answers: Answers, earlier: Results) -> Result:
+def _judge(c: Context, answers: Answers, earlier: Results, about: Subjects, says: Mapping[str, str]) -> Result:
     began = turn(c, onset_of(earlier))
     times, counts = elasticsearch.histogram(answers["over time"])
     before, since = (
@@ -58,8 +72,10 @@ def _judge(c: Context, answers: Answers, earlier: Results) -> Result:
         "times": number(since / before, 1) if before else None,
         "new": [t.pattern for t in new][:5],
         "new_share": _portion(new, found),
-        "about": {name: _about(words, grown) for name, words in ABOUT.items()},
+        "about": {name: _about(words, grown) for name, words in about.items()},
     }
+    explained = round(sum(facts["about"].values()), 3)
+    facts["explained"] = explained if explained >= EXPLAINED else None
     many = since >= 3 and (not before or since / before >= MANY)
     chart = Chart(
         "error-messages",
@@ -71,7 +87,7 @@ def _judge(c: Context, answers: Answers, earlier: Results) -> Result:
     tables = (_patterns(found), _newest(c, answers["newest"]))
     return Result(
         "abnormal" if many else "normal",
-        _sentence(facts, new, answers),
+        f"{_sentence(facts, new, answers)}{_told(facts['about'], says)}",
         facts,
         (chart,),
         tuple(t for t in tables if t.rows),
@@ -139,6 +155,14 @@ def _sentence(facts: Mapping[str, JSON], new: Sequence[Template], answers: Answe
     return f"{plural(facts['since_onset'], 'error message')} since the onset{times}{fresh if answers['sample since'].usable else ''}."
 
 
+def _told(about: Mapping[str, float], says: Mapping[str, str]) -> str:
+    """What most of the additional messages say."""
+    most = max(says, key=lambda name: about[name], default="")
+    if not most or about[most] < EXPLAINED:
+        return ""
+    return f" {share_text(about[most])} of the additional ones say {says[most]}."
+
+
 def _patterns(found: Sequence[Template]) -> Table:
     rows = tuple((t.pattern, "new" if t.new else "", count_text(t.before), count_text(t.since)) for t in found[:8])
     return Table("message-patterns", ("Message pattern", "", "Before", "Since onset"), rows)
@@ -153,4 +177,4 @@ def _newest(c: Context, answer: Answer) -> Table:
     return Table("newest-errors", ("Time (UTC)", "Pod", "Message"), rows)
 
 
-CHECK = Check("logs", "What do the logs say?", _queries, _judge, needs=("over time",), optional=("newest",))
+CHECK = reading(ABOUT)
