@@ -92,10 +92,11 @@ class Inquiry:
 
 def judge(check: Check, context: Context, answers: Answers, earlier: Results) -> Result:
     """A check's result; unknown wherever its data is missing, or too partial to call it normal."""
+    telling = ("complete", "partial", "empty") if check.empty_is_none else ("complete", "partial")
     for name in check.needs:
-        if not answers[name].usable:
+        if answers[name].completeness not in telling:
             return Result("unknown", f"Not known: {_absence(answers[name])}")
-    if answers and not any(answer.usable for answer in answers.values()):
+    if answers and not any(answer.completeness in telling for answer in answers.values()):
         return Result("unknown", f"Not known: {_absence(next(iter(answers.values())))}")
     try:
         result = check.judge(context, answers, earlier)

@@ -47,7 +47,8 @@ class Check:
     `queries(context)` names its queries (all checks' queries go out at once); `judge(context, answers, earlier)`
     is pure and gets the results of earlier checks by name. A judge need not guard against missing data itself where
     `needs` names the queries without which nothing can be said: the check is then unknown, with the source's error.
-    Where any query but the `optional` ones failed or was partial, a "normal" becomes unknown.
+    Where any query but the `optional` ones failed or was partial, a "normal" becomes unknown. With `empty_is_none`, an
+    empty answer is one to judge by: there is none of what was asked for.
     """
 
     name: str
@@ -56,6 +57,7 @@ class Check:
     judge: Callable[[Context, Answers, Results], Result]
     needs: tuple[str, ...] = ()
     optional: tuple[str, ...] = ()
+    empty_is_none: bool = False
 
 
 @dataclass(frozen=True)
@@ -95,7 +97,8 @@ class Recovering:
     """How recovery is verified: `queries(context, end)` asked again and again until `seconds` after the mitigation
     are covered; `series` turns the answers into one series that has to stay at or below `threshold(service)`.
 
-    `probes` are asked once at the end; all of them have to answer well.
+    `amiss(context, answers)` says what else is not as it should be, "" where all is. `probes` are asked once at the end;
+    all of them have to answer well.
     """
 
     what: str
@@ -105,6 +108,7 @@ class Recovering:
     queries: Callable[[Context, float], Mapping[str, Query]]
     series: Callable[[Context, Answers], Series]
     probes: Callable[[Context], Mapping[str, Query]]
+    amiss: Callable[[Context, Answers], str] = lambda context, answers: ""
 
     def goal(self, service: Service) -> str:
         """When it is over, e.g. "failed requests at or below 5 % of requests for 5 min"."""

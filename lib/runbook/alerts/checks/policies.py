@@ -1,0 +1,95 @@
+"""Would a network policy cut the service off from its database, and was it new when the trouble began?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from runbook.alerts.base import Answers, Check, Context, Results
+from runbook.alerts.checks.series import number, onset_of
+from runbook.model import JSON, Query, Result, Table
+from runbook.sources import kubernetes, network
+from runbook.sources.kubernetes_policies import Policy, cuts_egress, labels_of, policies_of
+from runbook.wording import clock_text, duration_text
+
+USUAL_PORT = 3306  # MySQL's
+NEAR_SECONDS = 900  # one created this long before the onset may be its cause
+SLACK_SECONDS = 90  # an onset found this much too early still counts as after it
+
+
+def database_port(c: Context) -> int:
+    """The port that the service's pods have to reach."""
+    where = network.place(c.environment.database_address)
+    return where.port if where else USUAL_PORT
+
+
+def _queries(c: Context) -> Mapping[str, Query]:
+    return {"policies": kubernetes.policies(c.service.namespace, c.service.deployment)}
+
+
+def _judge(c: Context, answers: Answers, earlier: Results) -> Result:
+    port, onset = database_port(c), onset_of(earlier)
+    known, labels = policies_of(answers["policies"]), labels_of(answers["policies"])
+    cut = cuts_egress(known, labels, port)
+    named = [one for one in known if one.name in (*cut.certain, *cut.possible)]
+    newest = max(named, key=lambda one: one.created_at or 0.0, default=None)
+    created = newest.created_at if newest else None
+    distance = None if created is None or onset is None else onset - created
+    facts: dict[str, JSON] = {
+        "port": port,
+        "policies": len(known),
+        "cuts": list(cut.certain),
+        "may_cut": list(cut.possible),
+        "newest": newest.name if newest else None,
+        "created": created,
+        "distance": number(distance, 0) if distance is not None else None,
+        "near": distance is not None and -SLACK_SECONDS <= distance <= NEAR_SECONDS,
+    }
+    abnormal = bool(cut.certain or (cut.possible and facts["near"]))
+    rows = tuple(_row(c, one, labels, port, facts) for one in known)
+    columns = ("Policy", "Created", "Restricts", "The service's pods", f"Their way to port {port}")
+    tables = (Table("policies", columns, rows),) if rows else ()
+    return Result("abnormal" if abnormal else "normal", _sentence(c, facts), facts, tables=tables)
+
+
+def _row(
+    c: Context, policy: Policy, labels: Mapping[str, str], port: int, facts: Mapping[str, JSON]
+) -> tuple[str, ...]:
+    directions = [name for name in ("ingress", "egress") if getattr(policy, name) is not None]
+    way = "cut" if policy.name in facts["cuts"] else "for some addresses" if policy.name in facts["may_cut"] else "open"
+    about = policy.selects(labels)
+    return (
+        policy.name,
+        clock_text(policy.created_at, c.started_at) if policy.created_at else "",
+        ", ".join(directions),
+        "selected" if about else "not selected",
+        way if about else "",
+    )
+
+
+def _sentence(c: Context, facts: Mapping[str, JSON]) -> str:
+    port, cuts, perhaps = facts["port"], facts["cuts"], facts["may_cut"]
+    if cuts:
+        return f"Yes: {_named(cuts)} lets the service's pods reach no port {port}{_when(c, facts)}."
+    if perhaps:
+        return f"Perhaps: {_named(perhaps)} lets them reach port {port} of some addresses only{_when(c, facts)}."
+    if not facts["policies"]:
+        return "No: the namespace has no network policy, so every pod may reach every port."
+    return f"No: none of the namespace's {facts['policies']} policies keeps the service's pods from port {port}."
+
+
+def _named(names: Sequence[str]) -> str:
+    return f"the policy {names[0]}" if len(names) == 1 else f"the policies {', '.join(names)} together"
+
+
+def _when(c: Context, facts: Mapping[str, JSON]) -> str:
+    if facts["created"] is None:
+        return ""
+    which = f"{facts['newest']} " if len(facts["cuts"] or facts["may_cut"]) > 1 else ""
+    made = f"; {which}created at {clock_text(facts['created'], c.started_at)}"
+    if facts["distance"] is None:
+        return made
+    order = "before" if facts["distance"] >= 0 else "after"
+    return f"{made}, {duration_text(abs(facts['distance']))} {order} the onset"
+
+
+CHECK = Check("policies", "Does a network policy cut it off?", _queries, _judge, empty_is_none=True)
