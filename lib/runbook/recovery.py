@@ -37,11 +37,15 @@ NOT_MITIGATED = Recovery(
 
 @dataclass(frozen=True)
 class _Look:
-    """What the series showed up to one moment; `gap` says what is missing from its data, "" where nothing is."""
+    """What the series showed up to one moment.
+
+    `gap` says what is missing from its data, `amiss` what else is not well though it is calm; "" where nothing is.
+    """
 
     series: Series
     outcome: Outcome
     gap: str
+    amiss: str
     answers: Answers
 
 
@@ -72,7 +76,10 @@ def _look(context: Context, watched: Recovering, answers: Answers) -> _Look:
     series = watched.series(context, answers)
     outcome = judge(series, watched.threshold(context.service), watched.seconds)
     gap = _gap(answers)
-    return _Look(series, "not enough data" if gap and outcome == "recovered" else outcome, gap, answers)
+    if gap and outcome == "recovered":
+        outcome = "not enough data"
+    amiss = watched.amiss(context, answers) if outcome == "recovered" else ""
+    return _Look(series, "not recovered" if amiss else outcome, gap, amiss, answers)
 
 
 def _gap(answers: Answers) -> str:
@@ -155,6 +162,8 @@ def _watched(watched: Recovering, context: Context, look: _Look) -> str:
     limit = f"{watched.threshold(context.service):g} {watched.unit}"
     span = duration_text(watched.seconds)
     known = f", as far as is known: {look.gap}" if look.gap else ""
+    if look.amiss:
+        return f"at or below {limit} for the last {span}, but {look.amiss}"
     return {
         "recovered": f"at or below {limit} for the last {span}",
         "relapsed": f"at or below {limit} for {span} after the mitigation, above it again now{known}",

@@ -116,6 +116,11 @@ def _level(values: Floats, level: Callable[[Floats], float]) -> float:
     return float(level(known)) if len(known) else float("nan")
 
 
+def median(values: Floats) -> float:
+    """The typical value; NaN where there is none."""
+    return _level(values, np.median)
+
+
 def last(values: Floats) -> float:
     """The newest value that there is."""
     known = values[~np.isnan(values)]
