@@ -13,8 +13,9 @@ import pytest
 
 from runbook.audit import audit
 from runbook.errors import EvidenceError
+from runbook.evidence import Draft
 from tests import samples
-from tests.test_evidence import opened, record
+from tests.test_evidence import ALERT, INCIDENT, record
 
 KEY = b"a key that only the worker knows"
 
@@ -22,12 +23,12 @@ KEY = b"a key that only the worker knows"
 @pytest.fixture(scope="module")
 def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A sealed and signed bundle."""
-    draft = opened(tmp_path_factory.mktemp("evidence"))
+    draft = Draft(tmp_path_factory.mktemp("evidence"), INCIDENT, ALERT, samples.ALERTED, KEY)
     record(draft.recording)
     draft.write(samples.NOTHING)
     (draft.path / "charts").mkdir()
     (draft.path / "charts" / "a.png").write_bytes(samples.PIXEL)
-    return draft.seal("complete", key=KEY)
+    return draft.seal("complete")
 
 
 @pytest.fixture

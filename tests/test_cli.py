@@ -310,6 +310,28 @@ def test_open_fills_in_a_copy_and_never_overwrites_one(settings: Settings, tmp_p
     assert "# " in "".join(code[0]["source"])
 
 
+def test_a_run_is_signed_and_audited_with_the_environments_key(tmp_path: Path):
+    """Where an environment names a seal key, its bundles are signed, and `audit --environment` checks that."""
+    (tmp_path / "key").write_text("canary-key")
+    (tmp_path / "runbook.toml").write_text(f'{TEXT}seal_key_file = "key"\n\n[environment.keyless]\nservice = "shop"\n')
+    assert runbook(tmp_path, *RUN, "--started-at", START).returncode == 3
+    bundle = str(next(tmp_path.glob("evidence/*/*/manifest.json")).parent)
+    assert "signed with the environment's key" in runbook(tmp_path, "audit", bundle, "--environment", "bare").stdout
+    assert "names no seal key" in told(runbook(tmp_path, "audit", bundle, "--environment", "keyless"), 2)
+    (tmp_path / "key").write_text("another-key")
+    assert runbook(tmp_path, "audit", bundle, "--environment", "bare").returncode == 1
+
+
+def test_open_keeps_its_evidence_where_it_was_told(tmp_path: Path):
+    """With --evidence the notebook's own run leaves its bundle there too, not in the environment's folder."""
+    bare(tmp_path)
+    code = "import os; print(os.environ['RUNBOOK_EVIDENCE'])"
+    (tmp_path / "jupyterlab.py").write_text(code)
+    asked = ("open", "HighErrorRate", "--environment", "bare", "--started-at", START, "--evidence", "elsewhere")
+    opened = runbook(tmp_path, *asked, PYTHONPATH=os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")]))
+    assert opened.stdout.splitlines()[-1] == str(tmp_path / "elsewhere")
+
+
 def test_list_names_each_alert():
     """Name, severity and meaning, for a person and for a machine."""
     listed = CliRunner().invoke(cli.cli, ["list"])

@@ -235,7 +235,19 @@ def test_the_probes_token_is_a_secret_beside_the_file(tmp_path: Path):
     live = settings.load(tmp_path / "runbook.toml").environment("live")
     assert live.probe_token_file == str(tmp_path / "token")
     assert settings.secrets(live) == ("canary",)
-    assert "names the probe's token twice" in refusal(tmp_path, f"{named}probe_token_env = 'TOKEN'\n")
+    assert "names the same secret twice" in refusal(tmp_path, f"{named}probe_token_env = 'TOKEN'\n")
+
+
+def test_bundles_are_signed_with_a_key_from_outside_the_file(tmp_path: Path):
+    """The key is read beside the file that names it; a key that is named and not there is refused before a run."""
+    named = f"{GOOD}seal_key_file = 'key'\n"
+    (tmp_path / "runbook.toml").write_text(named)
+    live = settings.load(tmp_path / "runbook.toml").environment("live")
+    with pytest.raises(SettingsError, match="cannot be read"):
+        settings.seal_key(live)
+    (tmp_path / "key").write_text("canary\n")
+    assert settings.seal_key(live) == b"canary"
+    assert "names the same secret twice" in refusal(tmp_path, f"{named}seal_key_env = 'KEY'\n")
 
 
 def test_a_regular_expression_that_is_none_is_refused(tmp_path: Path):

@@ -37,10 +37,11 @@ _UNFINISHED = "the run ended without sealing its evidence: it was killed, or the
 class Draft:
     """The evidence of one run while it is made. Safe beside other runs of the same alert and incident.
 
-    `notices` says, a sentence each, what became of runs that were killed.
+    `notices` says, a sentence each, what became of runs that were killed. With a `key` the manifest will be signed.
     """
 
-    def __init__(self, root: Path, incident: str, alert: str, started_at: float) -> None:
+    def __init__(self, root: Path, incident: str, alert: str, started_at: float, key: bytes = b"") -> None:
+        self._key = key
         self.incident, self.alert, self.started_at = _part(incident), _part(alert), started_at
         folder = root / self.incident
         with sealing.explained(folder):
@@ -60,7 +61,7 @@ class Draft:
         draft = cls.__new__(cls)
         draft.incident, draft.alert, draft.started_at = path.parent.name, alert, started_at
         draft.path, draft.name, draft.notices, draft.manifest_sha256 = path, name, (), ""
-        draft._reservation = None
+        draft._reservation, draft._key = None, b""
         return draft
 
     @property
@@ -100,12 +101,10 @@ class Draft:
         environment: str = "",
         by: str | None = None,
         made: float | None = None,
-        key: bytes = b"",
     ) -> Path:
         """Make it a bundle, on the disk and under its name. `by` is who ran it: the login unless told otherwise.
 
-        Afterwards `manifest_sha256` is what proves the bundle: print it, or note it where the bundle is not. With a
-        `key` the manifest is signed too.
+        Afterwards `manifest_sha256` is what proves the bundle: print it, or note it where the bundle is not.
         """
         if self._reservation is None:
             raise EvidenceError(f"{self.path} is sealed already, or is the draft of another process; open a new one.")
@@ -124,7 +123,7 @@ class Draft:
             files={},
         )
         with sealing.explained(self.path):
-            sealed, self.manifest_sha256 = sealing.seal(self.path, self._reservation.final, about, key)
+            sealed, self.manifest_sha256 = sealing.seal(self.path, self._reservation.final, about, self._key)
             self._reservation.release()
         self._reservation, self.path, self.name = None, sealed, sealed.name
         return sealed

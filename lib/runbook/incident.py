@@ -253,6 +253,10 @@ def _runners_draft() -> Draft | None:
 
 
 def _own_draft(context: Context) -> Draft | None:
-    """Where a notebook run by plain papermill or in JupyterLab leaves its evidence: the environment's folder."""
-    folder = context.environment.evidence
-    return Draft(Path(folder), context.incident, context.alert, context.started_at) if folder else None
+    """Where a notebook run by plain papermill or in JupyterLab leaves its evidence: the environment's folder, or another."""
+    folder = settings.evidence_folder() or context.environment.evidence
+    if not folder:
+        return None
+    return Draft(
+        Path(folder), context.incident, context.alert, context.started_at, settings.seal_key(context.environment)
+    )

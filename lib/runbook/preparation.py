@@ -15,7 +15,7 @@ from runbook.errors import ParameterError, UsageError
 from runbook.nearest import hint
 from runbook.parameters import Value
 from runbook.redaction import Redactor
-from runbook.settings import HERE, Environment, Settings
+from runbook.settings import HERE, Environment, Settings, seal_key
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,7 @@ class Plan:
     mitigated_at: float | None
     environment: Environment
     replayed: Path | None
+    seal_key: bytes
 
     @property
     def incident(self) -> str:
@@ -88,7 +89,9 @@ def plan(
     )
     root = evidence or Path(environment.evidence)
     values["incident_id"] = parameters.incident_id(texts["incident_id"] or _next_incident(root, alert, span.started_at))
-    return Plan(alert, file, values, root, span.started_at, span.mitigated_at, environment, replayed)
+    return Plan(
+        alert, file, values, root, span.started_at, span.mitigated_at, environment, replayed, seal_key(environment)
+    )
 
 
 def iso(moment: float) -> str:

@@ -77,7 +77,7 @@ def run(
     ):
         from runbook.evidence import Draft  # the kernel imports at the same time
 
-        draft = Draft(prepared.evidence, prepared.incident, alert, prepared.started_at)
+        draft = Draft(prepared.evidence, prepared.incident, alert, prepared.started_at, prepared.seal_key)
         try:
             executed = _execute(prepared, settings, kernel, draft.path, progress, limits)
         except KeyboardInterrupt as stop:

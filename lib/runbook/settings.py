@@ -165,6 +165,9 @@ class Environment(_Strict, frozen=True):
     mysql: MySQL | None = None
     recording: str = ""
     evidence: str = ""
+    base_url_ca_file: str = ""
+    seal_key_env: Variable = ""
+    seal_key_file: str = ""
     deadline_seconds: Positive = 20.0
     runbook_base_url: Url = ""
 
@@ -241,6 +244,11 @@ def draft_folder() -> Path | None:
     return Path(named) if named else None
 
 
+def evidence_folder() -> str:
+    """Where bundles are kept instead of in the environment's folder; "" where nobody said."""
+    return os.environ.get("RUNBOOK_EVIDENCE", "")
+
+
 def default_environment() -> str:
     """The environment that this machine is for; "" where nobody said."""
     return os.environ.get("RUNBOOK_ENVIRONMENT", "")
@@ -272,6 +280,11 @@ def secret(env_name: str, file_name: str) -> str:
     if not value:
         raise SettingsError(f"{where} is not set or empty; put the secret there, or take its name out of runbook.toml.")
     return value
+
+
+def seal_key(environment: Environment) -> bytes:
+    """The key that signs this environment's bundles; b"" where none is named. Raises SettingsError as `secret` does."""
+    return secret(environment.seal_key_env, environment.seal_key_file).encode()
 
 
 def secrets(environment: Environment) -> tuple[str, ...]:

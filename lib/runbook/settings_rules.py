@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 Struct = TypeVar("Struct", bound=msgspec.Struct)
 EVIDENCE = "evidence"
+_FILES = ("probe_token_file", "base_url_ca_file", "seal_key_file")
 _SECRET_HEADER = re.compile("auth|key|token|secret|password|credential|cookie|session", re.IGNORECASE)
 
 
@@ -43,8 +44,9 @@ def check_environment(environment: Environment, services: Mapping[str, Service],
         environment.recording.format(alert="")
     except (KeyError, IndexError, ValueError):
         strict.refuse(file, f"{key}.recording", "may hold {alert} for the alert's name, and no other braces.")
-    if environment.probe_token_env and environment.probe_token_file:
-        strict.refuse(file, key, "names the probe's token twice; keep one of `probe_token_env` and `probe_token_file`.")
+    for name in ("probe_token", "seal_key"):
+        if getattr(environment, f"{name}_env") and getattr(environment, f"{name}_file"):
+            strict.refuse(file, key, f"names the same secret twice; keep one of `{name}_env` and `{name}_file`.")
     for name in ("prometheus", "elasticsearch"):
         source: Prometheus | Elasticsearch | None = getattr(environment, name)
         if source is not None:
@@ -106,7 +108,7 @@ def located(environment: Environment, beside: Path, home: Path) -> Environment:
     changes: dict[str, object] = {
         "evidence": _absolute(environment.evidence or EVIDENCE, home),
         "recording": _absolute(environment.recording, beside),
-        "probe_token_file": _absolute(environment.probe_token_file, beside),
+        **{name: _absolute(getattr(environment, name), beside) for name in _FILES},
     }
     for name in ("prometheus", "elasticsearch"):
         source: Prometheus | Elasticsearch | None = getattr(environment, name)

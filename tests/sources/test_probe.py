@@ -87,6 +87,13 @@ def test_tls_trouble_is_evidence_in_words(tmp_path: Path, words: str, self_signe
     assert (data["status"], data["error"]) == (None, f"TLS failed: the certificate is {words}")
 
 
+def test_a_service_with_an_authority_of_its_own_is_reached(tmp_path: Path):
+    """`base_url_ca_file` is trusted for every request, a login's included."""
+    authority = Authority(tmp_path)
+    with Canned({"/health": Reply(b"ok")}, tls=authority.server_context("server", "127.0.0.1")) as server:
+        assert Probe(server.url, auth=Auth(ca_file=str(authority.file))).ask(get("/health")).data["status"] == 200
+
+
 def test_an_answer_is_status_latency_and_the_beginning_of_its_body():
     """A healthy service gives its status, the time to its headers, its type and its text."""
     reply = Reply({"status": "ok"}, headers={"Content-Type": "application/health+json"})
@@ -175,7 +182,7 @@ def test_a_login_proves_who_we_are_and_keeps_nothing_of_the_page(token: Auth):
         return Reply(f"Hello, you sent {request.headers['Authorization']}".encode())
 
     with Canned(page) as server:
-        answer = Probe(server.url, token=token).ask(login("/edit"))
+        answer = Probe(server.url, auth=token).ask(login("/edit"))
         assert server.requests[0].headers["Authorization"] == "Bearer canary-4f1c"
     assert (answer.completeness, answer.data["status"], answer.data["body"]) == ("complete", 200, None)
     assert "canary" not in str(answer)
@@ -186,7 +193,7 @@ def test_a_login_is_not_followed_elsewhere(token: Auth):
     with Canned({}) as elsewhere:
         moved = Reply(b"", 302, {"Location": f"{elsewhere.url}/login"})
         with Canned({"/edit": moved}) as server:
-            data = Probe(server.url, token=token).ask(login("/edit")).data
+            data = Probe(server.url, auth=token).ask(login("/edit")).data
             assert len(server.requests) == 1
         assert elsewhere.requests == []
     assert (data["status"], data["location"]) == (302, f"{elsewhere.url}/login")
@@ -195,7 +202,7 @@ def test_a_login_is_not_followed_elsewhere(token: Auth):
 def test_only_a_login_sends_the_token(token: Auth):
     """Health checks and load tests need no token, so they carry none."""
     with Canned({"/health": Reply(b"ok")}) as server:
-        probe = Probe(server.url, token=token)
+        probe = Probe(server.url, auth=token)
         probe.ask(get("/health"))
         probe.ask(load("/health", 3))
         assert len(server.requests) == 4
@@ -208,7 +215,7 @@ def test_a_login_without_a_token_asks_nobody(tmp_path: Path):
         with pytest.raises(SourceError, match="has no token for /edit; name one by probe_token_env"):
             Probe(server.url).ask(login("/edit"))
         with pytest.raises(SettingsError, match="cannot be read"):
-            Probe(server.url, token=Auth(bearer_file=str(tmp_path / "none"))).ask(login("/edit"))
+            Probe(server.url, auth=Auth(bearer_file=str(tmp_path / "none"))).ask(login("/edit"))
         assert server.requests == []
 
 

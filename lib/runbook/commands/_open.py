@@ -46,9 +46,10 @@ def command(
     if print_:
         return
     arguments = ["--ip", "127.0.0.1", *(["--no-browser"] if no_browser else []), *jupyter_arguments]
+    elsewhere = {"RUNBOOK_EVIDENCE": str(evidence.absolute())} if evidence else {}
     sys.stdout.flush()
     os.execve(  # noqa: S606 - JupyterLab takes our place, so that Ctrl-C and the exit code are its own
         sys.executable,
         [sys.executable, "-m", "jupyterlab", str(path), *arguments],
-        reader.child_environment(RUNBOOK_SETTINGS=str(settings.path)),
+        reader.child_environment(RUNBOOK_SETTINGS=str(settings.path), **elsewhere),
     )

@@ -119,5 +119,9 @@ def _mysql(config: settings.MySQL, seconds: float) -> Source:
 def _probe(environment: Environment, seconds: float) -> Source:
     from runbook.sources.probe import Probe
 
-    token = settings.Auth(bearer_env=environment.probe_token_env, bearer_file=environment.probe_token_file)
-    return Probe(environment.base_url, seconds, token, environment.database_address)
+    auth = settings.Auth(
+        bearer_env=environment.probe_token_env,
+        bearer_file=environment.probe_token_file,
+        ca_file=environment.base_url_ca_file,
+    )
+    return Probe(environment.base_url, seconds, auth, environment.database_address)

@@ -54,12 +54,13 @@ def _below(path: str) -> str:
 class Probe:
     """The service at `base_url`; `seconds` bounds each question by cutting the connection.
 
-    `token` proves who we are in a login alone. Names and ports are tried of `base_url` and `database_address`.
+    `auth` holds the authority to trust, and a token that proves who we are in a login alone. Names and ports are tried of `base_url` and `database_address`.
     """
 
-    def __init__(self, base_url: str, seconds: float = 10.0, token: Auth | None = None, database_address: str = ""):
+    def __init__(self, base_url: str, seconds: float = 10.0, auth: Auth | None = None, database_address: str = ""):
         self._base_url, self._seconds = base_url, seconds
-        self._token = token or Auth()
+        self._login_auth = auth or Auth()
+        self._auth = Auth(ca_file=self._login_auth.ca_file)
         self._network = network.Network((base_url, database_address), seconds)
 
     def ask(self, query: Query) -> Answer:
@@ -81,17 +82,17 @@ class Probe:
         began = time.monotonic()
         if query.kind == "load":
             return self._load(query)
-        data = self._login(query.text) if query.kind == "login" else self._look(query.text, Auth(), _body)
+        data = self._login(query.text) if query.kind == "login" else self._look(query.text, self._auth, _body)
         return Answer(query, "complete", data, seconds=time.monotonic() - began)
 
     def _login(self, path: str) -> JSON:
         """The body is somebody's own page, and might show the token: it is not even read."""
-        if not (self._token.bearer_env or self._token.bearer_file):
+        if not (self._login_auth.bearer_env or self._login_auth.bearer_file):
             raise SourceError(
                 f"The probe has no token for {path}; name one by probe_token_env or probe_token_file in runbook.toml.",
                 "refused",
             )
-        return self._look(path, self._token, lambda response: {})
+        return self._look(path, self._login_auth, lambda response: {})
 
     def _look(self, path: str, auth: Auth, read: Read) -> JSON:
         from runbook.sources import session  # see TYPE_CHECKING above
@@ -105,7 +106,7 @@ class Probe:
 
         count = query.params["requests"]
         began = time.monotonic()
-        with session.open_session(Auth(), self._base_url) as opened:
+        with session.open_session(self._auth, self._base_url) as opened:
             shots = loading.fire(lambda seconds: self._get(opened, query.text, seconds, _whole), count, self._seconds)
         data = {"url": _shown(self._base_url) + query.text, "requests": count, **loading.summary(shots)}
         cut = () if len(shots) == count else (f"only {len(shots)} of {count} requests fit into {self._seconds:g} s",)
