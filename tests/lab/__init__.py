@@ -26,6 +26,7 @@ Each one alone, all used by `with` (or `.start()` and `.stop()`), each with a `d
         .get("pods", "namespace", "--selector=app=web")   # the objects as dicts
         .apply([{...}, ...])                         # objects as dicts; returns what the API server made of them
         .backdate([{...}, ...])                      # the same, with their past metadata.creationTimestamp and status
+        .store([{...}, ...])                         # new objects past the API server, as they are: events
         .write_logs("namespace", "pod", current=["line"], previous=["line"], at=datetime | None)
         .wait_for_metrics("namespace")               # until `top pods` has all; 20 to 40 s after a start
     MariaDB(directory, max_connections=151, certificate=(pem, key) | None)         .address

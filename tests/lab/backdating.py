@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
+from uuid import uuid4
 
 from tests.lab.cache import LabError
 
@@ -59,6 +60,12 @@ def backdate(
         if not waiting:
             return
     raise NotBackdated(f"These change faster than they can be written back: {', '.join(waiting)}.")
+
+
+def store(new: Sequence[Object], rewrite: Callable[[str], str]) -> None:
+    """Write objects that are not there yet as they are, by the same `rewrite`."""
+    if there := rewrite("\n".join(map(_new_line, new))).split():
+        raise NotBackdated(f"These are there already: {', '.join(there)}.")
 
 
 def etcd_key(one: Object) -> str:
@@ -117,3 +124,8 @@ def _line(live: dict[str, Any], wanted: Object) -> str:
     if "status" in wanted:
         live["status"] = wanted["status"]
     return json.dumps({"key": key, "revision": revision, "value": live})
+
+
+def _new_line(one: Object) -> str:
+    value = {**one, "metadata": {"uid": str(uuid4()), **one["metadata"]}}
+    return json.dumps({"key": etcd_key(one), "revision": 0, "value": value})

@@ -1,4 +1,4 @@
-"""How each thing in the cache is built: Elasticsearch with Maven, Kubernetes and Prometheus 3 with Go."""
+"""How each thing in the cache is built: Elasticsearch with Maven, Kubernetes, Prometheus 3 and `backfill` with Go."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from tests.lab.cache import (
+    BACKFILL_SOURCES,
     ELASTICSEARCH_SOURCES,
     HERE,
     KUBERNETES_SOURCES,
@@ -23,6 +24,7 @@ from tests.lab.cache import (
 
 GO_NEEDED = (1, 26)
 GO_MODULE = HERE / "kubernetes"
+BACKFILL_MODULE = HERE / "backfill"
 PROMETHEUS3 = f"github.com/prometheus/prometheus/cmd/prometheus@{PROMETHEUS3_VERSION}"
 POM = HERE / "elasticsearch" / "pom.xml"
 JAVA_SOURCES = HERE / "elasticsearch" / "java"
@@ -54,6 +56,11 @@ def prometheus3_destination() -> Path:
     return cache_directory() / f"prometheus-{PROMETHEUS3_VERSION}-{go_version()}"
 
 
+def backfill_destination() -> Path:
+    """Where `backfill` of these sources, built by this Go, belongs."""
+    return cache_directory() / f"backfill-{digest(BACKFILL_SOURCES)}-{go_version()}"
+
+
 def elasticsearch_destination() -> Path:
     """Where Elasticsearch's jars and our launcher belong."""
     return cache_directory() / f"elasticsearch-{digest(ELASTICSEARCH_SOURCES)}"
@@ -76,6 +83,12 @@ def build_prometheus3(destination: Path) -> None:
     """The server alone, without its web pages, which are built by other means."""
     with building(destination) as folder:
         _go(["install", PROMETHEUS3], {"GOBIN": str(folder)})
+
+
+def build_backfill(destination: Path) -> None:
+    """The writer of blocks; it is made of packages of Prometheus 3, which are compiled once for both."""
+    with building(destination) as folder:
+        _go(["build", "-C", str(BACKFILL_MODULE), "-mod=readonly", "-o", str(folder / "backfill"), "."])
 
 
 def build_elasticsearch(destination: Path) -> None:

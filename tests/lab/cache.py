@@ -15,6 +15,7 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 PROMETHEUS3_VERSION = "v0.316.0"  # the Go module's number for Prometheus 3.16.0
+BACKFILL_SOURCES = sorted([*(HERE / "backfill").glob("*.go"), *(HERE / "backfill").glob("go.*")])
 KUBERNETES_SOURCES = sorted([*(HERE / "kubernetes").glob("*.go"), *(HERE / "kubernetes").glob("go.*")])
 ELASTICSEARCH_SOURCES = [HERE / "elasticsearch" / "pom.xml", *sorted((HERE / "elasticsearch").rglob("*.java"))]
 
@@ -43,6 +44,11 @@ def kubernetes_build() -> Path:
 def prometheus3_build() -> Path:
     """The folder with Prometheus 3."""
     return _built(f"prometheus-{PROMETHEUS3_VERSION}-*", "Prometheus 3")
+
+
+def backfill_build() -> Path:
+    """The folder with `backfill`."""
+    return _built(f"backfill-{digest(BACKFILL_SOURCES)}-*", "The program that puts a past into Prometheus")
 
 
 def elasticsearch_build() -> Path:

@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from tests.lab import messages, objects, openmetrics
+from elasticsearch import Elasticsearch as Client
+
+from tests.lab import messages, objects
+from tests.lab.blocks import backfill
 from tests.lab.cache import LabError
 from tests.lab.cluster import Kubernetes
 from tests.lab.elastic import Elasticsearch
 from tests.lab.fleet import Fleet
+from tests.lab.openmetrics import scraped
 from tests.lab.processes import eventually
-from tests.lab.prometheus import Prometheus, promtool
+from tests.lab.prometheus import Prometheus
 from tests.lab.scenarios import Scenario
 from tests.lab.servers import Lab, in_parallel
+from tests.lab.simulation import Drawn
 from tests.lab.standing import Applied, standing
 
-BLOCK = "162h"  # long, for promtool reads the whole file once per block
 AT_ONCE = 25  # scenarios per call of kubectl
 PATIENCE = 60.0
 
@@ -37,32 +39,32 @@ def load(lab: Lab, scenarios: Sequence[Scenario]) -> None:
 
 
 def load_prometheus(prometheus: Prometheus, scenarios: Sequence[Scenario]) -> None:
-    """Backfill every window of every scenario, two at a time: one is written while promtool reads the other."""
+    """Backfill every window of every scenario."""
     if prometheus.openmetrics is not None:
         raise LabError(
             "This Prometheus would load its `openmetrics` once more when started anew; load that as a scenario, or into another."
         )
-    with ThreadPoolExecutor(2) as pool:
-        for done in [
-            pool.submit(_backfill, prometheus.directory, scenario, number)
-            for scenario in scenarios
-            for number in range(3)
-        ]:
-            done.result()
+    windows = ((scenario, number) for scenario in scenarios for number in range(len(scenario.windows)))
+    backfill(prometheus.directory / "data", (list(scraped(_drawn(*window))) for window in windows))
     prometheus.stop()
     prometheus.start()
 
 
 def load_elasticsearch(elasticsearch: Elasticsearch, scenarios: Sequence[Scenario]) -> None:
-    """Index every scenario's logs, each day into its own index, and make them visible."""
+    """Index every scenario's logs, each day into its own index, and make them visible; one is written while another is indexed."""
     with elasticsearch.client() as client:
         client.perform_request("PUT", "/_index_template/micro-apps", headers=_JSON, body=messages.TEMPLATE)
-        for scenario in scenarios:
-            for body in messages.bulk(scenario.documents()):
-                answer: Any = client.perform_request("POST", "/_bulk", headers=_LINES, body=body).body
-                if answer["errors"]:
-                    raise LabError(f"Elasticsearch refused documents of {scenario.name}: {str(answer)[:500]}")
+        with ThreadPoolExecutor(2) as pool:
+            for done in [pool.submit(_index, client, scenario) for scenario in scenarios]:
+                done.result()
         client.indices.refresh(index=f"{messages.INDEX}*")
+
+
+def _index(client: Client, scenario: Scenario) -> None:
+    for body in messages.bulk(scenario.documents()):
+        answer: Any = client.perform_request("POST", "/_bulk", headers=_LINES, body=body).body
+        if answer["errors"]:
+            raise LabError(f"Elasticsearch refused documents of {scenario.name}: {str(answer)[:500]}")
 
 
 _JSON = {"content-type": "application/json", "accept": "application/json"}
@@ -91,21 +93,8 @@ def load_kubernetes(cluster: Kubernetes, snapshots: Sequence[Snapshot]) -> None:
         _make(cluster, snapshots[begin : begin + AT_ONCE])
 
 
-def _backfill(directory: Path, scenario: Scenario, number: int) -> None:
-    drawn = scenario.drawn if number == 0 else scenario.draw(scenario.windows[number])
-    with tempfile.TemporaryDirectory(dir=directory) as folder:
-        file = Path(folder) / f"{scenario.name}.om"
-        with file.open("w", encoding="ascii", buffering=2**20) as text:
-            openmetrics.write(drawn, text)
-        promtool(
-            "tsdb",
-            "create-blocks-from",
-            f"--max-block-duration={BLOCK}",
-            "openmetrics",
-            "--quiet",
-            str(file),
-            str(directory / "data"),
-        )
+def _drawn(scenario: Scenario, number: int) -> Drawn:
+    return scenario.drawn if number == 0 else scenario.draw(scenario.windows[number])
 
 
 def _make(cluster: Kubernetes, snapshots: Sequence[Snapshot]) -> None:
@@ -126,7 +115,8 @@ def _make(cluster: Kubernetes, snapshots: Sequence[Snapshot]) -> None:
     managed = [managed for one in snapshots for managed in objects.deployment(one.fleet, one.namespace, one.at)]
     told = [event for one in snapshots for event in objects.events(one.fleet, one.namespace, one.at)]
     cluster.backdate([one for one in managed if one["kind"] == "ReplicaSet"])
-    cluster.backdate([*(one for one in managed if one["kind"] == "Deployment"), *told])
+    cluster.backdate([one for one in managed if one["kind"] == "Deployment"])
+    cluster.store(told)
 
 
 def _created(pod: objects.Object) -> objects.Object:

@@ -1,14 +1,13 @@
-"""A drawn window as OpenMetrics text with times, for `promtool tsdb create-blocks-from openmetrics`."""
+"""A drawn window as the series that Prometheus would have scraped, and as OpenMetrics text. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from operator import add
+from dataclasses import dataclass
 from typing import TextIO
 
 import numpy as np
 
-from tests.lab.fleet import Pod
 from tests.lab.simulation import LE, PERIODS, STATUSES, Drawn
 from tests.lab.world import APP, CONTAINER, ENDPOINTS, PORT, QUERIES, Floats, Integers
 
@@ -22,30 +21,33 @@ Family = tuple[
 ]  # name, labels, values (pod, time), whether it appears when first counted
 
 
-def write(drawn: Drawn, file: TextIO) -> None:
+@dataclass(frozen=True)
+class Series:
+    """What Prometheus would have stored of one series; its name is the label `__name__`."""
+
+    labels: Labels
+    times: Floats
+    values: Floats | Integers
+
+
+def scraped(drawn: Drawn) -> Iterator[Series]:
     """Every series of the window; a pod that does not run has only its `up`."""
-    stamps = [[f" {time:.3f}\n" for time in times.tolist()] for times in drawn.times]
     for name, labels, values, on_demand in _series(drawn):
-        scraped = drawn.known if name == "up" else drawn.scraped
+        answered = drawn.known if name == "up" else drawn.scraped
         for number, pod in enumerate(drawn.pods):
-            shown = scraped[number] & (values[number] > 0) if on_demand else scraped[number]
+            shown = answered[number] & (values[number] > 0) if on_demand else answered[number]
             if shown.any():
-                _write_one(file, f"{name}{_braces(pod, labels)} ", values[number], stamps[number], shown)
+                own = {"app": APP, "instance": f"{pod.ip}:{PORT}", "job": APP, "pod": pod.name}
+                yield Series({"__name__": name, **own, **labels}, drawn.times[number][shown], values[number][shown])
+
+
+def write(drawn: Drawn, file: TextIO) -> None:
+    """The same as OpenMetrics text with times."""
+    for one in scraped(drawn):
+        braces = ",".join(f'{name}="{value}"' for name, value in sorted(one.labels.items()) if name != "__name__")
+        samples = zip(one.values.tolist(), one.times.tolist(), strict=True)
+        file.writelines(f"{one.labels['__name__']}{{{braces}}} {value} {time:.3f}\n" for value, time in samples)
     file.write("# EOF\n")
-
-
-def _write_one(file: TextIO, prefix: str, values: Floats | Integers, stamps: list[str], shown: Floats) -> None:
-    if shown.all():
-        texts, times = map(str, values.tolist()), iter(stamps)
-    else:
-        places = np.flatnonzero(shown)
-        texts, times = map(str, values[places].tolist()), (stamps[place] for place in places.tolist())
-    file.write(prefix + prefix.join(map(add, texts, times)))
-
-
-def _braces(pod: Pod, labels: Labels) -> str:
-    every = {"app": APP, "instance": f"{pod.ip}:{PORT}", "job": APP, "pod": pod.name, **labels}
-    return "{" + ",".join(f'{name}="{value}"' for name, value in sorted(every.items())) + "}"
 
 
 def _series(drawn: Drawn) -> Iterator[Family]:

@@ -13,6 +13,8 @@ from tests.lab.cache import LabError, Missing, prometheus3_build
 from tests.lab.processes import Server, answers, free_port
 
 FOR_EVER = "100y"  # the default of 15 days would delete a loaded past
+# With one size of blocks there is nothing to compact: a loaded past stays in the blocks that it came in.
+NO_COMPACTION = ("--storage.tsdb.min-block-duration=2h", "--storage.tsdb.max-block-duration=2h")
 SILENT: Mapping[str, Any] = {"route": {"receiver": "nobody"}, "receivers": [{"name": "nobody"}]}
 
 
@@ -63,6 +65,7 @@ class Prometheus(Server):
                 f"--storage.tsdb.path={data}",
                 f"--storage.tsdb.retention.time={FOR_EVER}",
                 f"--web.listen-address=127.0.0.1:{self._port}",
+                *NO_COMPACTION,
                 # It finds its Alertmanager after 5 s, drops what fires before, and tells it again after this time only.
                 f"--rules.alert.resend-delay={self.interval}",
             ],

@@ -46,8 +46,15 @@ def prometheus3() -> str:
     )
 
 
+def backfill() -> str:
+    """The program that puts a past into Prometheus."""
+    return str(
+        _build(builds.backfill_destination(), builds.build_backfill, "a second after Prometheus 3, minutes without it")
+    )
+
+
 PARTS: dict[str, Callable[[], str]] = {
-    part.__name__: part for part in (packages, elasticsearch, kubernetes, prometheus3)
+    part.__name__: part for part in (packages, elasticsearch, kubernetes, prometheus3, backfill)
 }
 
 

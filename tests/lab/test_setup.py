@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.lab.cache import HERE, building, digest
+from tests.lab.cache import HERE, PROMETHEUS3_VERSION, building, digest
 from tests.lab.debian import no_services
 
 OLD_GO = "#!/bin/sh\necho go1.25.3\n"
@@ -70,14 +70,21 @@ def test_an_old_go_is_refused(tmp_path: Path) -> None:
 
 def test_a_failed_part_does_not_stop_the_others(tmp_path: Path) -> None:
     """Each part that fails is told, the compiler's own words are shown, and no folder is left."""
-    done = _setup(tmp_path, "--kubernetes", "--prometheus3", go=BROKEN_GO)
+    done = _setup(tmp_path, "--kubernetes", "--prometheus3", "--backfill", go=BROKEN_GO)
     assert done.returncode == 1
     assert [line.split(":")[0] for line in done.stdout.splitlines() if ": failed: " in line] == [
         "kubernetes",
         "prometheus3",
+        "backfill",
     ]
     assert "cannot compile" in done.stderr
     assert list((tmp_path / "cache" / "runbook-lab").iterdir()) == []
+
+
+def test_prometheus_3_is_compiled_once() -> None:
+    """The writer of blocks is made of the Prometheus that the lab runs, and so of the same compiled packages."""
+    required = (HERE / "backfill" / "go.mod").read_text()
+    assert f"github.com/prometheus/prometheus {PROMETHEUS3_VERSION}\n" in required
 
 
 def test_services_stay_off_during_an_installation(tmp_path: Path) -> None:
