@@ -71,6 +71,20 @@ def test_an_owner_is_named_without_its_uid(lab: Lab) -> None:
     assert live["metadata"]["creationTimestamp"] == "2024-05-06T09:00:00Z"
 
 
+def test_a_stored_event_is_told_once(lab: Lab) -> None:
+    """An event of the past is there as it was given, and a second one of its name is refused."""
+    cluster = _namespace(lab, "told")
+    past = {"creationTimestamp": "2024-05-06T09:00:00Z"}
+    involved = {"kind": "Pod", "namespace": "told", "name": "web"}
+    event = {"apiVersion": "v1", "kind": "Event", "metadata": {"name": "one", "namespace": "told", **past}}
+    cluster.store([{**event, "involvedObject": involved, "reason": "BackOff", "type": "Warning"}])
+    (found,) = cluster.get("events", "told", "--field-selector=reason=BackOff")
+    assert found["metadata"]["creationTimestamp"] == "2024-05-06T09:00:00Z"
+    assert found["involvedObject"] == involved and found["metadata"]["uid"]
+    with pytest.raises(NotBackdated, match="there already: /registry/events/told/one"):
+        cluster.store([event])
+
+
 def test_a_kind_that_cannot_be_backdated_is_said(lab: Lab) -> None:
     """An object of a kind whose place in etcd is not known is refused by name."""
     lease = {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": {"name": "l", "namespace": "default"}}
