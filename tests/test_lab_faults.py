@@ -8,10 +8,13 @@ from collections import Counter
 
 import numpy as np
 import pytest
+import requests
 
 from tests.lab import objects, openmetrics
 from tests.lab.faults import FAULTS
 from tests.lab.firing import RULES
+from tests.lab.front import Front
+from tests.lab.nodes import lost_nodes, own_nodes
 from tests.lab.scenarios import Scenario, matrix
 from tests.lab.sentences import MIB, Document
 from tests.lab.standing import standing
@@ -20,6 +23,7 @@ from tests.lab.world import GUARDED, QUERIES, REASONS, USERS, Bools, Floats, Int
 CAUSES = {
     "HighErrorRate": {"database", "authentication", "resources", "deployment", "traffic"},
     "SlowResponses": {"database", "pool", "resources", "dependency", "traffic", "deployment"},
+    "InstanceDown": {"deployment", "memory", "node", "network", "configuration", "scrape"},
     "HighMemoryUsage": {"leak", "cache", "connections", "load"},
     "DatabaseConnectionErrors": {"pool", "database", "network", "credentials"},
     "HighAuthFailureRate": {"key", "tokens", "auth_service", "brute_force", "spread_attack", "clock"},
@@ -67,7 +71,8 @@ def test_what_is_expected_is_what_is_counted(alert: str) -> None:
     """In the mean over a quiet hour, the signal without noise is the rule's own."""
     one = next(one for one in matrix(seeds=(3,)) if one.fault.alert == alert and not one.fault.causes)
     quiet = slice(40, 280)
-    counted = np.atleast_2d(RULES[alert].signal(one.drawn)).max(axis=0)[quiet]
+    joined = np.nanmax if alert == "HighMemoryUsage" else np.nanmean
+    counted = joined(np.atleast_2d(RULES[alert].signal(one.drawn)), axis=0)[quiet]
     expected = one.drawn.expected[alert][quiet]
     assert np.mean(counted) == pytest.approx(np.mean(expected), rel=0.15, abs=0.002)
 
@@ -259,3 +264,78 @@ def test_a_leak_is_high_for_long_before_anybody_is_killed() -> None:
     for one in (found("memory-leak"), found("leak-in-some-pods"), found("leak-of-release"), found("cache-growing")):
         ends = [life.end for pod in one.fleet.pods for life in pod.lives if life.reason == "OOMKilled"]
         assert min(ends, default=float("inf")) > one.started_at
+
+
+def down(one: Scenario) -> Bools:
+    """Which pods Prometheus does not reach, nearly all the time of a fault."""
+    late = during(one)
+    unseen = (one.drawn.known & ~one.drawn.scraped)[:, late].sum(axis=1)
+    found: Bools = unseen > 0.9 * np.maximum(one.drawn.known[:, late].sum(axis=1), 1)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"), [("secret-missing", "CreateContainerConfigError"), ("image-missing", "ImagePullBackOff")]
+)
+def test_a_stuck_rollout_has_one_pod_that_waits_while_the_old_ones_serve(name: str, reason: str) -> None:
+    """Six pods of the old revision are ready, one of the new is pending and says why; only that one is down."""
+    one = found(name)
+    pods = objects.pods(one.fleet, one.namespace, one.ended_at, {})
+    states = [pod["status"]["containerStatuses"][0] for pod in pods]
+    waiting = [state["state"]["waiting"] for state in states if "waiting" in state["state"]]
+    assert [state["reason"] for state in waiting] == [reason] and waiting[0]["message"]
+    assert sum(state["ready"] for state in states) == 6
+    *sets, deployment = objects.deployment(one.fleet, one.namespace, one.ended_at)
+    assert [held["spec"]["replicas"] for held in sets[-2:]] == [6, 1]
+    assert deployment["status"]["unavailableReplicas"] == 1
+    assert [pod.revision for pod, lost in zip(one.drawn.pods, down(one), strict=True) if lost] == [
+        one.fleet.revisions[-1].number
+    ]
+
+
+def test_a_lost_node_takes_its_pods_away_and_is_the_scenario_s_own() -> None:
+    """Its pods are down and not ready, those of the other node serve; both nodes have names that no other scenario has."""
+    one = found("node-lost")
+    pods = objects.pods(one.fleet, one.namespace, one.ended_at, {})
+    (lost,) = lost_nodes(one.fleet, one.ended_at)
+    away = [pod for pod in pods if pod["spec"]["nodeName"] == lost["metadata"]["name"]]
+    assert 0 < len(away) < len(pods)
+    assert all(pod["status"]["containerStatuses"][0]["ready"] != (pod in away) for pod in pods)
+    assert {pod["metadata"]["name"] for pod in away} == {
+        pod.name for pod, gone in zip(one.drawn.pods, down(one), strict=True) if gone
+    }
+    assert len(own_nodes(one.fleet)) == 2 and own_nodes(found("up-quiet").fleet) == []
+
+
+def test_a_policy_against_ingress_silences_pods_that_are_well() -> None:
+    """Nobody reaches any pod, no request arrives, and Kubernetes finds all of them ready."""
+    one = found("ingress-denied")
+    assert one.drawn.requests[..., during(one)].sum() == 0
+    pods = objects.pods(one.fleet, one.namespace, one.ended_at, {})
+    assert all(pod["status"]["containerStatuses"][0]["ready"] for pod in pods)
+    with Front(one) as front, pytest.raises(requests.ConnectionError):
+        requests.get(f"{front.url}/health", timeout=10)
+
+
+def test_a_broken_scrape_leaves_pods_that_serve() -> None:
+    """Pods without metrics go on logging requests, and are asked to the same degree as ever."""
+    one = found("scrape-broken")
+    gone = {
+        pod.name
+        for pod, lost in zip(one.drawn.pods, down(one), strict=True)
+        if lost and pod.created < one.ended_at < pod.deleted
+    }
+    alive = Counter(
+        line["pod"] for line in one.documents() if str(line["timestamp"]) > objects.timestamp(one.began + 300)
+    )
+    assert gone and all(alive[pod] > 20 for pod in gone)
+    with Front(one) as front:
+        assert requests.get(f"{front.url}/health", timeout=10).ok
+
+
+def test_crashed_containers_leave_their_last_words() -> None:
+    """Each pod of a crash loop has lines of its previous container, of which the last tell why it ended."""
+    one = found("crash-loop")
+    said = one.last_words()
+    assert said and all(any("anicked" in line or line.startswith("Error") for line in lines) for lines in said.values())
+    assert found("up-quiet").last_words() == {}

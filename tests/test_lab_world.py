@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
-from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
 import pytest
 
 from tests.lab import objects, openmetrics
-from tests.lab.faults import FAULTS, Fault, Plan, Situation
-from tests.lab.firing import RULES, failed_ratio, fires
+from tests.lab.events import events
+from tests.lab.faults import FAULTS
+from tests.lab.firing import failed_ratio
 from tests.lab.openmetrics import Totals
-from tests.lab.scenarios import LAST_DAY, Scenario, matrix, scenario
+from tests.lab.scenarios import Scenario, matrix, scenario
 from tests.lab.simulation import STATUSES, Drawn
 from tests.lab.world import CPU_LIMIT, MEMORY_LIMIT, POOL_SIZE, REPLICAS, Floats
 
@@ -210,22 +209,8 @@ def test_kubernetes_tells_of_killed_containers() -> None:
     states = [pod["status"]["containerStatuses"][0] for pod in objects.pods(one.fleet, "web", late, {})]
     assert any(state["lastState"].get("terminated", {}).get("reason") == "OOMKilled" for state in states)
     assert any(state["restartCount"] > 0 for state in states)
-    told = {event["reason"] for event in objects.events(one.fleet, "web", late)}
+    told = {event["reason"] for event in events(one.fleet, "web", late)}
     assert {"BackOff", "Started"} <= told
-
-
-LATER = {
-    "InstanceDown": lambda s: Plan((replace(s.effect("killed", 1), slots=(2,)),)),
-}
-
-
-@pytest.mark.parametrize("alert", LATER)
-def test_faults_of_other_alerts_fit_into_the_same_table(alert: str) -> None:
-    """Each of the procedure's other alerts can be made to fire by effects that the world knows, not HighErrorRate."""
-    plan: Callable[[Situation], Plan] = LATER[alert]
-    one = Scenario(Fault(alert.lower(), ("any",), plan, alert=alert), 3, LAST_DAY)
-    assert one.truth.alert_at is not None and one.began < one.truth.alert_at < one.windows[0].end
-    assert fires(RULES["HighErrorRate"], one.drawn) is None
 
 
 def test_the_rules_ratio_is_smoothed_over_five_minutes() -> None:

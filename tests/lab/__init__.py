@@ -40,7 +40,7 @@ Each one alone, all used by `with` (or `.start()` and `.stop()`), each with a `d
 Past rollouts and pods that started long ago, as objects for `backdate`: `tests.lab.history`. A pytest fixture `lab`
 of all five servers, one per session: `tests/lab/conftest.py`. By hand: `python -m tests.lab`.
 
-Faults of a pod: the label `lab.fault: oom | imagepull | not-ready`; of a node: the label `lab.fault: not-ready`.
+Faults of a pod: the label `lab.fault: oom | imagepull | held | not-ready`; of a node: the label `lab.fault: not-ready`.
 Usage that `top` shows: the pod annotations `kwok.x-k8s.io/usage-cpu` and `kwok.x-k8s.io/usage-memory`.
 
 A server that cannot start raises `StartFailed` with the end of its log; `Missing` names what `make lab-setup` gets.

@@ -55,6 +55,7 @@ def behave(
     `hours`: the times that the day's rhythm goes by, where these are not the same.
     """
     state = conditions(effects, [pod.place for pod in pods], times)
+    weights = weights * (1.0 - unreachable(state))
     usual_cache = np.minimum(CACHE_FULL, CACHE_FILLING * np.nan_to_num(times - started))
     cache = usual_cache + grown(effects, "caching", pods, times, started)
     quiet_rate = asked(who, weights, times if hours is None else hours, state)
@@ -68,6 +69,11 @@ def behave(
     rate = rate * again
     response = respond(who, rate, wearier, fullness=fullness, cold=cold)
     return Behaviour(state, started, rate, response, memory, cache)
+
+
+def unreachable(state: Conditions) -> Floats:
+    """1 where nobody reaches a pod, because of its node or of the network."""
+    return ((state["cut"] >= 0.5) | (state["node_down"] >= 0.5)).astype(float)
 
 
 def _buffers(who: Character, rate: Floats, state: Conditions) -> Floats:

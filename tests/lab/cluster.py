@@ -53,7 +53,7 @@ class Kubernetes(Server):
 
     def apply(self, objects: Sequence[Object]) -> list[dict[str, Any]]:
         """Create or change these objects; returns them as the API server has them."""
-        return self._objects("apply", objects)
+        return self._objects("apply", objects) if objects else []
 
     def get(self, kind: str, namespace: str = "default", *flags: str) -> list[dict[str, Any]]:
         """The objects of a kind in a namespace; `flags` such as `--selector=app=web`."""
@@ -88,9 +88,21 @@ class Kubernetes(Server):
         at: dt.datetime | None = None,
     ) -> None:
         """Let `kubectl logs` (and `--previous`) print these lines for this pod, all of the time `at`, by default now."""
+        self.apply([self.logs(namespace, pod, current=current, previous=previous, at=at)])
+
+    def logs(
+        self,
+        namespace: str,
+        pod: str,
+        *,
+        current: Sequence[str] = DEFAULT_LINES,
+        previous: Sequence[str] = (),
+        at: dt.datetime | None = None,
+    ) -> dict[str, Any]:
+        """The object that does so, to be applied together with others."""
         spec = self._write_logs(f"{namespace}_{pod}", current, previous, at)
         metadata = {"name": pod, "namespace": namespace}
-        self.apply([{"apiVersion": "kwok.x-k8s.io/v1alpha1", "kind": "Logs", "metadata": metadata, "spec": spec}])
+        return {"apiVersion": "kwok.x-k8s.io/v1alpha1", "kind": "Logs", "metadata": metadata, "spec": spec}
 
     def let_look_inside(self, namespace: str, pod: str, files: Mapping[str, str], *, clock: int = 0) -> None:
         """Let `head -n 3 PATH` read these files by their path in this pod, and `date` be so many seconds ahead.

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from tests.lab.answering import AWAY, STEEPNESS, TEMPER, TEMPERS, exceeds
-from tests.lab.behaviour import Behaviour
+from tests.lab.behaviour import Behaviour, unreachable
 from tests.lab.world import CACHE_FULL, GUARDED, REASONS, REFUSED_LOGINS, Bools, Character, Floats
 
 LATE = 2.0  # seconds
@@ -21,10 +21,11 @@ def expected(who: Character, seen: Behaviour, known: Bools) -> Mapping[str, Floa
     Memory is without the cache that every container fills after its start.
     """
     running = ~np.isnan(seen.started)
+    up = running * (1.0 - unreachable(seen.state)) * (1.0 - seen.state["scrape_fails"])
     return {
         "HighErrorRate": failing(seen),
         "SlowResponses": late(seen),
-        "InstanceDown": _share((known & ~running).sum(axis=0).astype(float), known.sum(axis=0).astype(float)),
+        "InstanceDown": _share((known * (1.0 - up)).sum(axis=0), known.sum(axis=0).astype(float)),
         "HighMemoryUsage": np.where(running, seen.memory - np.minimum(seen.cache, CACHE_FULL), 0.0).max(axis=0),
         "DatabaseConnectionErrors": seen.response.connection_errors.sum(axis=0) + _ending(seen.rate, seen, ["pool"]),
         "HighAuthFailureRate": failing_logins(who, seen),

@@ -98,7 +98,8 @@ def onset(alert: str, drawn: Drawn, fired: float | None) -> float | None:
     stretches = np.split(above, np.flatnonzero(np.diff(above) > GAP) + 1) if above.size else []
     if fired is None:
         return float(max(stretches, key=len)[0]) if stretches else None
-    before = [stretch for stretch in stretches if stretch[0] <= fired - rule.hold]
+    begun = [stretch for stretch in stretches if stretch[0] < fired]
+    before = [stretch for stretch in begun if stretch[0] <= fired - rule.hold] or begun
     return float(before[-1][0]) if before else None
 
 

@@ -30,7 +30,7 @@ class Life:
 
 @dataclass(frozen=True)
 class Revision:
-    """One version rolled out; `seconds` between one pod and the next."""
+    """One version rolled out; `seconds` between one pod and the next; `stuck`: why its first pod never starts."""
 
     number: int
     created: float
@@ -38,11 +38,15 @@ class Revision:
     hash: str
     version: str
     change: str
+    stuck: str = ""
 
 
 @dataclass(frozen=True)
 class Pod:
-    """One pod; the slot is its place among the replicas, which the next revision's pod takes over."""
+    """One pod; the slot is its place among the replicas, which the next revision's pod takes over.
+
+    `lost`: from when to when its node is not ready.
+    """
 
     name: str
     revision: int
@@ -52,6 +56,7 @@ class Pod:
     created: float
     deleted: float = FOR_EVER
     lives: tuple[Life, ...] = ()
+    lost: tuple[float, float] = (FOR_EVER, FOR_EVER)
 
     @property
     def place(self) -> tuple[int, int, str]:
@@ -70,22 +75,46 @@ class Fleet:
         """The pods that exist at some time of a window."""
         return tuple(pod for pod in self.pods if pod.created < end and pod.deleted > start)
 
+    def revision(self, pod: Pod) -> Revision:
+        """That of a pod."""
+        return next(revision for revision in self.revisions if revision.number == pod.revision)
+
+    def node_name(self, node: str) -> str:
+        """Scenarios share the cluster's nodes, but one that loses a node has nodes of its own."""
+        alone = any(pod.lost[0] < FOR_EVER for pod in self.pods)
+        return f"{node}-{self.revisions[-1].hash[:5]}" if alone else node
+
 
 @dataclass(frozen=True)
 class Rollout:
-    """A new revision at a time, one pod after the other."""
+    """A new revision at a time, one pod after the other; or, where it is stuck, one pod that never starts."""
 
     at: float
     seconds_per_pod: float
     change: str = "release"
+    stuck: str = ""
 
 
 def fleet(who: Character, now: float, rollouts: Sequence[Rollout], effects: Sequence[Effect]) -> Fleet:
     """The service's past up to `now` (some quiet releases over the last weeks), the planned rollouts, and every container's fate."""
     rng = np.random.default_rng([who.seed, 3])
     revisions = _revisions(rng, now, rollouts)
-    pods = [_pod(rng, revisions, number, slot) for number in range(len(revisions)) for slot in range(REPLICAS)]
-    return Fleet(revisions, tuple(replace(pod, lives=_lives(rng, who, pod, effects)) for pod in pods))
+    pods = [
+        _pod(rng, revisions, number, slot) for number in range(len(revisions)) for slot in _slots(revisions[number])
+    ]
+    stuck = {revision.number for revision in revisions if revision.stuck}
+    lived = [pod if pod.revision in stuck else replace(pod, lives=_lives(rng, who, pod, effects)) for pod in pods]
+    return Fleet(revisions, tuple(replace(pod, lost=_lost(pod, effects)) for pod in lived))
+
+
+def _slots(revision: Revision) -> range:
+    return range(1 if revision.stuck else REPLICAS)
+
+
+def _lost(pod: Pod, effects: Sequence[Effect]) -> tuple[float, float]:
+    """Since when, and until when, its node is not ready."""
+    own = [effect for effect in effects if effect.quantity == "node_down" and effect.concerns(*pod.place)]
+    return (own[0].start, own[0].end) if own else (FOR_EVER, FOR_EVER)
 
 
 def _revisions(rng: np.random.Generator, now: float, rollouts: Sequence[Rollout]) -> tuple[Revision, ...]:
@@ -100,6 +129,7 @@ def _revisions(rng: np.random.Generator, now: float, rollouts: Sequence[Rollout]
             _word(rng, 10),
             f"1.{minor}.{number}",
             f"{one.change} 1.{minor}.{number}",
+            one.stuck,
         )
         for number, one in enumerate([*past, *sorted(rollouts, key=lambda one: one.at)])
     )
@@ -109,7 +139,7 @@ def _pod(rng: np.random.Generator, revisions: Sequence[Revision], number: int, s
     own = revisions[number]
     created = own.created + 1.0 + slot * own.seconds
     deleted = FOR_EVER
-    if number + 1 < len(revisions):
+    if number + 1 < len(revisions) and not revisions[number + 1].stuck:
         following = revisions[number + 1]
         deleted = following.created + slot * following.seconds + STARTING + READY_AFTER + rng.uniform(2, 6)
     name = f"{DEPLOYMENT}-{own.hash}-{_word(rng, 5)}"
@@ -139,8 +169,6 @@ def _lives(rng: np.random.Generator, who: Character, pod: Pod, effects: Sequence
         if end >= pod.deleted:
             return (*lives, Life(start, pod.deleted))
         lives.append(Life(start, end, reason, code))
-        if reason == "killed":
-            return tuple(lives)
         crashes = 1 if end - start > BACKOFF_FORGOTTEN else crashes + 1
         start = end + backoff(crashes) + rng.uniform(1.0, 2.5)
     return tuple(lives)
@@ -162,8 +190,6 @@ def ends(
             continue
         if effect.quantity == "crash_after":
             found.append((begin + effect.size * rng.uniform(0.6, 1.5), "Error", 101))
-        elif effect.quantity == "killed":
-            found.append((begin, "killed", 137))
         elif effect.quantity in ("leak", "caching"):
             full = begin + (OVERCOMMIT * MEMORY_LIMIT - who.memory) / effect.size * rng.uniform(0.8, 1.25)
             if full < effect.end:

@@ -17,15 +17,23 @@ RECENT = 8  # scrapes
 
 
 class Front:
-    """`with Front(scenario) as front: front.url`: each path gets the statuses that it got when the runbook is opened."""
+    """`with Front(scenario) as front: front.url`: each path gets the statuses that it got when the runbook is opened.
+
+    Where no pod runs that is 503; where pods run but nobody reaches them, connections are closed without an answer.
+    """
 
     def __init__(self, one: Scenario) -> None:
         place = int(np.searchsorted(one.drawn.times.mean(axis=0), one.ended_at))
-        counts = one.drawn.requests[..., max(0, place - RECENT) : place].sum(axis=(2, 3))
+        recent = slice(max(0, place - RECENT), place)
+        counts = one.drawn.requests[..., recent].sum(axis=(2, 3))
+        silent = bool(one.drawn.running[:, recent].any()) and not counts.any()  # pods run, and nobody reaches them
         rng, lock = np.random.default_rng(one.who.seed), threading.Lock()
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
+                if silent:
+                    self.close_connection = True
+                    return
                 number = _endpoint(self.path)
                 with lock:
                     status = _status(rng, counts[:, number]) if number is not None else 404

@@ -16,10 +16,10 @@ from prometheus_client import (
     generate_latest,
 )
 from tornado.httpserver import HTTPServer
-from tornado.web import Application, RequestHandler
+from tornado.web import Application, Finish, RequestHandler
 
 from tests.lab.answering import QUERY_STEEPNESS, STEEPNESS, TEMPER, TEMPERS
-from tests.lab.behaviour import Behaviour
+from tests.lab.behaviour import Behaviour, unreachable
 from tests.lab.expectation import LOOKUPS, UNSEEN
 from tests.lab.fleet import READY_AFTER, Life, Pod
 from tests.lab.openmetrics import STATES
@@ -88,7 +88,13 @@ class LivePod:
         self._server: HTTPServer | None = None
         self._metrics = Metrics(0.0)
         self._expected: Expected | None = None
+        self._unreachable, self._mute = False, 0.0
         self.usage = (0.0, 0.0)  # cores and bytes
+
+    @property
+    def unreachable(self) -> bool:
+        """Whether the network or the node keeps everybody away."""
+        return self._unreachable
 
     @property
     def running(self) -> bool:
@@ -119,6 +125,8 @@ class LivePod:
 
         `scale`: how many requests of the model one real request stands for.
         """
+        self._unreachable = bool(unreachable(seen.state)[place, 0])
+        self._mute = float(seen.state["scrape_fails"][place, 0])
         response, metrics, rng = seen.response, self._metrics, self._rng
         outcomes = response.outcomes[:, :, place, 0].cumsum(axis=0)
         self._expected = Expected(outcomes, response.median[:, place, 0], float(seen.memory[place, 0]))
@@ -179,8 +187,11 @@ class LivePod:
         chance = min(max(float(self._rng.random()), 1e-6), 1 - 1e-6)
         return min(LONGEST, median * (chance / (1 - chance)) ** (1 / steepness))
 
-    def metrics_text(self) -> bytes:
-        """What a scrape gets."""
+    def metrics_text(self) -> bytes | None:
+        """What a scrape gets, if anything."""
+        if self._rng.random() < self._mute:
+            self._say("mute", 0)
+            return None
         return generate_latest(self._metrics.registry)
 
     def _application(self) -> Application:
@@ -189,16 +200,29 @@ class LivePod:
         return Application([("/metrics", _Scrape, {"pod": self}), *routes], log_function=lambda handler: None)
 
 
-class _Scrape(RequestHandler):
+class _Handler(RequestHandler):
+    _pod: LivePod
+
+    def prepare(self) -> None:
+        if self._pod.unreachable:
+            self.detach().close()
+            raise Finish
+
+
+class _Scrape(_Handler):
     def initialize(self, pod: LivePod) -> None:
         self._pod = pod
 
     def get(self) -> None:
         self.set_header("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
-        self.write(self._pod.metrics_text())
+        text = self._pod.metrics_text()
+        if text is None:
+            self.send_error(500)
+        else:
+            self.write(text)
 
 
-class _Page(RequestHandler):
+class _Page(_Handler):
     def initialize(self, pod: LivePod, path: str) -> None:
         self._pod, self._template = pod, path
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from elasticsearch import Elasticsearch as Client
@@ -13,8 +14,11 @@ from tests.lab import messages, objects
 from tests.lab.blocks import backfill
 from tests.lab.cache import LabError
 from tests.lab.cluster import Kubernetes
+from tests.lab.components import node
 from tests.lab.elastic import Elasticsearch
+from tests.lab.events import events
 from tests.lab.fleet import Fleet
+from tests.lab.nodes import lost_nodes, own_nodes
 from tests.lab.openmetrics import scraped
 from tests.lab.processes import eventually
 from tests.lab.prometheus import Prometheus
@@ -73,18 +77,29 @@ _LINES = {"content-type": "application/x-ndjson", "accept": "application/json"}
 
 @dataclass(frozen=True)
 class Snapshot:
-    """A namespace at a time; `usage` is cores and bytes by pod, `applied` what somebody applied beside the deployment."""
+    """A namespace at a time; `usage` is cores and bytes by pod, `applied` what somebody applied beside the deployment.
+
+    `last_words`: what containers that have ended had logged, by pod.
+    """
 
     namespace: str
     fleet: Fleet
     at: float
     usage: Mapping[str, tuple[float, float]]
     applied: tuple[Applied, ...] = ()
+    last_words: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
 def snapshot(scenario: Scenario) -> Snapshot:
     """A scenario's namespace when the runbook is opened."""
-    return Snapshot(scenario.namespace, scenario.fleet, scenario.ended_at, scenario.usage(), scenario.plan.applied)
+    return Snapshot(
+        scenario.namespace,
+        scenario.fleet,
+        scenario.ended_at,
+        scenario.usage(),
+        scenario.plan.applied,
+        scenario.last_words(),
+    )
 
 
 def load_kubernetes(cluster: Kubernetes, snapshots: Sequence[Snapshot]) -> None:
@@ -103,20 +118,42 @@ def _make(cluster: Kubernetes, snapshots: Sequence[Snapshot]) -> None:
     cluster.apply([{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}} for name in sorted(names)])
     _wait(cluster, "serviceaccounts", {(name, "default") for name in names}, lambda one: True)
     cluster.backdate([beside for one in snapshots for beside in standing(one.namespace, one.at, one.applied)])
+    cluster.apply([node(name) for one in snapshots for name in own_nodes(one.fleet)])
     pods = [pod for one in snapshots for pod in objects.pods(one.fleet, one.namespace, one.at, one.usage)]
     cluster.apply([_created(pod) for pod in pods])
     _wait(
         cluster,
         "pods",
         {(pod["metadata"]["namespace"], pod["metadata"]["name"]) for pod in pods},
-        lambda one: one["status"].get("podIP"),
+        lambda one: one["status"].get("podIP") or objects.HELD.items() <= one["metadata"]["labels"].items(),
     )
     cluster.backdate(_with_uid(cluster, pods))
+    _lose_nodes(cluster, [lost for one in snapshots for lost in lost_nodes(one.fleet, one.at)])
+    cluster.apply(
+        [
+            cluster.logs(one.namespace, pod, previous=lines, at=dt.datetime.fromtimestamp(one.at, dt.UTC))
+            for one in snapshots
+            for pod, lines in one.last_words.items()
+        ]
+    )
     managed = [managed for one in snapshots for managed in objects.deployment(one.fleet, one.namespace, one.at)]
-    told = [event for one in snapshots for event in objects.events(one.fleet, one.namespace, one.at)]
+    told = [event for one in snapshots for event in events(one.fleet, one.namespace, one.at)]
     cluster.backdate([one for one in managed if one["kind"] == "ReplicaSet"])
     cluster.backdate([one for one in managed if one["kind"] == "Deployment"])
     cluster.store(told)
+
+
+def _lose_nodes(cluster: Kubernetes, lost: Sequence[objects.Object]) -> None:
+    """Let kwok make these nodes not ready, then date that back."""
+    cluster.apply([_created(one) for one in lost])
+    names = {("", one["metadata"]["name"]) for one in lost}
+    _wait(cluster, "nodes", names, lambda one: _not_ready(one))
+    if lost:
+        cluster.backdate(lost)
+
+
+def _not_ready(node: objects.Object) -> bool:
+    return any(one["type"] == "Ready" and one["status"] != "True" for one in node["status"]["conditions"])
 
 
 def _created(pod: objects.Object) -> objects.Object:
@@ -148,4 +185,4 @@ def _everywhere(cluster: Kubernetes, kind: str) -> list[objects.Object]:
 
 
 def _place(one: objects.Object) -> tuple[str, str]:
-    return one["metadata"]["namespace"], one["metadata"]["name"]
+    return one["metadata"].get("namespace", ""), one["metadata"]["name"]

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 import msgspec
 import numpy as np
 
-from tests.lab.sentences import SUSPECT, Document, compose, draw_words, plain, stamped
+from tests.lab.fleet import Life
+from tests.lab.sentences import PANICS, SUSPECT, Document, compose, draw_words, plain, stamped
 from tests.lab.simulation import Drawn
 from tests.lab.world import FAILURES, GUARDED, MEMORY_LIMIT, REASONS, SERVICE, Character, Floats
 
@@ -19,6 +20,7 @@ PER_SCRAPE = 4  # lines of one kind that a pod writes between two scrapes, at mo
 ACCESS_SAMPLE = 0.003  # of the requests that end well
 WARNED = 0.15  # of the requests with a bad token
 FIRST_REQUEST = 0.01  # of the requests with a good token
+LAST_WORDS = 20  # lines
 SLOW_BUCKET = 8  # from 1 s on
 INDEX = "micro-apps-"
 
@@ -43,6 +45,19 @@ def documents(who: Character, drawn: Drawn, versions: Mapping[int, str]) -> list
     found += _lines(rng, who, drawn, _logins(rng, drawn))
     found += _lifecycle(drawn, versions)
     return sorted(found, key=lambda one: str(one["timestamp"]))
+
+
+def last_words(who: Character, found: Sequence[Document], ended: Mapping[str, Life]) -> dict[str, list[str]]:
+    """By pod, the last lines of a container that ended, and where it panicked its backtrace, which no log shipper sees."""
+    panic = PANICS[who.seed % len(PANICS)]
+    by_pod: dict[str, list[str]] = {pod: [] for pod in ended}
+    for line in found:
+        pod, time = str(line["pod"]), str(line["timestamp"])
+        if pod in ended and stamped(np.array([ended[pod].start]))[0] <= time <= stamped(np.array([ended[pod].end]))[0]:
+            by_pod[pod].append(f"{str(line['level']).upper()} {line['message']}")
+    return {
+        pod: [*lines[-LAST_WORDS:], *(panic if ended[pod].reason == "Error" else ())] for pod, lines in by_pod.items()
+    }
 
 
 def bulk(found: Sequence[Document], lines: int = 4000) -> Iterator[bytes]:
@@ -88,6 +103,9 @@ def _happenings(rng: np.random.Generator, drawn: Drawn) -> Iterator[Cells]:
     everywhere = np.zeros_like(slow)
     everywhere[0] = np.minimum(drawn.warnings, 3 * PER_SCRAPE)
     yield _cells("warnings", everywhere)
+    everywhere = np.zeros_like(slow)
+    everywhere[0] = (drawn.mute & ~drawn.scraped).astype(int)
+    yield _cells("mute", everywhere)
     everywhere = np.zeros_like(slow)
     everywhere[0] = rng.binomial(1, np.where(drawn.running & (drawn.memory > 0.85 * MEMORY_LIMIT), 0.4, 0.0))
     yield _cells("full", everywhere)

@@ -163,6 +163,16 @@ class Scenario:
         """Its logs."""
         return messages.documents(self.who, self.drawn, {one.number: one.version for one in self.fleet.revisions})
 
+    def last_words(self) -> dict[str, list[str]]:
+        """By pod, what its last container that ended had logged, when the runbook is opened."""
+        ended = {
+            pod.name: lives[-1]
+            for pod in self.fleet.pods
+            if pod.created <= self.ended_at < pod.deleted
+            and (lives := [life for life in pod.lives if life.reason and life.end <= self.ended_at])
+        }
+        return messages.last_words(self.who, self.documents() if ended else [], ended)
+
     def usage(self) -> dict[str, tuple[float, float]]:
         """Cores and bytes by pod when the runbook is opened."""
         drawn = self.drawn

@@ -12,7 +12,7 @@ from tests.lab.simulation import statuses
 from tests.lab.world import ENDPOINTS, FAILURES, MEMORY_LIMIT, REASONS, SERVICE, Character, Floats
 
 MIB = 2**20
-ABOUT_THE_POD = ("warnings", "full")  # kinds that no request causes
+ABOUT_THE_POD = ("warnings", "full", "mute")  # kinds that no request causes
 Document = dict[str, object]
 Words = dict[str, object]
 
@@ -155,6 +155,10 @@ SENTENCES: Mapping[str, tuple[tuple[str, ...], ...]] = {
         ("JWT validation failed: token of user {user} is not yet valid, nbf is {number} s in the future",),
         ("authentication failure for user {user} from {ip}: NotYetValid (iat {number} s ahead) [req {id}]",),
     ),
+    "mute": (
+        ("GET /metrics failed: collector `connections` panicked: already borrowed", "metrics endpoint: cannot encode registry (duplicate series {hex})"),
+        ("GET /metrics took {wait}{few} ms, client closed connection",),
+    ),
     "slow": (("slow request: {path} took {wait} ms [req {id}]",),),
     "warnings": (("deprecated header X-Legacy-Theme from {ip} ignored (seen {number} times)", "feature flag {hex} not found, using its default"),),
     "ok": (("{path} answered in {few} ms [req {id}]",),),
@@ -162,9 +166,15 @@ SENTENCES: Mapping[str, tuple[tuple[str, ...], ...]] = {
 }  # fmt: skip
 ATTACKING = ("guessed", "sprayed", "intruded")
 GENERAL = ("request failed: {path} after {ms} ms [req {id}]", "internal error while handling {path} [req {id}]")
+PANICS = (  # what a container that crashes prints last
+    ("thread 'main' panicked at src/settings.rs:88:14: missing field `session_store`", "note: run with `RUST_BACKTRACE=1`"),
+    ("thread 'main' panicked at src/db/migrate.rs:41:9: migration 0042 is newer than this binary",),
+    ("Error: failed to bind 0.0.0.0:8080: Address already in use (os error 98)",),
+    ("thread 'tokio-runtime-worker' panicked at src/cache.rs:117:30: called `Option::unwrap()` on a `None` value",),
+)  # fmt: skip
 SUSPECT = ("guessed", "sprayed", "intruded", "expired", "overdue", "immature")  # logins, and how they went
 LEVELS = {
-    **dict.fromkeys((*SUSPECT, "unauthorized", "avatar_late", "slow", "warnings", "full"), "warn"),
+    **dict.fromkeys((*SUSPECT, "unauthorized", "avatar_late", "slow", "warnings", "full", "mute"), "warn"),
     **dict.fromkeys(("ok", "login", "intruded"), "info"),
 }
 _USERS = [

@@ -60,7 +60,7 @@ class Service:
     @property
     def ready(self) -> list[LivePod]:
         """The pods that take requests."""
-        return [pod for pod in self.pods.values() if pod.ready]
+        return [pod for pod in self.pods.values() if pod.ready and not pod.unreachable]
 
     def inject(self, name: str, seed: int, minutes: float | None) -> None:
         """Let a fault of the table begin now."""
@@ -113,7 +113,7 @@ class Service:
             if live.running and now >= at:
                 live.crashes = 1 if now - live.started > BACKOFF_FORGOTTEN else live.crashes + 1
                 live.stop(reason, code)
-                live.back_at = float("inf") if reason == "killed" else now + backoff(live.crashes) + 1.5
+                live.back_at = now + backoff(live.crashes) + 1.5
                 await self._tell(live)
             elif not live.running and now >= live.back_at:
                 live.start()

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tests.lab.answering import AWAY, QUERY_STEEPNESS, STEEPNESS, TEMPER, TEMPERS, Response
-from tests.lab.behaviour import Behaviour, behave
+from tests.lab.behaviour import Behaviour, behave, unreachable
 from tests.lab.expectation import LOOKUPS, UNSEEN, expected
 from tests.lab.fleet import Fleet, Pod, existing, serving, starts
 from tests.lab.world import (
@@ -44,7 +44,7 @@ class Drawn:
     """What happened in a window; the last two axes are always (pod, time).
 
     Counts are of the time since the last scrape. `known`: the pod exists; `running`: its container does; `scraped`: and
-    it answered the scrape in time.
+    it answered the scrape in time; `mute`: its metrics endpoint is broken.
     """
 
     window: Window
@@ -53,6 +53,7 @@ class Drawn:
     known: Bools
     running: Bools
     scraped: Bools
+    mute: Bools
     started: Floats
     ends: Integers  # (reason, endpoint, pod, time)
     requests: Integers  # (status, endpoint, pod, time)
@@ -110,7 +111,10 @@ def _drawn(
         times=times,
         known=existing(pods, times),
         running=running,
-        scraped=running & (rng.random(times.shape) >= MISSED + MISSED_STARVED * response.starved),
+        scraped=running
+        & (rng.random(times.shape) >= MISSED + MISSED_STARVED * response.starved + state["scrape_fails"])
+        & (unreachable(state) == 0),
+        mute=running & (state["scrape_fails"] > 0),
         started=seen.started,
         ends=ends,
         requests=_by_status(rng, who, ends),

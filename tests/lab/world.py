@@ -143,7 +143,9 @@ QUANTITIES: dict[str, tuple[float, Literal["times", "either", "sum"]]] = {
     "render_failed": (0.0, "either"),   # probability that a page cannot be rendered
     "config_missing": (0.0, "either"),  # probability that a guarded request meets an absent setting
     "crash_after": (0.0, "sum"),        # seconds that a container lives; 0: for ever
-    "killed": (0.0, "sum"),             # >= 0.5: the container is gone and nobody restarts it
+    "node_down": (0.0, "either"),       # >= 0.5: the node is not ready, and nobody reaches the pod
+    "cut": (0.0, "either"),             # >= 0.5: nobody reaches the pod, which is well
+    "scrape_fails": (0.0, "either"),    # probability that a pod gives no metrics, though it serves
     "cpu_cost": (1.0, "times"),         # CPU of a request
     "cpu_limit": (1.0, "times"),        # the limit itself
     "queueing": (0.0, "sum"),           # seconds that a full queue holds a request
