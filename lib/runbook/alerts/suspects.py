@@ -73,7 +73,7 @@ DEPLOYMENT = Cause(
             lambda f: f["near"] and f["calm_minutes"] >= 5,
             lambda f: f"revision {f['revision']} served {f['calm_minutes']:.0f} min without trouble first",
         ),
-        Sign("changes", 0.7, lambda f: f["near"] and f["alike"], lambda f: "the other revision fails alike"),
+        Sign("changes", 0.7, lambda f: f["near"] and f["alike"], lambda f: "the other revision suffers alike"),
     ),
 )
 

@@ -59,11 +59,11 @@ def _judge(c: Context, answers: Answers, earlier: Results, about: Subjects, says
     began = turn(c, onset_of(earlier))
     times, counts = elasticsearch.histogram(answers["over time"])
     before, since = (
-        _per_minute(times, counts, c.start, began),
-        _per_minute(times, counts, began, c.end),
+        per_minute(times, counts, c.start, began),
+        per_minute(times, counts, began, c.end),
     )
-    found = group([*_messages(c, answers["sample before"]), *_messages(c, answers["sample since"])], began)
-    grown = _grown(found, c, began, answers["sample before"].completeness != "failed")
+    found = group([*messages(c, answers["sample before"]), *messages(c, answers["sample since"])], began)
+    more = grown(found, c, began) if answers["sample before"].completeness != "failed" else {}
     new = [t for t in found if t.new]
     facts: dict[str, JSON] = {
         "since_onset": round(float(np.sum(counts[times >= began]))),
@@ -72,7 +72,7 @@ def _judge(c: Context, answers: Answers, earlier: Results, about: Subjects, says
         "times": number(since / before, 1) if before else None,
         "new": [t.pattern for t in new][:5],
         "new_share": _portion(new, found),
-        "about": {name: _about(words, grown) for name, words in about.items()},
+        "about": {name: share_about(words, more) for name, words in about.items()},
     }
     explained = round(sum(facts["about"].values()), 3)
     facts["explained"] = explained if explained >= EXPLAINED else None
@@ -84,7 +84,7 @@ def _judge(c: Context, answers: Answers, earlier: Results, about: Subjects, says
         (Series("error messages", tuple(times), tuple(counts * 60 / max(60, c.step))),),
         kind="bars",
     )
-    tables = (_patterns(found), _newest(c, answers["newest"]))
+    tables = (patterns(found), newest(c, answers["newest"]))
     return Result(
         "abnormal" if many else "normal",
         f"{_sentence(facts, new, answers)}{_told(facts['about'], says)}",
@@ -94,12 +94,13 @@ def _judge(c: Context, answers: Answers, earlier: Results, about: Subjects, says
     )
 
 
-def _per_minute(times: np.ndarray, counts: np.ndarray, start: float, end: float) -> float:
+def per_minute(times: np.ndarray, counts: np.ndarray, start: float, end: float) -> float:
+    """The mean number a minute between two times."""
     inside = (times >= start) & (times < end)
     return float(np.sum(counts[inside])) * 60 / (end - start) if end > start else 0.0
 
 
-def _messages(c: Context, answer: Answer) -> list[tuple[float, str, float]]:
+def messages(c: Context, answer: Answer) -> list[tuple[float, str, float]]:
     """(time, message, weight) of a sample; the weight scales the sample up to all messages that matched."""
     if not answer.usable:
         return []
@@ -118,18 +119,16 @@ def _timed(c: Context, hits: Sequence[dict[str, JSON]]) -> list[tuple[float, dic
     return [(elasticsearch.time_of(hit, c.service.time_field), hit) for hit in hits]
 
 
-def _grown(found: Sequence[Template], c: Context, began: float, compared: bool) -> dict[str, float]:
-    """Messages of each pattern since the onset beyond what its rate before would have given; none without a before."""
-    if not compared:
-        return {}
+def grown(found: Sequence[Template], c: Context, began: float) -> dict[str, float]:
+    """Messages of each pattern since the onset beyond what its rate before would have given."""
     exposure = (c.end - began) / max(1.0, began - c.start)
     return {t.pattern: max(0.0, t.since - t.before * exposure) for t in found}
 
 
-def _about(words: re.Pattern[str], grown: Mapping[str, float]) -> float:
+def share_about(words: re.Pattern[str], more: Mapping[str, float]) -> float:
     """The share of the additional messages that speak of something."""
-    total = sum(grown.values())
-    return round(sum(count for pattern, count in grown.items() if words.search(pattern)) / total, 3) if total else 0.0
+    total = sum(more.values())
+    return round(sum(count for pattern, count in more.items() if words.search(pattern)) / total, 3) if total else 0.0
 
 
 def _portion(new: Sequence[Template], found: Sequence[Template]) -> float:
@@ -163,18 +162,20 @@ def _told(about: Mapping[str, float], says: Mapping[str, str]) -> str:
     return f" {share_text(about[most])} of the additional ones say {says[most]}."
 
 
-def _patterns(found: Sequence[Template]) -> Table:
+def patterns(found: Sequence[Template], name: str = "message-patterns") -> Table:
+    """The most frequent patterns, and how often before and since the onset."""
     rows = tuple((t.pattern, "new" if t.new else "", count_text(t.before), count_text(t.since)) for t in found[:8])
-    return Table("message-patterns", ("Message pattern", "", "Before", "Since onset"), rows)
+    return Table(name, ("Message pattern", "", "Before", "Since onset"), rows)
 
 
-def _newest(c: Context, answer: Answer) -> Table:
+def newest(c: Context, answer: Answer, name: str = "newest-errors") -> Table:
+    """The newest messages, with their pods."""
     hits = elasticsearch.hits(answer) if answer.usable else ()
     rows = tuple(
         (clock_text(time, seconds=True), _field(hit, c.service.pod_label), _field(hit, c.service.message_field))
         for time, hit in _timed(c, hits)
     )
-    return Table("newest-errors", ("Time (UTC)", "Pod", "Message"), rows)
+    return Table(name, ("Time (UTC)", "Pod", "Message"), rows)
 
 
 CHECK = reading(ABOUT)
