@@ -93,7 +93,7 @@ def _judge(c: Context, answers: Answers, earlier: Results, signal: Signal) -> Re
     lines = tuple(
         series(c, f"revision {name}", one.share, scale=signal.scale) for name, one in sorted(served.items())[::-1]
     )
-    limit = signal.threshold(c.service) * signal.scale
+    limit = signal.threshold(c.service) * signal.scale if signal.drawn else None
     chart = Chart("by-revision", f"{signal.title} by revision", signal.unit, lines, threshold=limit)
     status: Status = "abnormal" if abnormal else "unknown" if facts["near"] is None else "normal"
     tables = (*_tables(c, known, here or ()), *_warnings(c, answers))

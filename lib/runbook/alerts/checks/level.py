@@ -37,7 +37,8 @@ class Level:
     `queries(context, window, ago)` asks the `parts` over a rate window in PromQL and so many seconds earlier; `value`
     puts their answers together, which it cannot without those in `needs`. `now` and `past` are clauses with a place for the value: "{} of requests fail";
     `nothing` says what it means when there is no value since the alert. Values are charted `scale` times as large.
-    A rise below `least(service)` is no onset, and a level that wanders less than `noise` is calm.
+    The onset is that of `moving(service, answers)` where the level itself is too restless to tell, else the level's: a
+    rise below `least(service)` is none, and what wanders less than `noise` is calm.
     `impact(context, answers, onset)` gives further facts, the clause `impact` among them where it can be counted, and
     `count(facts)` a clause after when it began.
     """
@@ -57,6 +58,7 @@ class Level:
     noise: float
     text: Callable[[float], str] = share_text
     scale: float = 1.0
+    moving: Callable[[Service, Answers], Floats] | None = None
     impact: Callable[[Context, Answers, float | None], Mapping[str, JSON]] = lambda context, answers, began: {}
     count: Callable[[Mapping[str, JSON]], str] = lambda facts: ""
 
@@ -95,7 +97,7 @@ def _judge(c: Context, answers: Answers, level: Level) -> Result:
         return Result("unknown", f"Not known: {level.nothing}.")
     peak = float(np.nanmax(firing))
     abnormal = peak > threshold
-    began = _onset(c, level, level.value(_at(answers, ", short"))) if abnormal else None
+    began = _onset(c, level, _at(answers, ", short")) if abnormal else None
     last_week = level.value(_at(answers, ", last week"))
     facts: dict[str, JSON] = {
         "threshold": threshold,
@@ -115,7 +117,8 @@ def _judge(c: Context, answers: Answers, level: Level) -> Result:
     return Result("abnormal" if abnormal else "normal", _sentence(c, level, facts, abnormal), facts, (chart,))
 
 
-def _onset(c: Context, level: Level, values: Floats) -> float | None:
+def _onset(c: Context, level: Level, answers: Answers) -> float | None:
+    values = level.moving(c.service, answers) if level.moving else level.value(answers)
     found = onset(grid(c), values, window=short_window(c), min_effect=level.least(c.service), noise_floor=level.noise)
     return found.time if found else None
 

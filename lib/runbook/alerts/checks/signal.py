@@ -6,9 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from runbook.alerts.base import Context
+from runbook.alerts.checks import histogram
 from runbook.alerts.checks.series import FAILED, metric
 from runbook.settings import Service
-from runbook.wording import share_text
+from runbook.wording import duration_text, share_text
 
 
 @dataclass(frozen=True)
@@ -16,7 +17,7 @@ class Signal:
     """One signal of the service's pods, so that the pods of one revision can be compared with the others.
 
     `part` and `whole` make PromQL for the two sums, given a rate window in PromQL ("60s"), without the `sum by` around
-    them; above `threshold(service)` a revision suffers. `title` and `unit` are the chart's, in which values are shown
+    them; above `threshold(service)` a revision suffers, which the chart shows where it is `drawn`. `title` and `unit` are the chart's, in which values are shown
     `scale` times as large; `verb` and `of` make a clause around `text(value)`: "fail 11.8 % of requests".
     """
 
@@ -29,6 +30,7 @@ class Signal:
     threshold: Callable[[Service], float]
     text: Callable[[float], str] = share_text
     scale: float = 1.0
+    drawn: bool = True
 
     def clause(self, value: float) -> str:
         """E.g. "fail 11.8 % of requests"."""
@@ -44,4 +46,18 @@ FAILED_REQUESTS = Signal(
     whole=lambda c, window: f"rate({metric(c.service, 'http_requests_total')}[{window}])",
     threshold=lambda service: service.thresholds.error_ratio,
     scale=100,
+)
+
+SLUGGISH = 1 / 8  # of the threshold of p95: pods whose mean is above it are slow, for p95 is some times the mean
+
+REQUEST_SECONDS = Signal(
+    title="Mean request duration",
+    unit="s",
+    verb="take",
+    of="a request",
+    part=lambda c, window: histogram.rates(c.service, histogram.REQUESTS, "sum", window),
+    whole=lambda c, window: histogram.rates(c.service, histogram.REQUESTS, "count", window),
+    threshold=lambda service: service.thresholds.latency_p95_seconds * SLUGGISH,
+    text=duration_text,
+    drawn=False,
 )
