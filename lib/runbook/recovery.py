@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from runbook.alerts.base import Answers, Context, Recovering
 from runbook.alerts.checks import endpoints
 from runbook.clock import Clock
-from runbook.model import Chart, Event, Query, Recovery, Series
+from runbook.model import Answer, Chart, Event, Query, Recovery, Series
+from runbook.sources import probe
 from runbook.wording import clock_text, duration_text
 
 Ask = Callable[[Mapping[str, Query]], Answers]
@@ -67,7 +68,8 @@ def verify(context: Context, watched: Recovering, ask: Ask, clock: Clock, tell: 
         tell(f"{look.outcome} so far; watching until {clock_text(latest)} at most")
         moment = min(max(moment, end) + pause, latest)
         clock.wait_until(moment)
-    probes = ask({name: _now(query, end) for name, query in watched.probes(context).items()})
+    asked = {**watched.probes(context), **(_load(context, watched) if look.outcome == "recovered" else {})}
+    probes = ask({name: _now(query, end) for name, query in asked.items()})
     return _conclude(context, watched, look, probes)
 
 
@@ -91,6 +93,12 @@ def _gap(answers: Answers) -> str:
             why = next(iter(answer.warnings), "the rest is missing").rstrip(".")
             return f"the query “{name}” got only part of its answer ({why})"
     return ""
+
+
+def _load(context: Context, watched: Recovering) -> Mapping[str, Query]:
+    """The load test, if any; a service in trouble is spared it."""
+    path, test = context.service.probe_path, watched.load
+    return {f"{test.requests} requests to {path}": probe.load(path, test.requests)} if test else {}
 
 
 def _whole_step(context: Context, moment: float) -> float:
@@ -138,9 +146,19 @@ def _stretches(flags: NDArray[np.bool_]) -> list[tuple[int, int]]:
     return [(int(a), int(b) - 1) for a, b in zip(edges[::2], edges[1::2], strict=True)]
 
 
+def _well(context: Context, watched: Recovering, answer: Answer) -> bool:
+    """Whether an endpoint answers, under load fast enough as well."""
+    fast = (
+        answer.query.kind != "load"
+        or watched.load is None
+        or (answer.data["p95_ms"] is not None and answer.data["p95_ms"] <= 1000 * watched.load.seconds(context.service))
+    )
+    return endpoints.answers_well(answer) and fast
+
+
 def _conclude(context: Context, watched: Recovering, look: _Look, probes: Answers) -> Recovery:
     unasked = [path for path, answer in probes.items() if not answer.usable]
-    silent = [path for path, answer in probes.items() if answer.usable and not endpoints.answers_well(answer)]
+    silent = [path for path, answer in probes.items() if answer.usable and not _well(context, watched, answer)]
     state = look.outcome
     if state == "recovered" and (silent or unasked):
         state = "not recovered" if silent else "not enough data"
@@ -183,9 +201,20 @@ def _too_little(series: Series, limit: str, span: str) -> str:
 
 def _endpoints(probes: Answers, silent: list[str], unasked: list[str]) -> str:
     if silent:
-        one = len(silent) == 1
-        return f"{' and '.join(silent)} {'does' if one else 'do'} not answer as {'it' if one else 'they'} should."
+        one = len(silent) == 1 and probes[silent[0]].query.kind != "load"
+        told = " and ".join(f"{name}{_measured(probes[name])}" for name in silent)
+        return f"{told} {'does' if one else 'do'} not answer as {'it' if one else 'they'} should."
     if unasked:
         whole = "the endpoints" if len(unasked) == len(probes) else " and ".join(unasked)
         return f"{whole} could not be asked: {probes[unasked[0]].error}"
-    return f"{' and '.join(probes)} {'answers' if len(probes) == 1 else 'answer'}."
+    told = " and ".join(f"{name}{_measured(answer)}" for name, answer in probes.items())
+    return f"{told} {'answers' if len(probes) == 1 else 'answer'}."
+
+
+def _measured(answer: Answer) -> str:
+    """What a load test found; nothing of other probes."""
+    if answer.query.kind != "load" or not answer.usable:
+        return ""
+    p95, failures = answer.data["p95_ms"], answer.data["failures"]
+    found = [*([f"{failures} failed"] if failures else []), *([f"p95 {duration_text(p95 / 1000)}"] if p95 else [])]
+    return f" ({', '.join([*found, *answer.warnings])})"

@@ -93,12 +93,20 @@ class Cause:
 
 
 @dataclass(frozen=True)
+class LoadTest:
+    """So many requests to a service that has recovered: none may fail, 95 % may take at most `seconds(service)`."""
+
+    requests: int
+    seconds: Callable[[Service], float]
+
+
+@dataclass(frozen=True)
 class Recovering:
     """How recovery is verified: `queries(context, end)` asked again and again until `seconds` after the mitigation
     are covered; `series` turns the answers into one series that has to stay at or below `threshold(service)`.
 
     `amiss(context, answers)` says what else is not as it should be, "" where all is. `probes` are asked once at the end;
-    all of them have to answer well.
+    all of them have to answer well, and under `load` where that is wanted.
     """
 
     what: str
@@ -109,6 +117,7 @@ class Recovering:
     series: Callable[[Context, Answers], Series]
     probes: Callable[[Context], Mapping[str, Query]]
     amiss: Callable[[Context, Answers], str] = lambda context, answers: ""
+    load: LoadTest | None = None
 
     def goal(self, service: Service) -> str:
         """When it is over, e.g. "failed requests at or below 5 % of requests for 5 min"."""
