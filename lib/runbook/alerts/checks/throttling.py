@@ -1,0 +1,72 @@
+"""Do the pods reach their limits, and are they throttled? The check of resources, with what the kernel holds back of CPU."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+
+from runbook.alerts.base import Answers, Context, Results
+from runbook.alerts.checks import resources
+from runbook.alerts.checks.series import Floats, change, number, onset_of, over_window, pods, rate_window, ratio, series
+from runbook.model import Chart, Query, Result
+from runbook.sources.prometheus import label_matchers, quote
+from runbook.wording import share_text
+
+THROTTLED = 0.25  # from this share of the scheduler's periods on, a pod has too little CPU
+SHOWN = 6
+
+
+def _queries(c: Context) -> Mapping[str, Query]:
+    """cAdvisor's counters carry the cluster's labels, not the service's."""
+    whose = f"{label_matchers({'namespace': c.service.namespace})},pod=~{quote(f'{c.service.deployment}-.*')}"
+
+    def periods(which: str) -> Query:
+        rate = f"rate(container_cpu_cfs_{which}_total{{{whose}}}[{rate_window(c)}])"
+        return over_window(c, f"sum by (pod) ({rate})")
+
+    return {
+        **resources.CHECK.queries(c),
+        "throttled periods": periods("throttled_periods"),
+        "periods": periods("periods"),
+    }
+
+
+def _judge(c: Context, answers: Answers, earlier: Results) -> Result:
+    found = resources.CHECK.judge(c, answers, earlier)
+    held, every = pods(c, answers["throttled periods"]), pods(c, answers["periods"])
+    by_pod = {pod: ratio(held[pod], every[pod]) for pod in held if pod in every}
+    since = {pod: change(c, shares, onset_of(earlier), _high).since for pod, shares in by_pod.items()}
+    known = {pod: share for pod, share in since.items() if not np.isnan(share)}
+    worst = max(known.values(), default=float("nan"))
+    full = sum(1 for share in known.values() if share >= THROTTLED)
+    throttled = None if not known else bool(worst >= THROTTLED)
+    facts = {**found.facts, "throttled": throttled, "throttled_share": number(worst, 3), "throttled_pods": full}
+    if not known:
+        return replace(found, facts=facts)
+    return replace(
+        found,
+        status="abnormal" if throttled else found.status,
+        sentence=f"{found.sentence.rstrip('.')}; throttled in {share_text(worst)} of the CPU periods at most.",
+        facts=facts,
+        charts=(*found.charts, _chart(c, by_pod)),
+    )
+
+
+def _high(values: Floats) -> float:
+    return float(np.percentile(values, 75))
+
+
+def _chart(c: Context, by_pod: Mapping[str, Floats]) -> Chart:
+    known = sorted((pod for pod in by_pod if not np.isnan(by_pod[pod]).all()), key=lambda pod: -np.nanmax(by_pod[pod]))
+    lines = tuple(series(c, pod, by_pod[pod], scale=100) for pod in known[:SHOWN])
+    return Chart("throttling", "CPU periods in which a pod was throttled", "% of periods", lines)
+
+
+CHECK = replace(
+    resources.CHECK,
+    queries=_queries,
+    judge=_judge,
+    optional=(*resources.CHECK.optional, "throttled periods", "periods"),
+)

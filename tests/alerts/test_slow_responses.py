@@ -1,0 +1,495 @@
+"""SlowResponses: how slow, where, whose time it is, which cause comes first, and when it is over."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from math import nan
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from runbook import causes
+from runbook.alerts.base import Answers, Check
+from runbook.alerts.checks import histogram, latency, paths, query_kinds, slow_log, throttling, whose_time
+from runbook.alerts.plans.slowness import speed_up_queries
+from runbook.alerts.slow_responses import ALERT
+from runbook.clock import Frozen
+from runbook.inquiry import Inquiry, judge
+from runbook.model import JSON, Answer, Query, Recovery, Result, Verdict
+from runbook.recovery import verify
+from runbook.settings import Environment
+from tests.fakes import ONSET, SERVICE, STARTED, Scripted, context, line, nothing
+
+Rate = Callable[[float], float]
+Told = Callable[[Query], Answer]
+P95, BUCKETS = ("histogram_quantile", "request_duration"), ("sum by (le)", "request_duration")
+
+
+def step(before: float, since: float) -> Rate:
+    """A level that changes at the onset; at the same hours of other days it does not."""
+    return lambda t: since if ONSET <= t < ONSET + 86_400 else before
+
+
+def several(*rows: tuple[Mapping[str, str], Rate]) -> Told:
+    """Several series, each with its labels."""
+
+    def answer(query: Query) -> Answer:
+        parts = [line(value, **labels)(query) for labels, value in rows]
+        return replace(parts[0], data={**parts[0].data, "result": [part.data["result"][0] for part in parts]})
+
+    return answer
+
+
+def by_limit(**below: float | Rate) -> Told:
+    """Buckets: how many requests a second are below each limit, e.g. b1=90, b2_5=99, inf=100."""
+    names = {name: "+Inf" if name == "inf" else name[1:].replace("_", ".") for name in below}
+    rates = {name: value if callable(value) else (lambda t, v=value: v) for name, value in below.items()}
+    return several(*(({"le": names[name]}, rates[name]) for name in below))
+
+
+def asked(told: Told) -> Answer:
+    return told(Query("prometheus", "range", "x", {"start": 0, "end": 60, "step": 30}))
+
+
+def judged(check: Check, source: Mapping[tuple[str, ...], Told], onset: float | None = ONSET) -> Result:
+    """A check after the alert's first one found this onset."""
+    scripted = Scripted(source)
+    answers: Answers = {name: scripted.ask(query) for name, query in check.queries(context()).items()}
+    return judge(check, context(), answers, {"latency": Result("abnormal", "", {"onset": onset})})
+
+
+class TestBeyond:
+    @pytest.mark.parametrize(
+        ("told", "share"),
+        [
+            (by_limit(b1=90, b2=95, b5=100, inf=100), 0.05),
+            (by_limit(b1=90, b2_5=99, inf=100), 0.04),
+            (by_limit(b1=90, inf=100), 0.1),
+            (by_limit(b4=100, inf=100), 0.5),
+            (by_limit(b1=100, b5=100, inf=100), 0.0),
+            (by_limit(b1=0, b2=0, inf=100), 1.0),
+        ],
+        ids=["at a limit", "within a bucket", "beyond all", "within the first", "none", "all"],
+    )
+    def test_the_share_beyond_two_seconds(self, told: Told, share: float) -> None:
+        """Requests are taken as evenly spread in their bucket; what no bucket tells apart counts as slow."""
+        assert histogram.beyond(asked(told), 2.0) == pytest.approx(np.full(3, share))
+
+    @pytest.mark.parametrize(
+        "told", [by_limit(b1=0, inf=0), by_limit(b1=90, b5=100), by_limit(inf=9), nothing, by_limit(b1=nan, inf=nan)]
+    )
+    def test_without_traffic_or_buckets_it_is_not_known(self, told: Told) -> None:
+        """0/0 is no share, nor is one of buckets that do not tell how many there are in all."""
+        assert np.isnan(histogram.beyond(asked(told), 2.0)).all()
+
+    @given(st.lists(st.integers(1, 500), min_size=4, max_size=4), st.floats(0.06, 0.94))
+    def test_it_agrees_with_the_quantile(self, counts: list[int], share: float) -> None:
+        """Beyond what a quantile is, evenly spread in its bucket as Prometheus does, lies what is left of it."""
+        below = np.cumsum(counts)
+        limits = (0.0, 0.5, 1.0, 2.5, 5.0)
+        place = int(np.searchsorted(below, (1 - share) * below[-1]))
+        inside = ((1 - share) * below[-1] - (below[place - 1] if place else 0)) / counts[place]
+        quantile = limits[place] + inside * (limits[place + 1] - limits[place])
+        told = by_limit(b0_5=below[0], b1=below[1], b2_5=below[2], b5=below[3], inf=below[3])
+        assert histogram.beyond(asked(told), quantile)[0] == pytest.approx(share, abs=1e-9)
+
+
+SLOWED = {P95: line(step(0.04, 3.2)), BUCKETS: by_limit(b1=step(100, 80), b2=step(100, 86), inf=100)}
+
+
+class TestIsItReal:
+    def test_a_step_is_found_and_told(self) -> None:
+        """It began with the share of slow requests, is told in seconds and counted in requests."""
+        found = judged(latency.CHECK, SLOWED)
+        assert found.status == "abnormal"
+        assert abs(found.facts["onset"] - ONSET) <= 60
+        assert found.sentence.startswith(
+            "Yes. 5 % of requests take 3.2 s or longer (threshold 2 s), against 40 ms last week"
+        )
+        assert found.facts["slow_requests"] == pytest.approx(0.14 * found.facts["requests"], rel=0.02)
+        assert "requests took longer than 2 s in 32 minutes, 14 % of all at worst." in found.facts["impact"]
+
+    @pytest.mark.parametrize(("before", "since"), [(100.0, 60.0), (99.0, 92.0)])
+    def test_a_ramp_begins_where_it_leaves_the_usual(self, before: float, since: float) -> None:
+        """Three minutes from as usual to slow: the onset is when it began to rise, to within a minute or two."""
+
+        def rising(t: float) -> float:
+            return before + (since - before) * min(max((t - ONSET) / 180, 0.0), 1.0)
+
+        found = judged(latency.CHECK, {P95: line(step(0.04, 3.2)), BUCKETS: by_limit(b2=rising, inf=100)})
+        assert abs(found.facts["onset"] - ONSET) <= 120
+
+    def test_gaps_do_not_move_the_onset(self) -> None:
+        """Minutes without any request, where the share is 0/0, are skipped."""
+
+        def gap(value: Rate) -> Rate:
+            return lambda t: 0.0 if ONSET - 900 < t < ONSET - 600 else value(t)
+
+        told = by_limit(b2=gap(step(100, 80)), inf=gap(lambda t: 100.0))
+        found = judged(latency.CHECK, {P95: line(step(0.04, 3.2)), BUCKETS: told})
+        assert abs(found.facts["onset"] - ONSET) <= 60
+
+    def test_below_the_threshold_is_normal(self) -> None:
+        """Slower than usual, but not by the alert's measure: no."""
+        found = judged(latency.CHECK, {P95: line(step(0.04, 1.9)), BUCKETS: by_limit(b2=step(100, 96), inf=100)})
+        assert (found.status, found.facts["onset"]) == ("normal", None)
+        assert "took 1.9 s or longer at most since the alert" in found.sentence
+
+    def test_no_traffic_is_not_health(self) -> None:
+        """A percentile of nothing is NaN: not known, never fast."""
+        found = judged(latency.CHECK, {P95: line(lambda t: nan), BUCKETS: by_limit(b2=0, inf=0)})
+        assert found.status == "unknown"
+        assert "no requests were timed" in found.sentence
+
+    def test_partial_data_is_never_called_normal(self) -> None:
+        """A fast percentile with a warning is not sure."""
+
+        def warned(query: Query) -> Answer:
+            return replace(line(lambda t: 0.05)(query), completeness="partial", warnings=("a store is unavailable",))
+
+        found = judged(latency.CHECK, {P95: warned, BUCKETS: by_limit(b2=100, inf=100)})
+        assert found.status == "unknown"
+        assert "a store is unavailable" in found.sentence
+
+    def test_without_buckets_it_is_real_but_not_counted(self) -> None:
+        """Where only the percentile came, when it began and how many suffered is not made up."""
+        found = judged(latency.CHECK, {P95: line(step(0.04, 3.2))})
+        assert (found.status, found.facts["onset"], found.facts["slow_requests"]) == ("abnormal", None, None)
+        assert "impact" not in found.facts
+        assert found.sentence.endswith("When it began could not be told.")
+
+
+def kind(p95: tuple[float, float], mean: tuple[float, float], rate: float = 10.0) -> dict[str, tuple[Rate, ...]]:
+    return {
+        "histogram_quantile": (step(*p95),),
+        "_sum": (step(*(one * rate for one in mean)),),
+        "_count": (lambda t: rate,),
+    }
+
+
+def kinds(**rows: dict[str, tuple[Rate, ...]]) -> dict[tuple[str, ...], Told]:
+    """Kinds named "GET_/x" or "select_users", as a histogram's p95, seconds and number tell of them."""
+
+    def labels(name: str) -> dict[str, str]:
+        first, _, second = name.partition("_")
+        return {"method": first, "path": second, "operation": first, "table": second}
+
+    return {
+        (part,): several(*((labels(name), row[part][0]) for name, row in rows.items()))
+        for part in ("histogram_quantile", "_sum", "_count")
+    }
+
+
+FAST, SLOW = kind((0.03, 0.03), (0.01, 0.01)), kind((0.03, 3.1), (0.01, 1.2))
+
+
+class TestPaths:
+    def test_the_slow_one_is_named(self) -> None:
+        """One endpoint above the threshold, with its time before, and the others that are as before."""
+        found = judged(paths.CHECK, kinds(**{"GET_/edit": SLOW, "GET_/": FAST, "GET_/display": FAST}))
+        assert found.facts["slow"] == ["GET /edit"]
+        assert (found.facts["some"], found.facts["all"], found.facts["top"]) == (True, False, "GET /edit")
+        assert found.sentence == "GET /edit with a p95 of 3.1 s (30 ms before); GET /, GET /display as fast as before."
+
+    def test_all_of_them(self) -> None:
+        """Where every endpoint is slow, no one of them is to blame; the health check, which does nothing, does not count."""
+        found = judged(paths.CHECK, kinds(**{"GET_/edit": SLOW, "GET_/": SLOW, "GET_/health": FAST}))
+        assert (found.facts["all"], found.facts["some"]) == (True, False)
+        assert found.sentence.startswith("All of them; the slowest is ")
+
+    def test_what_is_slower_below_the_threshold_is_not_as_before(self) -> None:
+        """Seven times slower, at 1.4 s: not above the limit, yet not spared."""
+        slower = kind((0.2, 1.4), (0.1, 0.6))
+        found = judged(paths.CHECK, kinds(**{"GET_/edit": SLOW, "GET_/": slower}))
+        assert (found.facts["slow"], found.facts["all"]) == (["GET /edit"], True)
+        assert "1 of 2 above 2 s, the others slower than before as well" in found.sentence.lower()
+
+    def test_none(self) -> None:
+        """No endpoint is above the threshold."""
+        assert judged(paths.CHECK, kinds(**{"GET_/": FAST})).status == "normal"
+
+    def test_without_data_it_is_not_known(self) -> None:
+        """No series, or a source that is down, names no endpoint."""
+        assert judged(paths.CHECK, {("histogram",): nothing}).status == "unknown"
+        assert "down" in judged(paths.CHECK, {}).sentence
+
+
+class TestQueries:
+    def test_the_slow_kind_is_named_with_how_much_it_grew(self) -> None:
+        """A missing index: one operation on one table, the others as fast as before."""
+        found = judged(query_kinds.CHECK, kinds(select_users=SLOW, update_users=FAST, select_sessions=FAST))
+        assert (found.facts["operation"], found.facts["table"], found.facts["alone"]) == ("select", "users", True)
+        assert found.sentence == "select users: p95 3.1 s, 30 ms before; the other queries are as fast as before."
+
+    def test_the_whole_database(self) -> None:
+        """All kinds have become slow together."""
+        found = judged(query_kinds.CHECK, kinds(select_users=SLOW, update_users=SLOW))
+        assert (found.facts["any"], found.facts["alone"], len(found.facts["slow"])) == (True, False, 2)
+
+    def test_fast_ones_are_told_too(self) -> None:
+        """Without a slow one, the slowest is told as evidence."""
+        found = judged(query_kinds.CHECK, kinds(select_users=FAST))
+        assert (found.status, found.facts["any"]) == ("normal", False)
+        assert found.sentence == "None: the slowest is select users: p95 30 ms, 30 ms before."
+
+    def test_a_kind_without_a_before_is_slow_by_its_time_alone(self) -> None:
+        """A query that nobody asked before the onset has nothing to compare with; above a second it is slow."""
+        new = kind((nan, 1.4), (0.0, 0.5))
+        assert judged(query_kinds.CHECK, kinds(insert_audit=new)).facts["slow"] == ["insert audit"]
+
+
+class TestWhoseTime:
+    def told(self, seconds: float = 80.0, **parts: float) -> dict[tuple[str, ...], Told]:
+        """100 requests/s that took 1 s in all of each second, then `seconds`, of which so many are a part's."""
+        since = {"queries": 0.5, "waiting": 0.0, "cpu": 0.3, **parts}
+        return {
+            ("request_duration", "_sum"): line(step(1.0, seconds)),
+            ("request_duration", "_count"): line(lambda t: 100.0),
+            ("query_duration", "_sum"): line(step(0.5, since["queries"])),
+            ("waiting",): line(step(0.0, since["waiting"])),
+            ("cpu",): line(step(0.3, since["cpu"])),
+        }
+
+    @pytest.mark.parametrize(
+        ("parts", "mostly"),
+        [
+            ({"queries": 75.0}, "queries"),
+            ({"waiting": 70.0}, "waiting"),
+            ({"cpu": 60.0}, "cpu"),
+            ({}, "rest"),
+            ({"queries": 30.0, "waiting": 25.0}, None),
+        ],
+    )
+    def test_the_additional_time_is_divided(self, parts: dict[str, float], mostly: str | None) -> None:
+        """Each part has its share of the additional time; what nobody measured is the rest."""
+        facts = judged(whose_time.CHECK, self.told(**parts)).facts
+        assert facts["mostly"] == mostly
+        assert sum(facts[name] for name in ("queries", "waiting", "cpu", "rest")) == pytest.approx(1.0, abs=0.01)
+
+    def test_it_is_told(self) -> None:
+        """Seconds a request before and since, and whose the difference is."""
+        assert judged(whose_time.CHECK, self.told(queries=64.2)).sentence == (
+            "A request takes 800 ms on average (10 ms before); of the additional time "
+            "80.6 % database queries, 0 % waiting for a connection, 0 % CPU, 19.4 % the rest."
+        )
+
+    def test_nothing_is_divided_where_requests_take_as_long_as_before(self) -> None:
+        """Noise is no additional time."""
+        found = judged(whose_time.CHECK, self.told(seconds=1.05))
+        assert (found.status, found.facts["mostly"], found.facts["longer"]) == ("normal", None, False)
+
+    def test_without_the_time_of_queries_the_rest_is_not_known(self) -> None:
+        """What is not measured is not put down to somebody else."""
+        told = {words: answer for words, answer in self.told().items() if words[0] != "query_duration"}
+        assert judged(whose_time.CHECK, told).status == "unknown"
+
+
+class TestThrottling:
+    PODS = "rust-micro-front-end-7d9f-x2x4z"
+
+    def told(self, throttled: Told) -> dict[tuple[str, ...], Told]:
+        return {
+            ("throttled_periods",): throttled,
+            ("cfs_periods",): line(lambda t: 10.0, pod=self.PODS),
+            ("process_",): line(lambda t: 0.1, pod=self.PODS),
+            ("pods",): lambda query: Answer(query, "complete", {"items": []}),
+        }
+
+    def test_periods_without_cpu_are_abnormal(self) -> None:
+        """Below its limit on average, and still held back half of the time: too little CPU."""
+        found = judged(throttling.CHECK, self.told(line(step(0.0, 5.0), pod=self.PODS)))
+        assert (found.status, found.facts["throttled"], found.facts["throttled_share"]) == ("abnormal", True, 0.5)
+        assert "throttled in 50 % of the CPU periods at most" in found.sentence
+
+    def test_who_does_not_measure_it_is_not_told_of_it(self) -> None:
+        """Without cAdvisor's counters throttling is not known, which says nothing of memory and CPU."""
+        found = judged(throttling.CHECK, self.told(nothing))
+        assert found.facts["throttled"] is None
+        assert "throttled" not in found.sentence
+
+
+WELL: dict[str, dict[str, JSON]] = {
+    "latency": {"onset": ONSET},
+    "changes": {"near": False, "only_new": False, "alike": False, "calm_minutes": 0.0, "revision": None},
+    "paths": {"slow": ["GET /"], "endpoints": 6, "some": False, "all": True, "top": "GET /"},
+    "time": {"longer": True, "queries": 0.05, "waiting": 0.0, "cpu": 0.05, "rest": 0.9},
+    "queries": {"any": False, "slow": [], "alone": False, "kinds": 3, "worst": "select users", "p95": 0.01, "p95_before": 0.01},
+    "pool": {"queueing": False, "exhausted": False, "waiting": 0, "waiting_before": 0, "full_pods": 0, "pods": 6},
+    "resources": {
+        "cpu_reached": False,
+        "cpu_used": 0.4,
+        "memory_reached": False,
+        "memory_used": 0.5,
+        "oom_kills": 0,
+        "throttled": False,
+        "throttled_share": 0.0,
+    },
+    "traffic": {"surge": False, "times": 1.0},
+    "logs": {"about": dict.fromkeys(slow_log.SUBJECTS, 0.0), "new": [], "new_share": 0.0},
+    "slow_log": {"about": dict.fromkeys(slow_log.SUBJECTS, 0.0)},
+}  # fmt: skip
+DATABASE = {
+    "queries": {"any": True, "slow": ["select users"], "alone": True, "p95": 2.0},
+    "time": {"queries": 0.9, "rest": 0.05},
+}
+POOL = {"pool": {"queueing": True, "waiting": 80}, "time": {"waiting": 0.7, "rest": 0.2}}
+CPU = {"resources": {"cpu_reached": True, "cpu_used": 0.98, "throttled": True, "throttled_share": 0.9}}
+MEMORY = {"resources": {"memory_reached": True, "memory_used": 0.97}}
+DEPENDENCY = {"paths": {"some": True, "all": False}}
+SURGE = {"traffic": {"surge": True, "times": 4.0}}
+ROLLOUT = {
+    "changes": {"near": True, "only_new": True, "distance": 40.0, "revision": 7, "compared": "its pods take 2 s a request, the others 10 ms"},
+}  # fmt: skip
+
+
+def found(*changes: Mapping[str, Mapping[str, JSON]]) -> dict[str, Result]:
+    """All is well but that requests are slow, and these facts."""
+    facts = {check: dict(known) for check, known in WELL.items()}
+    for change in changes:
+        for check, more in change.items():
+            facts[check] |= more
+    return {check: Result("abnormal", "", known) for check, known in facts.items()}
+
+
+def supported(results: Mapping[str, Result]) -> list[str]:
+    return [verdict.cause for verdict in causes.of(ALERT, results) if verdict.state == "supported"]
+
+
+@pytest.mark.parametrize(
+    ("facts", "cause"),
+    [
+        ((DATABASE,), "database"),
+        ((DATABASE, {"pool": {"queueing": True, "exhausted": True, "waiting": 30, "full_pods": 6}}), "database"),
+        ((POOL,), "pool"),
+        ((POOL, {"pool": {"exhausted": True, "full_pods": 6}}), "pool"),
+        ((CPU,), "resources"),
+        (({"resources": {"throttled": True, "throttled_share": 0.8}},), "resources"),
+        ((MEMORY,), "resources"),
+        ((DEPENDENCY,), "dependency"),
+        ((SURGE,), "traffic"),
+        ((SURGE, CPU), "traffic"),
+        ((ROLLOUT,), "deployment"),
+        ((ROLLOUT, CPU), "deployment"),
+        ((ROLLOUT, DATABASE), "deployment"),
+    ],
+)
+def test_the_right_cause_is_the_only_supported_one(facts: tuple[dict[str, dict[str, JSON]], ...], cause: str) -> None:
+    """Each cause by its own signs, and not by those that it brings about elsewhere."""
+    assert supported(found(*facts)) == [cause]
+
+
+@pytest.mark.parametrize(("one", "other"), [(DATABASE, SURGE), (DEPENDENCY, SURGE), (DATABASE, CPU)])
+def test_two_at_once_come_first(one: dict[str, dict[str, JSON]], other: dict[str, dict[str, JSON]]) -> None:
+    """Of a pair, both stand in the first two places."""
+    single = {supported(found(one))[0], supported(found(other))[0]}
+    assert {verdict.cause for verdict in causes.of(ALERT, found(one, other))[:2]} == single
+
+
+def test_nothing_is_concluded_from_absence() -> None:
+    """With every source down each check is unknown, no cause is tested, and nothing is to be done."""
+    inquiry = Inquiry(ALERT, context(alert="SlowResponses"), Scripted({}), Frozen(context().now))
+    investigation = inquiry.investigation()
+    assert {finding.result.status for finding in investigation.findings} == {"unknown"}
+    assert {verdict.state for verdict in investigation.verdicts} == {"not tested"}
+    assert investigation.headline == "Not known whether SlowResponses is real."
+
+
+@pytest.mark.parametrize("check", [name for name in WELL if name != "latency"])
+def test_a_check_that_did_not_run_supports_nothing_more(check: str) -> None:
+    """Whatever single check is missing, a healthy rest still supports no cause but what the rest of the time hints at."""
+    results = {**found(), check: Result("unknown", "")}
+    assert set(supported(results)) <= {"dependency"}
+
+
+def by_name(results: Mapping[str, Result]) -> dict[str, Verdict]:
+    return {verdict.cause: verdict for verdict in causes.of(ALERT, results)}
+
+
+def test_what_was_not_looked_at_is_not_refuted() -> None:
+    """Without the queries, the pool or the limits, their causes are not tested rather than refuted."""
+    for check, cause in (("queries", "database"), ("pool", "pool"), ("resources", "resources"), ("time", "dependency")):
+        assert by_name({**found(), check: Result("unknown", "")})[cause].state == "not tested"
+
+
+def test_the_missing_index_is_looked_for_where_it_is_missing() -> None:
+    """The table that was found stands in the first command, with the database's address where the settings know it."""
+    results = {"queries": Result("abnormal", "", {"any": True, "operation": "select", "table": "users"})}
+    where = context(environment=Environment(service="shop", database_address="db.internal:3306"))
+    title, (first, *_) = speed_up_queries(where, results)
+    assert title == "Speed up select on users"
+    assert first.command == "mysql -h db.internal -P 3306 -p -e 'SHOW INDEX FROM users'"
+
+
+@pytest.mark.parametrize("table", ["users; DROP TABLE users", "`x`", "", None, 3, "a" * 80])
+def test_no_odd_table_gets_into_a_command(table: object) -> None:
+    """A label's value that is no table's name makes no statement."""
+    results = {"queries": Result("abnormal", "", {"any": True, "operation": "select", "table": table})}
+    title, steps = speed_up_queries(context(), results)
+    assert title == "Speed up the database"
+    assert not [one for one in steps if "SHOW INDEX" in one.command or "DROP TABLE" in one.command]
+
+
+class Recovered:
+    """A service that is fast again, and a load test with this outcome."""
+
+    def __init__(self, p95: Rate, load: Mapping[str, Any]) -> None:
+        self.p95, self.load, self.asked = p95, load, list[Query]()
+
+    def verify(self) -> Recovery:
+        now = context(alert="SlowResponses", mitigated_at=STARTED + 300)
+        return verify(now, ALERT.recovery, self.ask, Frozen(now.now), lambda word: None)
+
+    def ask(self, queries: Mapping[str, Query]) -> dict[str, Answer]:
+        self.asked += queries.values()
+        return {name: self.answer(query) for name, query in queries.items()}
+
+    def answer(self, query: Query) -> Answer:
+        if query.source == "prometheus":
+            return line(self.p95)(query)
+        well = {"status": 200, "latency_ms": 12.0, "error": None}
+        return Answer(query, "complete", dict(self.load) if query.kind == "load" else well)
+
+
+QUICK = {"made": 50, "failures": 0, "median_ms": 30.0, "p95_ms": 120.0, "max_ms": 300.0}
+
+
+@pytest.mark.parametrize(
+    ("load", "state", "told"),
+    [
+        (QUICK, "recovered", "50 requests to /api/username/test (p95 120 ms) answer."),
+        ({**QUICK, "p95_ms": 2400.0}, "not recovered", "(p95 2.4 s) do not answer as they should."),
+        ({**QUICK, "failures": 3}, "not recovered", "(3 failed, p95 120 ms) do not answer as they should."),
+        ({**QUICK, "failures": 50, "p95_ms": None}, "not recovered", "(50 failed) do not answer as they should."),
+    ],
+)
+def test_it_is_over_when_the_load_test_says_so_too(load: dict[str, JSON], state: str, told: str) -> None:
+    """p95 at or below the threshold for five minutes, and then 50 requests that are answered, and fast."""
+    recovery = Recovered(lambda t: 0.05 if t > STARTED + 360 else 3.0, load).verify()
+    assert recovery.state == state
+    assert recovery.sentence.endswith(told)
+
+
+def test_a_service_in_trouble_is_spared_the_load_test() -> None:
+    """Nothing more is asked of a service that is still slow than whether it answers."""
+    service = Recovered(lambda t: 3.0, QUICK)
+    assert service.verify().state == "not recovered"
+    assert not [query for query in service.asked if query.kind == "load"]
+
+
+def test_all_queries_fit_into_one_round() -> None:
+    """Not more queries than go out at once."""
+    count = sum(len(check.queries(context())) for check in ALERT.checks)
+    assert count <= 64
+
+
+def test_the_rule_has_the_profile_s_threshold() -> None:
+    """The expression is the procedure's, with the threshold of the settings."""
+    text = ALERT.expression(SERVICE)
+    assert text.startswith(
+        "histogram_quantile(0.95, sum by (le) (rate(micro_frontend_http_request_duration_seconds_bucket"
+    )
+    assert text.endswith("[5m]))) > 2")
