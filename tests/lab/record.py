@@ -29,7 +29,10 @@ from tests.lab.scenarios import Scenario, scenario
 from tests.lab.servers import Lab
 from tests.refresh_notebooks import NOTEBOOKS, refresh
 
-SCENES = {"HighErrorRate": scenario("bad-release", seed=9, day=3)}
+SCENES = {
+    "HighErrorRate": scenario("bad-release", seed=9, day=3),
+    "SlowResponses": scenario("query-slow", seed=3, day=3),
+}
 INCIDENT = "INC-2026-01-15-01"
 
 

@@ -27,7 +27,7 @@ from runbook.alerts.suspects import DEPLOYMENT, ONLY_NEW_PODS, TRAFFIC, Facts, a
 from runbook.model import Query, Series
 from runbook.settings import Service
 from runbook.sources.prometheus import range_
-from runbook.wording import duration_text, share_text
+from runbook.wording import duration_text, plural, share_text
 
 
 def expression(service: Service) -> str:
@@ -40,6 +40,12 @@ def slowest_queries(f: Facts) -> str:
     before = f" ({duration_text(f['p95_before'])} before)" if f["p95_before"] is not None else ""
     more = "" if f["alone"] or len(f["slow"]) < 2 else f", as {len(f['slow'])} of {f['kinds']} kinds of queries"
     return f"p95 of {f['worst']} {duration_text(f['p95'])}{before}{more}"
+
+
+def no_room(f: Facts) -> str:
+    """E.g. "the pool is full in 3 of 6 pods"; or smaller than it should be."""
+    full, pods = f["full_pods"], f["pods"]
+    return f"the pool is full in {full} of {plural(pods, 'pod')}" if full else "the pods open no more connections"
 
 
 def most_time(part: str, words: str, least: float, weight: float) -> Sign:
@@ -104,9 +110,7 @@ POOL = Cause(
             lambda f: f["queueing"],
             lambda f: f"{f['waiting']:,.0f} requests wait for a connection ({f['waiting_before'] or 0:,.0f} before)",
         ),
-        Sign(
-            "pool", 0.3, lambda f: f["exhausted"], lambda f: f"the pool is full in {f['full_pods']} of {f['pods']} pods"
-        ),
+        Sign("pool", 0.3, lambda f: f["exhausted"], no_room),
         most_time("waiting", "waiting for a connection", 0.4, 0.5),
     ),
     refutes=(

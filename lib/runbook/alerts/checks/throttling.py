@@ -45,10 +45,11 @@ def _judge(c: Context, answers: Answers, earlier: Results) -> Result:
     facts = {**found.facts, "throttled": throttled, "throttled_share": number(worst, 3), "throttled_pods": full}
     if not known:
         return replace(found, facts=facts)
+    head, _, rest = found.sentence.partition(": ")
     return replace(
         found,
         status="abnormal" if throttled else found.status,
-        sentence=f"{found.sentence.rstrip('.')}; throttled in {share_text(worst)} of the CPU periods at most.",
+        sentence=f"{'Yes' if throttled else head}: CPU held back in {share_text(worst)} of its periods at most, {rest}",
         facts=facts,
         charts=(*found.charts, _chart(c, by_pod)),
     )

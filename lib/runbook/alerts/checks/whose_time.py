@@ -29,7 +29,8 @@ from runbook.alerts.checks.series import (
 from runbook.model import JSON, Chart, Query, Result, Status, Table
 from runbook.wording import duration_text, share_text
 
-PARTS = {"queries": "database queries", "waiting": "waiting for a connection", "cpu": "CPU", "rest": "the rest"}
+PARTS = {"queries": "database queries", "waiting": "waiting for a connection", "cpu": "CPU", "rest": "elsewhere"}
+TOLD = 0.005  # of the additional time: less is not worth a word
 MOST = 0.5  # from this share of the additional time on, it is mostly that part's
 
 
@@ -84,7 +85,7 @@ def _sentence(facts: Mapping[str, JSON]) -> str:
     mean = f"a request takes {duration_text(facts['seconds'])} on average{before}"
     if not facts["longer"]:
         return f"Nobody's in particular: {mean}."
-    told = [f"{share_text(facts[name])} {words}" for name, words in PARTS.items() if facts[name] is not None]
+    told = [f"{share_text(facts[part])} {words}" for part, words in PARTS.items() if (facts[part] or 0.0) >= TOLD]
     return f"{mean[0].upper()}{mean[1:]}; of the additional time {', '.join(told)}."
 
 
