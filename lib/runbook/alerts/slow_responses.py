@@ -252,7 +252,7 @@ ALERT = Alert(
         _recovery_queries,
         _recovery_series,
         endpoints.queries,
-        LoadTest(50, lambda service: service.thresholds.latency_p95_seconds),
+        load=LoadTest(50, lambda service: service.thresholds.latency_p95_seconds),
     ),
     escalate_if=(
         "p95 still rises 15 minutes after the mitigation, or is above 10 s",
