@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from math import isfinite
 
 from runbook.alerts.base import Answers, Check, Context, Results
 from runbook.alerts.checks import histogram
-from runbook.alerts.checks.kinds import Kind, kinds, queries
+from runbook.alerts.checks.kinds import Kind, kinds, of_all, queries
 from runbook.alerts.checks.series import number, onset_of, series
 from runbook.model import JSON, Chart, Query, Result, Status, Table
-from runbook.wording import duration_text, share_text
+from runbook.wording import duration_text
 
 LABELS = ("method", "path")
 SLOWER = 3.0  # from three times its p95 before on, an endpoint is slower,
@@ -45,7 +46,7 @@ def _judge(c: Context, answers: Answers, earlier: Results) -> Result:
     lines = tuple(series(c, one.name, one.over_time) for one in sorted(slowest, key=lambda one: one.name))
     chart = Chart("p95-by-path", "Request duration by endpoint, 95th percentile", "s", lines, threshold=limit)
     status: Status = "abnormal" if slow else "normal"
-    return Result(status, _sentence(facts, slow, calm, limit), facts, (chart,), (_table(used, extra),))
+    return Result(status, _sentence(facts, slow, calm, limit), facts, (chart,), (_table(used),))
 
 
 def _slower(one: Kind, limit: float) -> bool:
@@ -69,10 +70,10 @@ def _sentence(facts: Mapping[str, JSON], slow: Sequence[Kind], calm: Sequence[Ki
 
 
 def _before(one: Kind) -> str:
-    return f" ({duration_text(one.p95.before)} before)" if one.p95.before == one.p95.before else ""
+    return f" ({duration_text(one.p95.before)} before)" if isfinite(one.p95.before) else ""
 
 
-def _table(used: Sequence[Kind], extra: float) -> Table:
+def _table(used: Sequence[Kind]) -> Table:
     rows = tuple(
         (
             one.name,
@@ -80,7 +81,7 @@ def _table(used: Sequence[Kind], extra: float) -> Table:
             _seconds(one.p95.since),
             _seconds(one.mean.since),
             number(one.per_second, 1),
-            share_text(one.extra / extra) if extra else "",
+            of_all(one, used),
         )
         for one in used[:10]
     )
@@ -96,7 +97,7 @@ def _table(used: Sequence[Kind], extra: float) -> Table:
 
 
 def _seconds(value: float) -> str:
-    return f"{value:.3f}" if value == value else ""
+    return f"{value:.3f}" if isfinite(value) else ""
 
 
 CHECK = Check("paths", "Which endpoints are slow?", _queries, _judge, needs=("p95",))

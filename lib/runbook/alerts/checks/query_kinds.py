@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from math import isfinite
 
 from runbook.alerts.base import Answers, Check, Context, Results
 from runbook.alerts.checks import histogram, kinds
@@ -10,7 +11,7 @@ from runbook.alerts.checks.database import SLOW_SECONDS, SLOWER, VERY_SLOW_SECON
 from runbook.alerts.checks.kinds import Kind
 from runbook.alerts.checks.series import number, onset_of, series
 from runbook.model import JSON, Chart, Query, Result, Status, Table
-from runbook.wording import duration_text, share_text
+from runbook.wording import duration_text
 
 LABELS = ("operation", "table")
 ALONE = 0.4  # grown by less than this power of the worst one's factor, the others are as before
@@ -66,15 +67,14 @@ def _sentence(facts: Mapping[str, JSON]) -> str:
 
 
 def _table(found: Sequence[Kind]) -> Table:
-    extra = sum(one.extra for one in found)
     rows = tuple(
         (
             one.name,
             _milliseconds(one.p95.before),
             _milliseconds(one.p95.since),
-            f"{one.p95.times:,.1f}" if one.p95.times == one.p95.times else "",
+            f"{one.p95.times:,.1f}" if isfinite(one.p95.times) else "",
             number(one.per_second, 1),
-            share_text(one.extra / extra) if extra else "",
+            kinds.of_all(one, found),
         )
         for one in found[:10]
     )
@@ -83,7 +83,7 @@ def _table(found: Sequence[Kind]) -> Table:
 
 
 def _milliseconds(value: float) -> str:
-    return f"{value * 1000:,.1f}" if value == value else ""
+    return f"{value * 1000:,.1f}" if isfinite(value) else ""
 
 
 CHECK = Check("queries", "Which queries are slow?", _queries, _judge, needs=("p95",))

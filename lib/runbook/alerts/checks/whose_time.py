@@ -6,6 +6,7 @@ The rest is nobody's that is measured: an external service, or a queue in the se
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import isfinite
 
 import numpy as np
 
@@ -111,7 +112,7 @@ def _sum(known: Mapping[str, Change], side: str) -> float:
 
 
 def _milliseconds(value: float) -> str:
-    return f"{max(value, 0.0) * 1000:,.1f}" if value == value else ""
+    return f"{max(value, 0.0) * 1000:,.1f}" if isfinite(value) else ""
 
 
 CHECK = Check("time", "Whose time is it?", _queries, _judge, needs=("seconds", "requests"), optional=("waiting", "cpu"))

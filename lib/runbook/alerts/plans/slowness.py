@@ -26,18 +26,18 @@ def speed_up_queries(c: Context, results: Results) -> Plan:
     facts = facts_of(results, "queries")
     operation, table = (facts.get(name) if facts.get("any") else None for name in ("operation", "table"))
     named = is_table(table)
-    whose = f"{str(operation).upper()} on {table}" if named else "queries that take longest"
+    whose = f"{str(operation).upper()} statements on {table}" if named else "statements that take longest"
     title = f"Speed up {operation} on {table}" if named else "Speed up the database"
-    look = read(mysql(c, f"SHOW INDEX FROM {table}"), f"whether the columns that {whose} looks for have one", _LOGIN)
+    look = read(mysql(c, f"SHOW INDEX FROM {table}"), f"whether the columns that {whose} look for have one", _LOGIN)
     return title, (
         *((look,) if named else ()),
         read(
             mysql(c, "SHOW FULL PROCESSLIST"),
-            f"the statements of {whose}, their time and state (“Sending data”: reads many rows; “Locked”: waits for others)",
+            f"the {whose}, their time and state (“Sending data”: reads many rows; “Locked”: waits for others)",
             _LOGIN,
         ),
         read(
-            f"Put EXPLAIN before the statement of {whose} and run it.",
+            f"Put EXPLAIN before one of the {whose} and run it.",
             "type ALL with key NULL reads the whole table: an index is missing, or its statistics are old (ANALYZE TABLE)",
             "the statement is known from the process list",
         ),
