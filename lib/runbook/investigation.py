@@ -43,12 +43,12 @@ class Investigation:
 def conclude(alert: Alert, results: Results, verdicts: Sequence[Verdict]) -> tuple[str, str]:
     """The verdict in one sentence, and why in the next: what the first check of the alert and the causes say."""
     first = results[alert.checks[0].name]
-    if first.status == "unknown":
-        return f"Not known whether {alert.name} is real.", first.sentence
-    if first.status == "normal":
-        return f"{alert.name} does not hold in this window: nothing to mitigate.", first.sentence
-    supported = [v for v in verdicts if v.state == "supported"]
     remark = f"{said} " if (said := alert.remark(results, verdicts)) else ""
+    if first.status == "unknown":
+        return f"{remark}Not known whether {alert.name} is real.", first.sentence
+    if first.status == "normal":
+        return f"{remark}{alert.name} does not hold in this window: nothing to mitigate.", first.sentence
+    supported = [v for v in verdicts if v.state == "supported"]
     if not supported:
         return f"{remark}{_unexplained(verdicts)}", first.sentence
     phrases = {cause.name: cause.phrase for cause in alert.causes}

@@ -156,7 +156,10 @@ def _well(context: Context, watched: Recovering, answer: Answer) -> bool:
     return endpoints.answers_well(answer) and fast
 
 
-def _conclude(context: Context, watched: Recovering, look: _Look, probes: Answers) -> Recovery:
+def _conclude(context: Context, watched: Recovering, look: _Look, asked: Answers) -> Recovery:
+    """A login that could not be tried, since there is no token for it, is told, but holds up no recovery."""
+    untried = [path for path, answer in asked.items() if answer.query.kind == "login" and not answer.usable]
+    probes = {path: answer for path, answer in asked.items() if path not in untried}
     unasked = [path for path, answer in probes.items() if not answer.usable]
     silent = [path for path, answer in probes.items() if answer.usable and not _well(context, watched, answer)]
     state = look.outcome
@@ -173,7 +176,8 @@ def _conclude(context: Context, watched: Recovering, look: _Look, probes: Answer
     )
     joint = "; " if state == look.outcome else ", but "
     sentence = f"{_HEADS[state]}: {_watched(watched, context, look)}{joint}{_endpoints(probes, silent, unasked)}"
-    return Recovery(state, sentence, (chart,), (*look.answers.values(), *probes.values()))
+    told = "".join(f" Not tested: {path} ({asked[path].error.rstrip('.')})." for path in untried)
+    return Recovery(state, f"{sentence}{told}", (chart,), (*look.answers.values(), *asked.values()))
 
 
 def _watched(watched: Recovering, context: Context, look: _Look) -> str:

@@ -29,6 +29,7 @@ from runbook.wellformed import (
     MetricPrefix,
     Namespace,
     ObjectName,
+    ObjectNameOrNone,
     Port,
     Positive,
     Ratio,
@@ -119,7 +120,11 @@ class Thresholds(_Strict, frozen=True):
 
 
 class Service(_Strict, frozen=True):
-    """What one service calls things, in metrics, logs and Kubernetes."""
+    """What one service calls things, in metrics, logs and Kubernetes.
+
+    `login_phrase` is in every message about a login that succeeded; `proxy_deployment` is what clients connect to, if
+    that is a deployment of the namespace.
+    """
 
     name: str
     metric_prefix: MetricPrefix
@@ -130,11 +135,14 @@ class Service(_Strict, frozen=True):
     index: str
     container: str = ""
     jwt_public_key_path: FilePath = ""
+    proxy_deployment: ObjectNameOrNone = ""
     time_field: FieldName = "timestamp"
     level_field: FieldName = "level"
     message_field: FieldName = "message"
     app_field: FieldName = "app"
     client_ip_field: FieldName = "client_ip"
+    username_field: FieldName = "username"
+    login_phrase: str = "login succeeded"
     instance_label: LabelName = "instance"
     pod_label: LabelName = "pod"
     health_path: UrlPath = "/health"

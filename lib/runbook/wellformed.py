@@ -15,6 +15,7 @@ _LABEL: Final = r"^[a-zA-Z_][a-zA-Z0-9_]*\Z"
 _PART: Final = r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?"
 _NAMESPACE: Final = rf"^{_PART}\Z"
 _OBJECT: Final = rf"^(?=.{{1,253}}\Z){_PART}(\.{_PART})*\Z"
+_OBJECT_OR_NONE: Final = rf"^((?=.{{1,253}}\Z){_PART}(\.{_PART})*)?\Z"
 _FIELD: Final = r"^[^\s\"'\\*]+\Z"
 _HOST_PART: Final = r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)"
 _HOST: Final = r"^([A-Za-z0-9._-]+|[0-9A-Fa-f]*:[0-9A-Fa-f]*:[0-9A-Fa-f:.]*)?\Z"
@@ -29,6 +30,7 @@ MetricPrefix = Annotated[str, Meta(pattern=_METRIC_PREFIX)]
 LabelName = Annotated[str, Meta(pattern=_LABEL)]
 Namespace = Annotated[str, Meta(pattern=_NAMESPACE)]
 ObjectName = Annotated[str, Meta(pattern=_OBJECT)]
+ObjectNameOrNone = Annotated[str, Meta(pattern=_OBJECT_OR_NONE)]
 FieldName = Annotated[str, Meta(pattern=_FIELD)]
 Host = Annotated[str, Meta(pattern=_HOST)]
 Address = Annotated[str, Meta(pattern=_ADDRESS)]
@@ -46,6 +48,7 @@ WORDS: Final = {
     _LABEL: "a label name: letters, digits and _",
     _NAMESPACE: "the name of a Kubernetes namespace: small letters, digits and -, at most 63",
     _OBJECT: "the name of a Kubernetes object: small letters, digits, - and .",
+    _OBJECT_OR_NONE: "the name of a Kubernetes object: small letters, digits, - and .",
     _FIELD: "the name of a field or index, without spaces and quotes",
     _HOST: "a host name or an address alone; the port has a key of its own",
     _ADDRESS: "a host and a port, like mysql-primary:3306",

@@ -141,5 +141,6 @@ def _moment(epoch: float) -> datetime | None:
 
 
 def plural(count: float, word: str) -> str:
-    """A count with its noun: "1 request", "4,812 requests"."""
-    return f"{count_text(count)} {word}{'' if count == 1 else 's'}"
+    """A count with its noun: "1 request", "4,812 requests", "2 addresses"."""
+    ending = "" if count == 1 else "es" if word.endswith("s") else "s"
+    return f"{count_text(count)} {word}{ending}"

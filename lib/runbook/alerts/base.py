@@ -137,7 +137,7 @@ class Alert:
     """All of one alert. `expression` is PromQL for the rule; `hold_seconds` its `for`.
 
     The first check says whether the alert is real: its facts may hold `onset` (epoch seconds) and `impact` (a clause).
-    `remark` is said before the verdict where the alert is real, e.g. whether to call security.
+    `remark` is said before the verdict, e.g. whether to call security; what it says of an alert that is not real is its own.
     """
 
     name: str

@@ -37,7 +37,7 @@ def newest_errors(
     """The newest messages of a level, whole documents, latest first."""
     newest_first = [{service.time_field: {"order": "desc", "unmapped_type": "date"}}]
     return search(
-        service.index, {"query": _matching(service, start, end, level, phrase), "sort": newest_first, "size": size}
+        service.index, {"query": matching(service, start, end, level, phrase), "sort": newest_first, "size": size}
     )
 
 
@@ -55,7 +55,7 @@ def errors_over_time(
         "min_doc_count": 0,
         "extended_bounds": {"min": first * 1000, "max": _milliseconds(end) - 1},
     }
-    body = {"query": _matching(service, first, end, level, phrase), "size": 0, "track_total_hits": True}
+    body = {"query": matching(service, first, end, level, phrase), "size": 0, "track_total_hits": True}
     return search(service.index, {**body, "aggs": {"over_time": {"date_histogram": buckets}}})
 
 
@@ -67,7 +67,7 @@ def sample_of_errors(
     `total` is exact, so that each document stands for total / size messages. Elasticsearch allows 10,000 at most.
     """
     uniform = {
-        "query": _matching(service, start, end, level, phrase),
+        "query": matching(service, start, end, level, phrase),
         "functions": [{"random_score": {"seed": seed, "field": "_seq_no"}}],
         "boost_mode": "replace",
     }
@@ -80,9 +80,10 @@ def sample_of_errors(
 def top_values(
     service: Service, start: float, end: float, field: str, size: int = 10, *, level: str = "", phrase: str = ""
 ) -> Query:
-    """The most frequent values of a keyword, number or IP field; read it with `terms`."""
-    body = {"query": _matching(service, start, end, level, phrase), "size": 0, "track_total_hits": True}
-    return search(service.index, {**body, "aggs": {"top": {"terms": {"field": field, "size": size}}}})
+    """The most frequent values of a keyword, number or IP field; read it with `terms`, their number with `distinct`."""
+    body = {"query": matching(service, start, end, level, phrase), "size": 0, "track_total_hits": True}
+    counted = {"top": {"terms": {"field": field, "size": size}}, "distinct": {"cardinality": {"field": field}}}
+    return search(service.index, {**body, "aggs": counted})
 
 
 def fields(index: str, names: Sequence[str]) -> Query:
@@ -123,6 +124,12 @@ def terms(answer: Answer, name: str = "top") -> tuple[tuple[tuple[str, int], ...
     return pairs, int(found.get("sum_other_doc_count", 0))
 
 
+def distinct(answer: Answer) -> int | None:
+    """About how many different values there are; None where it was not counted."""
+    value = _aggregation(answer, "distinct").get("value")
+    return None if value is None else int(value)
+
+
 def field(document: Document, name: str) -> JSON:
     """A field's value, whether logged as {"a.b": 1} or as {"a": {"b": 1}}; None if it is not there."""
     if name in document:
@@ -152,7 +159,7 @@ def version(answer: Answer) -> str:
     return str((answer.data or {}).get("version", {}).get("number", ""))
 
 
-def _matching(service: Service, start: float, end: float, level: str, phrase: str) -> JSON:
+def matching(service: Service, start: float, end: float, level: str, phrase: str) -> JSON:
     """The service's messages with start <= time < end; a level is matched in its usual spellings."""
     window = {"gte": _milliseconds(start), "lt": _milliseconds(end), "format": "epoch_millis"}
     must: list[JSON] = [{"match": {service.app_field: {"query": service.log_app, "operator": "and"}}}]

@@ -7,17 +7,16 @@ from collections.abc import Mapping
 import numpy as np
 
 from runbook.alerts.base import Answers, Check, Context, Results
-from runbook.alerts.checks.series import change, metric, number, onset_of, over_window, rate_window, series, share
+from runbook.alerts.checks.series import change, number, onset_of, over_window, rate_window, series, share
+from runbook.alerts.checks.signal import FAILED_LOGINS
 from runbook.model import JSON, Chart, Query, Result
 from runbook.wording import share_text
 
 
 def _queries(c: Context) -> Mapping[str, Query]:
-    failure = metric(c.service, "auth_attempts_total", 'status="failure"')
-    every = metric(c.service, "auth_attempts_total")
     return {
-        "failures": over_window(c, f"sum(rate({failure}[{rate_window(c)}]))"),
-        "attempts": over_window(c, f"sum(rate({every}[{rate_window(c)}]))"),
+        "failures": over_window(c, f"sum({FAILED_LOGINS.part(c, rate_window(c))})"),
+        "attempts": over_window(c, f"sum({FAILED_LOGINS.whole(c, rate_window(c))})"),
     }
 
 

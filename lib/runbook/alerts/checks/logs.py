@@ -15,6 +15,7 @@ from runbook.sources import elasticsearch
 from runbook.wording import clock_text, count_text, plural, share_text
 
 NEWEST, SAMPLE = 20, 2000
+BEFORE_ALERT = 900  # seconds: most onsets lie after this and before the alert, so that each side has a sample
 MANY = 2.0  # from twice the messages per minute on there are more than before
 Subjects = Mapping[str, re.Pattern[str]]
 EXPLAINED = 0.08  # of the additional messages: where fewer speak of any subject, they tell nothing
@@ -46,7 +47,7 @@ def reading(about: Subjects, says: Mapping[str, str] | None = None) -> Check:
 
 
 def _queries(c: Context) -> Mapping[str, Query]:
-    parted = c.started_at - 900  # most onsets lie after this and before the alert: one sample for each side
+    parted = c.started_at - BEFORE_ALERT
     return {
         "newest": elasticsearch.newest_errors(c.service, c.start, c.end, NEWEST),
         "over time": elasticsearch.errors_over_time(c.service, c.start, c.end, max(60, c.step)),

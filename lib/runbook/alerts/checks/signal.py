@@ -11,6 +11,8 @@ from runbook.alerts.checks.series import FAILED, metric
 from runbook.settings import Service
 from runbook.wording import duration_text, share_text
 
+FAILURE = 'status="failure"'
+
 
 @dataclass(frozen=True)
 class Signal:
@@ -60,4 +62,15 @@ REQUEST_SECONDS = Signal(
     threshold=lambda service: service.thresholds.latency_p95_seconds * SLUGGISH,
     text=duration_text,
     drawn=False,
+)
+
+FAILED_LOGINS = Signal(
+    title="Failed logins",
+    unit="% of attempts",
+    verb="refuse",
+    of="of logins",
+    part=lambda c, window: f"rate({metric(c.service, 'auth_attempts_total', FAILURE)}[{window}])",
+    whole=lambda c, window: f"rate({metric(c.service, 'auth_attempts_total')}[{window}])",
+    threshold=lambda service: service.thresholds.auth_failure_ratio,
+    scale=100,
 )

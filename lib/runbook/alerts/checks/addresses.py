@@ -1,0 +1,72 @@
+"""Where do the failed logins come from: one address, a few, or many? Procedure: terms on the client's address."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from ipaddress import ip_address
+
+from runbook.alerts.base import Answers, Check, Context, Results
+from runbook.alerts.checks import failed_by
+from runbook.model import JSON, Query, Result
+from runbook.wording import count_text, plural, share_text
+
+FEW_SHARE = 0.5  # from this share of all failures on, a few addresses make them
+MANY, EVEN_SHARE = 50, 0.05  # so many addresses, none of which has more than this share: spread
+
+
+def _queries(c: Context) -> Mapping[str, Query]:
+    return failed_by.queries(c, c.service.client_ip_field)
+
+
+def _judge(c: Context, answers: Answers, earlier: Results) -> Result:
+    if not (answers["since"].usable or answers["since"].completeness == "empty"):
+        return Result("unknown", f"Not known: {answers['since'].error}")
+    found = failed_by.spread(c, answers)
+    if found.total and not found.top:
+        field = c.service.client_ip_field
+        return Result("unknown", f"Not known: failed logins are logged without the address, or not in “{field}”.")
+    few = found.grown and found.loud_share >= FEW_SHARE
+    facts: dict[str, JSON] = {
+        "failures": found.total,
+        "per_minute": round(found.rate, 1),
+        "per_minute_before": round(found.rate_before, 1),
+        "grown": found.grown,
+        "distinct": found.distinct,
+        "top_share": round(found.top[0][1] / found.total, 3) if found.top else 0.0,
+        "loud": [{"address": value, "failures": count} for value, count in found.loud if is_address(value)],
+        "loud_share": round(found.loud_share, 3),
+        "few": few,
+        "many": found.grown and not found.loud and (found.distinct or 0) >= MANY,
+    }
+    return Result(
+        "abnormal" if found.grown else "normal",
+        _sentence(facts, found),
+        facts,
+        tables=(found.table("failed-by-address", "Client address"),) if found.top else (),
+    )
+
+
+def is_address(text: JSON) -> bool:
+    """Whether a text is one IP address and nothing else."""
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return isinstance(text, str) and "%" not in text
+
+
+def _sentence(facts: Mapping[str, JSON], found: failed_by.Spread) -> str:
+    if not found.total:
+        return "Nowhere: the logs hold no failed login since shortly before the alert."
+    whole = f"{plural(found.total, 'failed login')} logged since shortly before the alert ({found.rate:.1f}/min, before {found.rate_before:.1f}/min)"
+    known = (
+        f"{count_text(found.distinct)} addresses" if found.distinct is not None else "an unknown number of addresses"
+    )
+    if not found.loud:
+        return f"{whole}, from {known}; none has more than {share_text(facts['top_share'])} of them."
+    loudest = ", ".join(value for value, _ in found.loud[:3])
+    rest = f" and {len(found.loud) - 3} more" if len(found.loud) > 3 else ""
+    return f"{whole}, from {known}: {share_text(facts['loud_share'])} from {loudest}{rest}."
+
+
+CHECK = Check("addresses", "Where do the failures come from?", _queries, _judge, optional=("before",))

@@ -1,0 +1,70 @@
+"""Failed logins by one field of the logs, an address or an account: who has many of them, beyond what was usual before."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from runbook.alerts.base import Answers, Context
+from runbook.alerts.checks.logs import BEFORE_ALERT
+from runbook.model import Query, Table
+from runbook.sources import elasticsearch
+from runbook.wording import count_text, share_text
+
+PHRASE, LEVEL = "authentication failure", "warn"
+SHOWN, COMPARED = 10, 100
+LOUD_SHARE, LOUD_COUNT = 0.05, 10  # this share of all failures, and at least so many: more than a usual user has
+GROWN = 3.0  # times the rate before
+
+
+@dataclass(frozen=True)
+class Spread:
+    """How failed logins lie over the values of a field; rates are per minute, `loud` those with a remarkable part."""
+
+    total: int
+    rate: float
+    rate_before: float
+    top: tuple[tuple[str, int], ...]
+    loud: tuple[tuple[str, int], ...]
+    distinct: int | None
+
+    @property
+    def grown(self) -> bool:
+        """Whether far more logins fail than before."""
+        return self.total >= LOUD_COUNT and self.rate >= GROWN * self.rate_before
+
+    @property
+    def loud_share(self) -> float:
+        """The part of all failures that the loud ones have."""
+        return sum(count for _, count in self.loud) / self.total if self.total else 0.0
+
+    def table(self, name: str, column: str) -> Table:
+        """The most frequent values."""
+        rows = ((value, count_text(count), share_text(count / self.total)) for value, count in self.top)
+        return Table(name, (column, "Failed logins", "Of all"), tuple(rows))
+
+
+def queries(c: Context, field: str) -> Mapping[str, Query]:
+    """The values since shortly before the alert, and those before."""
+    parted = c.started_at - BEFORE_ALERT
+    asked = {"since": (parted, c.end, SHOWN), "before": (c.start, parted, COMPARED)}
+    return {
+        when: elasticsearch.top_values(c.service, start, end, field, size, level=LEVEL, phrase=PHRASE)
+        for when, (start, end, size) in asked.items()
+    }
+
+
+def spread(c: Context, answers: Answers) -> Spread:
+    """A value is loud that has a remarkable part of the failures, and had far fewer in the same time before."""
+    parted = c.started_at - BEFORE_ALERT
+    minutes, minutes_before = (c.end - parted) / 60, max(1.0, (parted - c.start) / 60)
+    total, before = (elasticsearch.total(answers[when])[0] for when in ("since", "before"))
+    top = elasticsearch.terms(answers["since"])[0]
+    usual = dict(elasticsearch.terms(answers["before"])[0])
+    loud = tuple(
+        (value, count)
+        for value, count in top
+        if count >= max(LOUD_COUNT, LOUD_SHARE * total)
+        and count / minutes >= GROWN * usual.get(value, 0) / minutes_before
+    )
+    return Spread(total, total / minutes, before / minutes_before, top, loud, elasticsearch.distinct(answers["since"]))

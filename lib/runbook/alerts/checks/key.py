@@ -1,0 +1,105 @@
+"""Is the public key in place? Whether its Secret was replaced shortly before the onset, and what the file in a pod begins with.
+
+The names and ages of Secrets are read, never a value; the file only where the environment allows to look into pods.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+
+from runbook.alerts.base import Answers, Check, Context, Results
+from runbook.alerts.checks.series import number, onset_of
+from runbook.model import JSON, Answer, Query, Result, Table
+from runbook.sources import kubernetes
+from runbook.sources.kubernetes import Known, PublicKey
+from runbook.wording import clock_text, duration_text
+
+SHORTLY = 3600.0  # a key replaced this long before the onset may be its cause: pods and tokens take their time
+SLACK = 90.0  # an onset found this much too early still counts as after it
+_KEYS = re.compile(r"jwt|jwks|key|cert|token|auth|sign", re.IGNORECASE)
+_NOT_ONES = re.compile(r"^secret/(default-token-|sh\.helm\.release)|^configmap/kube-root-ca\.crt$")
+_GOOD = ("public key", "certificate")
+
+
+def _queries(c: Context) -> Mapping[str, Query]:
+    namespace, name, path = c.service.namespace, c.service.deployment, c.service.jwt_public_key_path
+    asked = {"secrets": kubernetes.secrets(namespace, name)}
+    if path and c.environment.kubernetes and c.environment.kubernetes.exec:
+        asked["file"] = kubernetes.public_key(namespace, name, path, c.service.container)
+    return asked
+
+
+def _judge(c: Context, answers: Answers, earlier: Results) -> Result:
+    names = kubernetes.secrets_of(answers["secrets"]) if answers["secrets"].usable else None
+    keys = [one for one in names.known if _is_key(one)] if names else []
+    missing = [name for name in names.missing if _KEYS.search(name)] if names else []
+    file = _file(answers.get("file"))
+    newest = _replaced(keys, onset_of(earlier))
+    facts: dict[str, JSON] = {
+        "secrets": [one.name for one in keys],
+        "missing": missing,
+        "replaced": newest.name if newest else None,
+        "replaced_before": number((onset_of(earlier) or 0) - (newest.created_at or 0), 0) if newest else None,
+        "form": file.form if file else None,
+        "sound": None if file is None else file.form in _GOOD,
+    }
+    if not keys and not missing and file is None:
+        return Result(
+            "unknown", "Not known: no Secret of the namespace has a key's name, and no file was looked at.", facts
+        )
+    bad = bool(newest or missing or facts["sound"] is False)
+    return Result(
+        "abnormal" if bad else "normal", _sentence(c, facts, keys, file), facts, tables=_tables(c, keys, file)
+    )
+
+
+def _is_key(one: Known) -> bool:
+    named = bool(_KEYS.search(one.name)) or one.type == "kubernetes.io/tls"
+    return named and one.name.startswith("secret/") and not _NOT_ONES.match(one.name)
+
+
+def _file(answer: Answer | None) -> PublicKey | None:
+    return kubernetes.public_key_of(answer) if answer is not None and answer.usable else None
+
+
+def _replaced(keys: Sequence[Known], onset: float | None) -> Known | None:
+    """The key that was made last before the onset, if that was shortly before it."""
+    if onset is None:
+        return None
+    near = [one for one in keys if one.created_at and -SLACK <= onset - one.created_at <= SHORTLY]
+    return max(near, key=lambda one: one.created_at or 0.0, default=None)
+
+
+def _sentence(c: Context, facts: Mapping[str, JSON], keys: Sequence[Known], file: PublicKey | None) -> str:
+    said: list[str] = []
+    if facts["missing"]:
+        said.append(f"{', '.join(facts['missing'])} is missing")
+    if facts["replaced"]:
+        before = facts["replaced_before"]
+        order = "before" if before >= 0 else "after"
+        said.append(f"{facts['replaced']} was replaced {duration_text(abs(before))} {order} the onset")
+    elif keys:
+        said.append("no key's Secret was replaced within an hour before the onset")
+    if file is None:
+        said.append("the file itself was not looked at")
+    elif file.form in _GOOD:
+        said.append(f"{file.path} begins as a {file.form} does")
+    else:
+        trouble = f": {file.error}" if file.error else ""
+        said.append(f"{file.path} holds no public key ({file.form}{trouble})")
+    text = "; ".join(said)
+    return f"{text[0].upper()}{text[1:]}."
+
+
+def _tables(c: Context, keys: Sequence[Known], file: PublicKey | None) -> tuple[Table, ...]:
+    newest = sorted(keys, key=lambda one: -(one.created_at or 0.0))[:10]
+    rows = tuple(
+        (one.name, one.type, clock_text(one.created_at, c.started_at) if one.created_at else "") for one in newest
+    )
+    ages = Table("key-secrets", ("Secret", "Type", "Made"), rows)
+    head = Table("key-file", (f"First lines in {file.pod}",), tuple((line,) for line in file.lines)) if file else None
+    return tuple(one for one in (ages, head) if one is not None and one.rows)
+
+
+CHECK = Check("key", "Is the public key in place?", _queries, _judge, optional=("file",))

@@ -1,0 +1,105 @@
+"""Did a guess succeed? Logins that succeeded from an address after many that failed from it.
+
+An address from which people logged in before, such as an office's, is not held to be an intruder's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from runbook.alerts.base import Answers, Check, Context, Results
+from runbook.alerts.checks.addresses import is_address
+from runbook.alerts.checks.failed_by import PHRASE
+from runbook.alerts.checks.logs import BEFORE_ALERT
+from runbook.model import JSON, Answer, Query, Result, Table
+from runbook.sources.elasticsearch import matching, search
+from runbook.wording import clock_text, count_text, plain_text, plural
+
+MANY = 10  # failed logins before the one that succeeds
+ADDRESSES, ACCOUNTS = 20, 5
+
+
+@dataclass(frozen=True)
+class Intrusion:
+    """An address that failed often and then logged in, and the accounts it got into."""
+
+    address: str
+    failures: int
+    accounts: tuple[str, ...]
+    last: float
+
+
+def _queries(c: Context) -> Mapping[str, Query]:
+    service, parted = c.service, c.started_at - BEFORE_ALERT
+    failed, succeeded = ({"match_phrase": {service.message_field: text}} for text in (PHRASE, service.login_phrase))
+    either = matching(service, c.start, c.end, "", "")
+    either["bool"]["must"].append({"bool": {"should": [failed, succeeded], "minimum_should_match": 1}})
+    early = {"range": {service.time_field: {"lt": round(parted * 1000), "format": "epoch_millis"}}}
+    into = {
+        "accounts": {"terms": {"field": service.username_field, "size": ACCOUNTS}},
+        "last": {"max": {"field": service.time_field}},
+        "early": {"filter": early},
+    }
+    each = {
+        "failed": {"filter": failed, "aggs": {"first": {"min": {"field": service.time_field}}}},
+        "succeeded": {"filter": succeeded, "aggs": into},
+    }
+    terms = {"field": service.client_ip_field, "size": ADDRESSES, "order": {"failed": "desc"}}
+    counted = {"addresses": {"terms": terms, "aggs": each}, "succeeded": {"filter": succeeded}}
+    return {"logins": search(service.index, {"query": either, "size": 0, "track_total_hits": True, "aggs": counted})}
+
+
+def _judge(c: Context, answers: Answers, earlier: Results) -> Result:
+    found = answers["logins"].data["aggregations"]
+    if not found["succeeded"]["doc_count"]:
+        said = f"Not known: the logs hold no message with “{c.service.login_phrase}”, so no success would be seen."
+        return Result("unknown", said)
+    if not found["addresses"]["buckets"]:
+        return Result("unknown", "Not known: logins are logged without the client's address.")
+    intrusions = sorted(_intrusions(answers["logins"]), key=lambda one: one.address)
+    accounts = sorted({name for one in intrusions for name in one.accounts})
+    facts: dict[str, JSON] = {
+        "succeeded": bool(intrusions),
+        "addresses": [one.address for one in intrusions],
+        "accounts": accounts,
+        "failures": sum(one.failures for one in intrusions),
+    }
+    if not intrusions:
+        checked = plural(found["succeeded"]["doc_count"], "login")
+        return Result(
+            "normal", f"No: none of {checked} that succeeded followed {MANY} failed ones from a new address.", facts
+        )
+    return Result("abnormal", _sentence(facts), facts, tables=(_table(c, intrusions),))
+
+
+def _intrusions(answer: Answer) -> Iterator[Intrusion]:
+    for one in answer.data["aggregations"]["addresses"]["buckets"]:
+        address, failed, succeeded = one.get("key_as_string", one["key"]), one["failed"], one["succeeded"]
+        if failed["doc_count"] < MANY or not succeeded["doc_count"] or succeeded["early"]["doc_count"]:
+            continue
+        if succeeded["last"]["value"] > failed["first"]["value"] and is_address(address):
+            names = tuple(str(account["key"]) for account in succeeded["accounts"]["buckets"])
+            yield Intrusion(address, failed["doc_count"], names, succeeded["last"]["value"] / 1000)
+
+
+def clause(facts: Mapping[str, JSON]) -> str:
+    """Who got in, e.g. "a login as admin succeeded from 203.0.113.9 after 412 failed ones"."""
+    names = " and ".join(plain_text(name, 40) for name in facts["accounts"][:3]) or "an unknown account"
+    more = f" and {len(facts['accounts']) - 3} more" if len(facts["accounts"]) > 3 else ""
+    return f"a login as {names}{more} succeeded from {' and '.join(facts['addresses'][:3])} after {count_text(facts['failures'])} failed ones"
+
+
+def _sentence(facts: Mapping[str, JSON]) -> str:
+    return f"Yes: {clause(facts)}."
+
+
+def _table(c: Context, intrusions: list[Intrusion]) -> Table:
+    rows = tuple(
+        (one.address, count_text(one.failures), ", ".join(one.accounts), clock_text(one.last, c.started_at))
+        for one in intrusions
+    )
+    return Table("logins-after-failures", ("Client address", "Failed logins", "Then logged in as", "Last"), rows)
+
+
+CHECK = Check("takeover", "Did a guess succeed?", _queries, _judge, needs=("logins",))
