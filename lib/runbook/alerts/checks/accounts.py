@@ -17,10 +17,15 @@ def _queries(c: Context) -> Mapping[str, Query]:
 
 
 def _judge(c: Context, answers: Answers, earlier: Results) -> Result:
-    if not (answers["since"].usable or answers["since"].completeness == "empty"):
+    if answers["since"].completeness == "failed":
         return Result("unknown", f"Not known: {answers['since'].error}")
     found = failed_by.spread(c, answers)
-    if found.total and not found.top:
+    if not found.total:
+        return Result(
+            "unknown",
+            f"Not known: the logs hold no “{failed_by.PHRASE}” at level {failed_by.LEVEL} since shortly before the alert.",
+        )
+    if not found.top:
         field = c.service.username_field
         return Result("unknown", f"Not known: failed logins are logged without the account, or not in “{field}”.")
     facts: dict[str, JSON] = {
@@ -33,13 +38,11 @@ def _judge(c: Context, answers: Answers, earlier: Results) -> Result:
         "abnormal" if facts["few"] else "normal",
         _sentence(found),
         facts,
-        tables=(found.table("failed-by-account", "Account"),) if found.top else (),
+        tables=(found.table("failed-by-account", "Account"),),
     )
 
 
 def _sentence(found: failed_by.Spread) -> str:
-    if not found.total:
-        return "None: the logs hold no failed login since shortly before the alert."
     known = f"{count_text(found.distinct)} accounts" if found.distinct is not None else "an unknown number of accounts"
     if not found.loud:
         return f"{known[0].upper()}{known[1:]}, none of them more than others; {plural(found.total, 'failed login')} logged."

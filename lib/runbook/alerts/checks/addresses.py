@@ -19,10 +19,15 @@ def _queries(c: Context) -> Mapping[str, Query]:
 
 
 def _judge(c: Context, answers: Answers, earlier: Results) -> Result:
-    if not (answers["since"].usable or answers["since"].completeness == "empty"):
+    if answers["since"].completeness == "failed":
         return Result("unknown", f"Not known: {answers['since'].error}")
     found = failed_by.spread(c, answers)
-    if found.total and not found.top:
+    if not found.total:
+        return Result(
+            "unknown",
+            f"Not known: the logs hold no “{failed_by.PHRASE}” at level {failed_by.LEVEL} since shortly before the alert.",
+        )
+    if not found.top:
         field = c.service.client_ip_field
         return Result("unknown", f"Not known: failed logins are logged without the address, or not in “{field}”.")
     few = found.grown and found.loud_share >= FEW_SHARE
@@ -32,7 +37,7 @@ def _judge(c: Context, answers: Answers, earlier: Results) -> Result:
         "per_minute_before": round(found.rate_before, 1),
         "grown": found.grown,
         "distinct": found.distinct,
-        "top_share": round(found.top[0][1] / found.total, 3) if found.top else 0.0,
+        "top_share": round(found.top[0][1] / found.total, 3),
         "loud": [{"address": value, "failures": count} for value, count in found.loud if is_address(value)],
         "loud_share": round(found.loud_share, 3),
         "few": few,
@@ -42,7 +47,7 @@ def _judge(c: Context, answers: Answers, earlier: Results) -> Result:
         "abnormal" if found.grown else "normal",
         _sentence(facts, found),
         facts,
-        tables=(found.table("failed-by-address", "Client address"),) if found.top else (),
+        tables=(found.table("failed-by-address", "Client address"),),
     )
 
 
@@ -56,8 +61,6 @@ def is_address(text: JSON) -> bool:
 
 
 def _sentence(facts: Mapping[str, JSON], found: failed_by.Spread) -> str:
-    if not found.total:
-        return "Nowhere: the logs hold no failed login since shortly before the alert."
     whole = f"{plural(found.total, 'failed login')} logged since shortly before the alert ({found.rate:.1f}/min, before {found.rate_before:.1f}/min)"
     known = (
         f"{count_text(found.distinct)} addresses" if found.distinct is not None else "an unknown number of addresses"

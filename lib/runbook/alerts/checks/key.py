@@ -10,10 +10,10 @@ from collections.abc import Mapping, Sequence
 
 from runbook.alerts.base import Answers, Check, Context, Results
 from runbook.alerts.checks.series import number, onset_of
-from runbook.model import JSON, Answer, Query, Result, Table
+from runbook.model import JSON, Answer, Query, Result, Status, Table
 from runbook.sources import kubernetes
 from runbook.sources.kubernetes import Known, PublicKey
-from runbook.wording import clock_text, duration_text
+from runbook.wording import DAY, HOUR, MINUTE, clock_text, duration_text
 
 SHORTLY = 3600.0  # a key replaced this long before the onset may be its cause: pods and tokens take their time
 SLACK = 90.0  # an onset found this much too early still counts as after it
@@ -35,12 +35,14 @@ def _judge(c: Context, answers: Answers, earlier: Results) -> Result:
     keys = [one for one in names.known if _is_key(one)] if names else []
     missing = [name for name in names.missing if _KEYS.search(name)] if names else []
     file = _file(answers.get("file"))
-    newest = _replaced(keys, onset_of(earlier))
+    onset = onset_of(earlier)
+    newest, unclear = _replaced(c, keys, onset), _unclear(c, keys, onset)
     facts: dict[str, JSON] = {
         "secrets": [one.name for one in keys],
         "missing": missing,
         "replaced": newest.name if newest else None,
-        "replaced_before": number((onset_of(earlier) or 0) - (newest.created_at or 0), 0) if newest else None,
+        "replaced_before": number((onset or 0.0) - (newest.created_at or 0.0), 0) if newest else None,
+        "unclear": [one.name for one in unclear],
         "form": file.form if file else None,
         "sound": None if file is None else file.form in _GOOD,
     }
@@ -49,9 +51,9 @@ def _judge(c: Context, answers: Answers, earlier: Results) -> Result:
             "unknown", "Not known: no Secret of the namespace has a key's name, and no file was looked at.", facts
         )
     bad = bool(newest or missing or facts["sound"] is False)
-    return Result(
-        "abnormal" if bad else "normal", _sentence(c, facts, keys, file), facts, tables=_tables(c, keys, file)
-    )
+    seen = bool(keys or file) and not unclear
+    status: Status = "abnormal" if bad else "normal" if seen else "unknown"
+    return Result(status, _sentence(facts, keys, file), facts, tables=_tables(c, keys, file))
 
 
 def _is_key(one: Known) -> bool:
@@ -63,15 +65,34 @@ def _file(answer: Answer | None) -> PublicKey | None:
     return kubernetes.public_key_of(answer) if answer is not None and answer.usable else None
 
 
-def _replaced(keys: Sequence[Known], onset: float | None) -> Known | None:
-    """The key that was made last before the onset, if that was shortly before it."""
-    if onset is None:
-        return None
-    near = [one for one in keys if one.created_at and -SLACK <= onset - one.created_at <= SHORTLY]
+def _replaced(c: Context, keys: Sequence[Known], onset: float | None) -> Known | None:
+    """The key that was made last before the onset, if that was shortly before it, to the minute."""
+    near = [one for one in _perhaps_shortly_before(c, keys, onset) if _open(c, one) <= MINUTE]
     return max(near, key=lambda one: one.created_at or 0.0, default=None)
 
 
-def _sentence(c: Context, facts: Mapping[str, JSON], keys: Sequence[Known], file: PublicKey | None) -> str:
+def _unclear(c: Context, keys: Sequence[Known], onset: float | None) -> list[Known]:
+    """The keys that may have been made shortly before the onset, but are too old by now for kubectl to say so."""
+    return [one for one in _perhaps_shortly_before(c, keys, onset) if _open(c, one) > MINUTE]
+
+
+def _perhaps_shortly_before(c: Context, keys: Sequence[Known], onset: float | None) -> list[Known]:
+    if onset is None:
+        return []
+    return [
+        one
+        for one in keys
+        if one.created_at and onset - one.created_at + _open(c, one) >= -SLACK and onset - one.created_at <= SHORTLY
+    ]
+
+
+def _open(c: Context, one: Known) -> float:
+    """How many seconds earlier it may have been made, since an age is printed in whole minutes, hours or days."""
+    age = c.now - (one.created_at or 0.0)
+    return MINUTE if age < 8 * HOUR else HOUR if age < 8 * DAY else DAY
+
+
+def _sentence(facts: Mapping[str, JSON], keys: Sequence[Known], file: PublicKey | None) -> str:
     said: list[str] = []
     if facts["missing"]:
         said.append(f"{', '.join(facts['missing'])} is missing")
@@ -79,7 +100,13 @@ def _sentence(c: Context, facts: Mapping[str, JSON], keys: Sequence[Known], file
         before = facts["replaced_before"]
         order = "before" if before >= 0 else "after"
         said.append(f"{facts['replaced']} was replaced {duration_text(abs(before))} {order} the onset")
-    elif keys:
+    elif facts["unclear"]:
+        said.append(
+            f"{', '.join(facts['unclear'])} may have been replaced shortly before the onset: its age is not known to the minute any more"
+        )
+    elif not keys:
+        said.append("no Secret of the namespace has a key's name")
+    else:
         said.append("no key's Secret was replaced within an hour before the onset")
     if file is None:
         said.append("the file itself was not looked at")
