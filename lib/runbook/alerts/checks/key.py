@@ -9,14 +9,13 @@ import re
 from collections.abc import Mapping, Sequence
 
 from runbook.alerts.base import Answers, Check, Context, Results
-from runbook.alerts.checks.series import number, onset_of
+from runbook.alerts.checks.secrets import made_text, near
+from runbook.alerts.checks.series import onset_of, turn
 from runbook.model import JSON, Answer, Query, Result, Status, Table
 from runbook.sources import kubernetes
 from runbook.sources.kubernetes import Known, PublicKey
-from runbook.wording import DAY, HOUR, MINUTE, clock_text, duration_text
+from runbook.wording import duration_text
 
-SHORTLY = 3600.0  # a key replaced this long before the onset may be its cause: pods and tokens take their time
-SLACK = 90.0  # an onset found this much too early still counts as after it
 _KEYS = re.compile(r"jwt|jwks|key|cert|token|auth|sign", re.IGNORECASE)
 _NOT_ONES = re.compile(r"^secret/(default-token-|sh\.helm\.release)|^configmap/kube-root-ca\.crt$")
 _GOOD = ("public key", "certificate")
@@ -35,14 +34,16 @@ def _judge(c: Context, answers: Answers, earlier: Results) -> Result:
     keys = [one for one in names.known if _is_key(one)] if names else []
     missing = [name for name in names.missing if _KEYS.search(name)] if names else []
     file = _file(answers.get("file"))
-    onset = onset_of(earlier)
-    newest, unclear = _replaced(c, keys, onset), _unclear(c, keys, onset)
+    began = turn(c, onset_of(earlier))
+    nearness = [(one, near(one, answers["secrets"].data["asked_at"], began)) for one in keys]
+    newest = max((one for one, is_near in nearness if is_near), key=lambda one: one.created_at or 0.0, default=None)
+    unclear = [one.name for one, is_near in nearness if is_near is None]
     facts: dict[str, JSON] = {
         "secrets": [one.name for one in keys],
         "missing": missing,
         "replaced": newest.name if newest else None,
-        "replaced_before": number((onset or 0.0) - (newest.created_at or 0.0), 0) if newest else None,
-        "unclear": [one.name for one in unclear],
+        "replaced_before": round(began - (newest.created_at or 0.0)) if newest else None,
+        "unclear": unclear,
         "form": file.form if file else None,
         "sound": None if file is None else file.form in _GOOD,
     }
@@ -53,7 +54,7 @@ def _judge(c: Context, answers: Answers, earlier: Results) -> Result:
     bad = bool(newest or missing or facts["sound"] is False)
     seen = bool(keys or file) and not unclear
     status: Status = "abnormal" if bad else "normal" if seen else "unknown"
-    return Result(status, _sentence(facts, keys, file), facts, tables=_tables(c, keys, file))
+    return Result(status, _sentence(facts, keys, file), facts, tables=_tables(c, answers["secrets"], keys, file))
 
 
 def _is_key(one: Known) -> bool:
@@ -63,33 +64,6 @@ def _is_key(one: Known) -> bool:
 
 def _file(answer: Answer | None) -> PublicKey | None:
     return kubernetes.public_key_of(answer) if answer is not None and answer.usable else None
-
-
-def _replaced(c: Context, keys: Sequence[Known], onset: float | None) -> Known | None:
-    """The key that was made last before the onset, if that was shortly before it, to the minute."""
-    near = [one for one in _perhaps_shortly_before(c, keys, onset) if _open(c, one) <= MINUTE]
-    return max(near, key=lambda one: one.created_at or 0.0, default=None)
-
-
-def _unclear(c: Context, keys: Sequence[Known], onset: float | None) -> list[Known]:
-    """The keys that may have been made shortly before the onset, but are too old by now for kubectl to say so."""
-    return [one for one in _perhaps_shortly_before(c, keys, onset) if _open(c, one) > MINUTE]
-
-
-def _perhaps_shortly_before(c: Context, keys: Sequence[Known], onset: float | None) -> list[Known]:
-    if onset is None:
-        return []
-    return [
-        one
-        for one in keys
-        if one.created_at and onset - one.created_at + _open(c, one) >= -SLACK and onset - one.created_at <= SHORTLY
-    ]
-
-
-def _open(c: Context, one: Known) -> float:
-    """How many seconds earlier it may have been made, since an age is printed in whole minutes, hours or days."""
-    age = c.now - (one.created_at or 0.0)
-    return MINUTE if age < 8 * HOUR else HOUR if age < 8 * DAY else DAY
 
 
 def _sentence(facts: Mapping[str, JSON], keys: Sequence[Known], file: PublicKey | None) -> str:
@@ -107,7 +81,7 @@ def _sentence(facts: Mapping[str, JSON], keys: Sequence[Known], file: PublicKey 
     elif not keys:
         said.append("no Secret of the namespace has a key's name")
     else:
-        said.append("no key's Secret was replaced within an hour before the onset")
+        said.append("no key's Secret was replaced shortly before the onset")
     if file is None:
         said.append("the file itself was not looked at")
     elif file.form in _GOOD:
@@ -119,11 +93,9 @@ def _sentence(facts: Mapping[str, JSON], keys: Sequence[Known], file: PublicKey 
     return f"{text[0].upper()}{text[1:]}."
 
 
-def _tables(c: Context, keys: Sequence[Known], file: PublicKey | None) -> tuple[Table, ...]:
+def _tables(c: Context, secrets: Answer, keys: Sequence[Known], file: PublicKey | None) -> tuple[Table, ...]:
     newest = sorted(keys, key=lambda one: -(one.created_at or 0.0))[:10]
-    rows = tuple(
-        (one.name, one.type, clock_text(one.created_at, c.started_at) if one.created_at else "") for one in newest
-    )
+    rows = tuple((one.name, one.type, made_text(c, one, secrets.data["asked_at"])) for one in newest)
     ages = Table("key-secrets", ("Secret", "Type", "Made"), rows)
     head = Table("key-file", (f"First lines in {file.pod}",), tuple((line,) for line in file.lines)) if file else None
     return tuple(one for one in (ages, head) if one is not None and one.rows)

@@ -24,9 +24,9 @@ def _queries(c: Context) -> Mapping[str, Query]:
 def _judge(c: Context, answers: Answers, earlier: Results) -> Result:
     found, began = secrets_of(answers["secrets"]), turn(c, onset_of(earlier))
     asked_at = answers["secrets"].data["asked_at"]
-    near = {one.name: _near(one, asked_at, began) for one in found.known}
-    fresh = [name for name, is_near in near.items() if is_near]
-    unsure = [name for name, is_near in near.items() if is_near is None and name in found.referenced]
+    nearness = {one.name: near(one, asked_at, began) for one in found.known}
+    fresh = [name for name, is_near in nearness.items() if is_near]
+    unsure = [name for name, is_near in nearness.items() if is_near is None and name in found.referenced]
     made = {one.name: one.created_at for one in found.known}
     facts: dict[str, JSON] = {
         "known": len(found.known),
@@ -37,7 +37,7 @@ def _judge(c: Context, answers: Answers, earlier: Results) -> Result:
         "near": True if fresh else None if unsure else False,
     }
     rows = tuple(
-        (one.name, one.type, "yes" if one.name in found.referenced else "", _made(c, one, asked_at))
+        (one.name, one.type, "yes" if one.name in found.referenced else "", made_text(c, one, asked_at))
         for one in sorted(found.known, key=lambda one: (-(one.created_at or 0.0), one.name))[:SHOWN]
     )
     tables = (Table("secrets", ("Name", "Type", "Used by the pods", "Made"), rows),) if rows else ()
@@ -49,7 +49,7 @@ def exactness(age: float) -> float:
     return next((float(step) for limit, step in _EXACT if age < limit), 86_400.0)
 
 
-def _near(one: Known, asked_at: float, began: float) -> bool | None:
+def near(one: Known, asked_at: float, began: float) -> bool | None:
     """Whether it was made shortly before the trouble began; None where its age is too coarse to say."""
     if one.created_at is None:
         return None
@@ -60,7 +60,7 @@ def _near(one: Known, asked_at: float, began: float) -> bool | None:
     return True if earliest >= first and latest <= last else None
 
 
-def _made(c: Context, one: Known, asked_at: float) -> str:
+def made_text(c: Context, one: Known, asked_at: float) -> str:
     """The time of day where it is known to the minute; otherwise the age."""
     if one.created_at is None:
         return ""
