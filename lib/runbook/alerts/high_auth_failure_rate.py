@@ -204,7 +204,13 @@ CLOCK = Cause(
     decides=(("places", "one_node"),),
     supports=(
         telling("clock"),
-        Sign("places", 0.5, lambda f: f["one_node"], lambda f: f"only the pods on {f['node']} refuse logins"),
+        Sign(
+            "rejections",
+            0.2,
+            lambda f: f["told"] and f["shares"]["tokens"] >= 0.3,
+            lambda f: f"{share_text(f['shares']['tokens'])} speak of expired tokens",
+        ),
+        Sign("places", 0.6, lambda f: f["one_node"], lambda f: f"only the pods on {f['node']} refuse logins"),
         Sign("places", 0.8, lambda f: bool(f["skewed"]), lambda f: f"the clock of {f['skewed']}"),
     ),
     refutes=(
@@ -226,8 +232,9 @@ def _key_phrase(results: Results) -> str:
 
 
 def _brute_phrase(results: Results) -> str:
-    loud = results["addresses"].facts["loud"]
-    return f"guesses of tokens and passwords from {', '.join(one['address'] for one in loud[:3])}"
+    loud = [one["address"] for one in results["addresses"].facts["loud"]]
+    more = f" and {len(loud) - 3} more" if len(loud) > 3 else ""
+    return f"guesses of tokens and passwords from {', '.join(loud[:3]) or 'a few addresses'}{more}"
 
 
 def _clock_phrase(results: Results) -> str:

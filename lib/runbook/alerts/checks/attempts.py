@@ -12,7 +12,7 @@ from runbook.alerts.checks.series import Floats, change, line, number, onset_of,
 from runbook.model import JSON, Chart, Query, Result
 from runbook.wording import share_text
 
-ADDED = 1.3  # from so many times the usual attempts on, somebody adds some
+ADDED = 1.4  # from so many times the usual attempts on, somebody adds some
 LOST = 0.25  # from this share of the usual successes on, they are missed
 
 

@@ -18,6 +18,7 @@ from runbook.wording import count_text, plural, share_text
 JWT = "JWT validation"
 NEWEST, SAMPLE = 20, 2000
 LEVELS = ("warn", "error")
+SHOWN = 0.05  # of the additional messages: a reason for fewer is not worth a word
 FEW = 1.0  # messages per minute: fewer than this more say nothing
 REASONS = {  # the first one that fits
     "auth_service": r"\bauth[a-z]* (service|server|provider)|identity provider|introspect|\bjwks\b",
@@ -76,9 +77,7 @@ def _judge(c: Context, answers: Answers, earlier: Results) -> Result:
     )
     tables = (_patterns(found), logs.newest(c, answers["newest"], "newest-jwt-messages"))
     charts = (chart,) if counts.any() else ()
-    return Result(
-        "abnormal" if told else "normal", _sentence(facts, more), facts, charts, tuple(t for t in tables if t.rows)
-    )
+    return Result("abnormal" if told else "normal", _sentence(facts), facts, charts, tuple(t for t in tables if t.rows))
 
 
 def reason(pattern: str) -> str:
@@ -91,12 +90,15 @@ def _by_reason(found: Iterable[Template], grown: Mapping[str, float]) -> dict[st
     return {name: sum(count for said, count in reasons if said == name) for name in REASONS}
 
 
-def _sentence(facts: Mapping[str, JSON], more: Mapping[str, float]) -> str:
+def _sentence(facts: Mapping[str, JSON]) -> str:
     jwt = f"{plural(facts['since_onset'], 'message')} with “{JWT}” since the onset"
     if not facts["told"]:
         return f"The logs name no reason more often than before; {jwt}."
-    ranked = sorted((name for name, count in more.items() if count), key=lambda name: -facts["shares"][name])
-    told = [f"{share_text(facts['shares'][name])} speak of {SAYS[name]}" for name in ranked[:3]]
+    told = [
+        f"{share_text(share)} speak of {SAYS[name]}"
+        for name, share in sorted(facts["shares"].items(), key=lambda one: -one[1])
+        if share >= SHOWN
+    ]
     return f"Of the additional messages about logins {', '.join(told)}; {jwt}."
 
 
