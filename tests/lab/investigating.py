@@ -27,6 +27,8 @@ def profile(namespace: str = "web") -> Service:
         deployment=world.DEPLOYMENT,
         namespace=namespace,
         index="micro-apps-*",
+        jwt_public_key_path="/etc/keys/jwt_public_key.pem",
+        proxy_deployment="edge-proxy",
         database_pool_size=world.POOL_SIZE,
     )
 

@@ -32,6 +32,7 @@ from tests.refresh_notebooks import NOTEBOOKS, refresh
 SCENES = {
     "HighErrorRate": scenario("bad-release", seed=9, day=3),
     "SlowResponses": scenario("query-slow", seed=3, day=3),
+    "HighAuthFailureRate": scenario("brute-force-success", seed=6, day=3),
 }
 INCIDENT = "INC-2026-01-15-01"
 

@@ -58,7 +58,7 @@ def _judge(c: Context, answers: Answers, earlier: Results) -> Result:
     if not all(one.usable or one.completeness == "empty" for one in samples):
         return Result("unknown", f"Not known: {next(one.error for one in samples if one.completeness == 'failed')}")
     found = group([message for one in samples for message in logs.messages(c, one)], began)
-    grown = logs.grown(found, c, began, compared=True)
+    grown = logs.grown(found, c, began)
     more = _by_reason(found, grown)
     total, minutes = sum(more.values()), (c.end - began) / 60
     told = total / minutes >= FEW

@@ -87,7 +87,8 @@ def clause(facts: Mapping[str, JSON]) -> str:
     """Who got in, e.g. "a login as admin succeeded from 203.0.113.9 after 412 failed ones"."""
     names = " and ".join(plain_text(name, 40) for name in facts["accounts"][:3]) or "an unknown account"
     more = f" and {len(facts['accounts']) - 3} more" if len(facts["accounts"]) > 3 else ""
-    return f"a login as {names}{more} succeeded from {' and '.join(facts['addresses'][:3])} after {count_text(facts['failures'])} failed ones"
+    logins = "logins" if len(facts["accounts"]) > 1 else "a login"
+    return f"{logins} as {names}{more} succeeded from {' and '.join(facts['addresses'][:3])} after {count_text(facts['failures'])} failed ones"
 
 
 def _sentence(facts: Mapping[str, JSON]) -> str:
