@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from runbook.alerts.base import Cause, Sign
+from runbook.alerts.checks.changes import CALM_MINUTES
 from runbook.alerts.plans.capacity import shed_or_serve
 from runbook.alerts.plans.releases import roll_back
 from runbook.model import JSON
@@ -58,6 +59,7 @@ DEPLOYMENT = Cause(
             lambda f: f["only_new"] and f["near"],
             lambda f: f["compared"],
         ),
+        Sign("resources", 0.5, lambda f: bool(f["heavier"]), lambda f: f["heavier"]),
         Sign(
             "logs",
             0.1,
@@ -70,7 +72,7 @@ DEPLOYMENT = Cause(
         Sign(
             "changes",
             0.7,
-            lambda f: f["near"] and f["calm_minutes"] >= 5,
+            lambda f: f["near"] and f["calm_minutes"] >= CALM_MINUTES,
             lambda f: f"revision {f['revision']} served {f['calm_minutes']:.0f} min without trouble first",
         ),
         Sign("changes", 0.7, lambda f: f["near"] and f["alike"], lambda f: "the other revision suffers alike"),

@@ -31,6 +31,7 @@ from runbook.wording import clock_text, duration_text, plural
 
 NEAR_SECONDS = 900  # a rollout this long before the onset may be its cause: a gradual one takes minutes
 SLACK_SECONDS = 90  # an onset found this much too early still counts as after it
+CALM_MINUTES = 5  # that a new revision did well first acquit it
 RESTART_SECONDS = 600  # restarts are of interest from this long before the onset
 
 

@@ -8,9 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from runbook.alerts.base import Answers, Check, Context, Results
+from runbook.alerts.checks.changes import CALM_MINUTES
 from runbook.alerts.checks.series import (
     Floats,
     change,
+    grid,
     metric,
     number,
     onset_of,
@@ -25,6 +27,7 @@ from runbook.sources import kubernetes
 from runbook.sources.kubernetes_objects import Pod, pods_of, usage_of
 from runbook.wording import plural, share_text
 
+HEAVIER = 1.5  # times the memory of the pods before, a new revision is to blame for what it lacks
 FULL = 0.9  # from 90 % of a limit on, it counts as reached
 MIB = 1024 * 1024
 SHOWN = 6
@@ -62,6 +65,7 @@ def _judge(c: Context, answers: Answers, earlier: Results) -> Result:
             f"{name}_full_pods": top.full,
         }
     facts |= {"memory_bytes": number(tops["memory"].used, 0), "cpu_cores": number(tops["cpu"].used, 3)}
+    facts["heavier"] = _heavier(c, here, memory, earlier)
     abnormal = bool(facts["memory_reached"] or facts["cpu_reached"] or kills)
     known = facts["memory_reached"] is not None or facts["cpu_reached"] is not None
     status: Status = "abnormal" if abnormal else "normal" if known else "unknown"
@@ -107,6 +111,23 @@ def _fullest(c: Context, by_pod: Mapping[str, Floats], limits: Mapping[str, floa
 
 def _high(values: Floats) -> float:
     return float(np.percentile(values, 90))
+
+
+def _heavier(c: Context, here: tuple[Pod, ...], memory: Mapping[str, Floats], earlier: Results) -> str | None:
+    """What the pods of a rollout shortly before the onset hold against those before it, where it is much more."""
+    changes = earlier["changes"].facts if "changes" in earlier else {}
+    rollout = changes.get("rollout")
+    acquitted = changes.get("alike") or changes.get("calm_minutes", 0) >= CALM_MINUTES
+    if not changes.get("near") or rollout is None or acquitted:
+        return None
+    new = {pod.name for pod in here if pod.revision == changes.get("revision")}
+    old = [values[grid(c) < rollout] for pod, values in memory.items() if pod not in new]
+    usual = [float(np.nanmedian(values)) for values in old if not np.isnan(values).all()]
+    levels = [change(c, memory[pod], onset_of(earlier), _high).since for pod in new if pod in memory]
+    held = [level for level in levels if not np.isnan(level)]
+    if not usual or not held or np.median(held) < HEAVIER * np.median(usual):
+        return None
+    return f"its pods hold up to {np.median(held) / MIB:,.0f} MiB, those before {np.median(usual) / MIB:,.0f} MiB"
 
 
 def _kills(c: Context, here: tuple[Pod, ...], earlier: Results) -> int:
