@@ -259,16 +259,19 @@ class TestPlaces:
         result = finding("places", {**FAULT_AT_PODS, **by_pod(a=0.6, b=0.62)})
         assert result.status == "normal" and result.facts["alike"]
 
-    @pytest.mark.parametrize(("theirs", "skewed"), [(600.0, "a is 10 min ahead"), (1.0, "")])
-    def test_clocks_are_read_where_that_is_allowed(self, theirs: float, skewed: str):
-        """A pod's clock that is off by minutes is named; one that is right refutes."""
+    @pytest.mark.parametrize(
+        ("pod", "theirs", "skewed"),
+        [("a", 600.0, "a is 10 min ahead"), ("a", -600.0, "a is 10 min behind"), ("a", 1.0, ""), ("b", 1.0, None)],
+    )
+    def test_clocks_are_read_where_that_is_allowed(self, pod: str, theirs: float, skewed: str | None):
+        """A clock that is off by minutes is named; right ones clear the clocks where a failing pod's is among them."""
 
         def told(query: Query) -> Answer:
-            said = {"pod": "a", "sent": 1000.0, "received": 1000.2, "said": f"{1000.1 + theirs:.9f}", "error": ""}
+            said = {"pod": pod, "sent": 1000.0, "received": 1000.2, "said": f"{1000.1 + theirs:.9f}", "error": ""}
             return Answer(query, "complete", {"clock": [said]})
 
         inside = Environment(service="shop", kubernetes=Kubernetes(exec=True))
-        answers = {**FAULT_AT_PODS, **by_pod(a=0.6), ("date -u",): told}
+        answers = {**FAULT_AT_PODS, **by_pod(a=0.6, b=0.02), ("date -u",): told}
         assert finding("places", answers, environment=inside).facts["skewed"] == skewed
 
 
@@ -423,10 +426,15 @@ class TestCauses:
         supported = {v.cause for v in of(ALERT, results(unknown=[check])) if v.state == "supported"}
         assert supported == set()
 
-    @pytest.mark.parametrize("check", ["addresses"])
-    def test_an_attack_is_not_tested_without_addresses(self, check: str):
+    def test_logs_that_name_no_reason_refute_none(self):
+        """Where the logs say no more than before, neither the key nor the tokens are cleared by that."""
+        silent = {"rejections": {"told": None, "shares": dict.fromkeys(FACTS["rejections"]["shares"], 0.0)}}
+        states = {v.cause: v.state for v in of(ALERT, results(silent))}
+        assert states["key"] == states["tokens"] == "not tested"
+
+    def test_an_attack_is_not_tested_without_addresses(self):
         """Without knowing where failures come from, neither attack is refuted."""
-        states = {v.cause: v.state for v in of(ALERT, results(GUESSES, unknown=[check]))}
+        states = {v.cause: v.state for v in of(ALERT, results(GUESSES, unknown=["addresses"]))}
         assert states["brute_force"] == states["spread_attack"] == "not tested"
 
 

@@ -312,6 +312,7 @@ def test_a_phrase_and_its_most_frequent_values(elasticsearch: Elasticsearch) -> 
     answer = elasticsearch.ask(query)
     pairs, others = es.terms(answer)
     assert len(pairs) == 3
+    assert es.distinct(answer) == len({i % 20 for i in ERRORS if i % 4})
     assert sum(count for _, count in pairs) + others == sum(1 for i in ERRORS if i % 4)
     assert es.total(answer) == (sum(1 for i in ERRORS if i % 4), True)
 

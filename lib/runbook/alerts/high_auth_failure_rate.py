@@ -63,6 +63,22 @@ def silent(reason: str, weight: float = 0.8) -> Sign:
     )
 
 
+def _key_phrase(results: Results) -> str:
+    replaced = results["key"].facts.get("replaced") if "key" in results else None
+    return f"the JWT key: {replaced} was replaced" if replaced else "the JWT key, which does not verify valid tokens"
+
+
+def _brute_phrase(results: Results) -> str:
+    loud = [one["address"] for one in results["addresses"].facts["loud"]]
+    more = f" and {len(loud) - 3} more" if len(loud) > 3 else ""
+    return f"guesses of tokens and passwords from {', '.join(loud[:3]) or 'a few addresses'}{more}"
+
+
+def _clock_phrase(results: Results) -> str:
+    node = results["places"].facts["node"]
+    return f"the clock of {node}" if node else "a clock that is wrong"
+
+
 MISSED = Sign(
     "attempts",
     0.2,
@@ -87,10 +103,10 @@ FEW_ADDRESSES = Sign(
 KEY = Cause(
     "key",
     "JWT key or its rotation",
-    phrase=lambda results: _key_phrase(results),
+    phrase=_key_phrase,
     plan=restore_key,
     needs=("rejections",),
-    decides=(("rejections", "shares"),),
+    decides=(("rejections", "told"),),
     supports=(
         telling("key"),
         Sign(
@@ -114,7 +130,7 @@ TOKENS = Cause(
     phrase=lambda results: "tokens, or the issuer's certificate, that have expired",
     plan=renew_tokens,
     needs=("rejections",),
-    decides=(("rejections", "shares"),),
+    decides=(("rejections", "told"),),
     supports=(telling("tokens"), MISSED),
     refutes=(ONLY_NEW_PODS, ONE_NODE, silent("tokens")),
 )
@@ -147,7 +163,7 @@ AUTH_SERVICE = Cause(
 BRUTE_FORCE = Cause(
     "brute_force",
     "Brute force from few addresses",
-    phrase=lambda results: _brute_phrase(results),
+    phrase=_brute_phrase,
     plan=keep_out,
     needs=("addresses",),
     decides=(("addresses", "few"),),
@@ -161,7 +177,7 @@ BRUTE_FORCE = Cause(
             lambda f: f["few"],
             lambda f: f"{share_text(f['loud_share'])} are aimed at {plural(len(f['loud']), 'account')}",
         ),
-        Sign("takeover", 0.4, lambda f: f["succeeded"], lambda f: takeover.clause(f)),
+        Sign("takeover", 0.4, lambda f: f["succeeded"], takeover.clause),
     ),
     refutes=(
         Sign("addresses", 0.9, lambda f: not f["few"], lambda f: "no few addresses stand out among the failed logins"),
@@ -198,7 +214,7 @@ SPREAD_ATTACK = Cause(
 CLOCK = Cause(
     "clock",
     "Clock skew",
-    phrase=lambda results: _clock_phrase(results),
+    phrase=_clock_phrase,
     plan=set_clocks,
     needs=("places",),
     decides=(("places", "one_node"),),
@@ -224,22 +240,6 @@ CLOCK = Cause(
         ),
     ),
 )
-
-
-def _key_phrase(results: Results) -> str:
-    replaced = results["key"].facts.get("replaced") if "key" in results else None
-    return f"the JWT key: {replaced} was replaced" if replaced else "the JWT key, which does not verify valid tokens"
-
-
-def _brute_phrase(results: Results) -> str:
-    loud = [one["address"] for one in results["addresses"].facts["loud"]]
-    more = f" and {len(loud) - 3} more" if len(loud) > 3 else ""
-    return f"guesses of tokens and passwords from {', '.join(loud[:3]) or 'a few addresses'}{more}"
-
-
-def _clock_phrase(results: Results) -> str:
-    node = results["places"].facts["node"]
-    return f"the clock of {node}" if node else "a clock that is wrong"
 
 
 def remark(results: Results, verdicts: Sequence[Verdict]) -> str:

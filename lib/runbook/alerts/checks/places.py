@@ -58,7 +58,7 @@ def _judge(c: Context, answers: Answers, earlier: Results) -> Result:
     bad = [one for one in found if one.share > threshold]
     good = [one for one in found if one.share <= threshold / 2]
     apart = bool(bad and good) and min(b.share for b in bad) >= APART * max(g.share for g in good)
-    skewed = _skewed(answers.get("clocks"))
+    skewed = _skewed(answers.get("clocks"), [one.name for one in bad])
     node = _own_node(found, bad, good) if apart and known else ""
     facts: dict[str, JSON] = {
         "pods": len(found),
@@ -104,15 +104,13 @@ def _own_node(found: Sequence[Place], bad: Sequence[Place], good: Sequence[Place
     return next(iter(nodes)) if apart else ""
 
 
-def _skewed(answer: Answer | None) -> str | None:
-    """The pod whose clock is most off, e.g. "x-1 is 412 s ahead"; "" where those asked are right, None without any."""
+def _skewed(answer: Answer | None, failing: Sequence[str]) -> str | None:
+    """The pod whose clock is most off, e.g. "x-1 is 7 min ahead"; "" where those asked are right, a failing one among them."""
     told = kubernetes.clocks_of(answer) if answer is not None and answer.usable else ()
     known = [(one, one.offset) for one in told if one.offset is not None and one.uncertainty is not None]
-    if not known:
-        return None
     off = [(one.pod, offset) for one, offset in known if abs(offset) > SKEW + (one.uncertainty or 0.0)]
     if not off:
-        return ""
+        return "" if any(one.pod in failing for one, _ in known) else None
     pod, offset = max(off, key=lambda one: abs(one[1]))
     return f"{pod} is {duration_text(abs(offset))} {'ahead' if offset > 0 else 'behind'}"
 

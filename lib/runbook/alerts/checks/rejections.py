@@ -65,7 +65,7 @@ def _judge(c: Context, answers: Answers, earlier: Results) -> Result:
     facts: dict[str, JSON] = {
         "since_onset": round(float(np.sum(counts[times >= began]))),
         "per_minute": number(total / minutes, 1),
-        "told": told,
+        "told": told or None,
         "shares": {name: round(count / total, 3) if told else 0.0 for name, count in more.items()},
     }
     chart = Chart(
