@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +13,13 @@ from runbook.incident import Incident
 from runbook.investigation import Investigation
 from runbook.settings import Elasticsearch, Environment, Kubernetes, Prometheus, Service, Settings
 from tests.lab import world
+from tests.lab.faults.planning import DatabaseState
+from tests.lab.mariadb import MariaDB
 from tests.lab.scenarios import Scenario
 from tests.lab.servers import Lab
 
 LOOKBACK = "90m"
+FEWEST_CONNECTIONS = 10  # that MariaDB can be limited to
 
 
 def profile(namespace: str = "web") -> Service:
@@ -51,18 +56,35 @@ def known(lab: Lab, namespace: str = "web", base_url: str = "") -> Settings:
     return Settings(Path(), {"lab": environment(lab, base_url)}, {"micro-frontend": profile(namespace)})
 
 
+@contextmanager
+def brought_about(mariadb: MariaDB, state: DatabaseState) -> Generator[None, None, None]:
+    """A real database in the state that a scenario names, for as long as somebody investigates."""
+    with ExitStack() as trouble:
+        if state == "full":
+            trouble.enter_context(mariadb.limited(FEWEST_CONNECTIONS))
+            trouble.enter_context(mariadb.occupied())
+        elif state == "locked":
+            trouble.enter_context(mariadb.locked(waiting=4))
+        elif state == "slow":
+            trouble.enter_context(mariadb.slow_queries(count=5))
+        elif state == "denied":
+            trouble.enter_context(mariadb.denied())
+        yield
+
+
 def investigate(lab: Lab, one: Scenario, base_url: str = "") -> Investigation:
-    """HighErrorRate on a scenario, as a notebook would do it."""
+    """The alert of a scenario's fault investigated, as a notebook would do it."""
     given = one.context_parameters()
-    return Incident.open(
-        one.fault.alert,
-        known(lab, given["namespace"], base_url),
-        environment="lab",
-        incident_id="INC-2026-01-15-01",
-        started_at=given["started_at"],
-        ended_at=given["ended_at"],
-        lookback=LOOKBACK,
-    ).investigation()
+    with brought_about(lab.mariadb, one.database_state):
+        return Incident.open(
+            one.fault.alert,
+            known(lab, given["namespace"], base_url),
+            environment="lab",
+            incident_id="INC-2026-01-15-01",
+            started_at=given["started_at"],
+            ended_at=given["ended_at"],
+            lookback=LOOKBACK,
+        ).investigation()
 
 
 def settings_file(lab: Environment, service: Service) -> bytes:

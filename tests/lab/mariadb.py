@@ -44,10 +44,15 @@ class MariaDB(Server):
     """One server; with a `certificate` (and its key) it offers TLS. Its `settings` are those of the runbooks' account."""
 
     def __init__(
-        self, directory: Path, *, max_connections: int = 151, certificate: tuple[Path, Path] | None = None
+        self,
+        directory: Path,
+        *,
+        max_connections: int = 151,
+        certificate: tuple[Path, Path] | None = None,
+        port: int | None = None,
     ) -> None:
         super().__init__(directory)
-        self.port = free_port()
+        self.port = port or free_port()
         self._max_connections, self._certificate = max_connections, certificate
 
     @property

@@ -12,6 +12,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +24,9 @@ from runbook.preparation import notebook_of
 from runbook.runner import Outcome, run
 from runbook.settings import Environment, Kubernetes, Settings
 from tests.lab.front import Front
-from tests.lab.investigating import LOOKBACK, environment, profile, settings_file
+from tests.lab.investigating import LOOKBACK, brought_about, environment, profile, settings_file
 from tests.lab.loading import load
+from tests.lab.mariadb import MariaDB
 from tests.lab.scenarios import Scenario, scenario
 from tests.lab.servers import Lab
 from tests.refresh_notebooks import NOTEBOOKS, refresh
@@ -33,7 +35,9 @@ SCENES = {
     "HighErrorRate": scenario("bad-release", seed=9, day=3),
     "SlowResponses": scenario("query-slow", seed=3, day=3),
     "HighAuthFailureRate": scenario("brute-force-success", seed=6, day=3),
+    "DatabaseConnectionErrors": scenario("database-locked", seed=9, day=3),
 }
+DATABASE_PORT = 3306  # what reports show, as a reader's own database would have it
 INCIDENT = "INC-2026-01-15-01"
 
 
@@ -53,9 +57,11 @@ def record(alert: str, one: Scenario) -> None:
 
 def investigate(alert: str, one: Scenario, folder: Path) -> Outcome:
     """`runbook run` with the lab as its only environment."""
-    with Lab(folder / "lab") as lab, Front(one) as front:
+    mariadb = MariaDB(folder / "lab" / "mariadb", port=DATABASE_PORT)
+    with Lab(folder / "lab", mariadb=mariadb) as lab, Front(one) as front, ExitStack() as trouble:
         load(lab, [one])
         lab.kubernetes.wait_for_metrics(one.namespace)
+        trouble.enter_context(brought_about(mariadb, one.database_state))
         os.environ["KUBECONFIG"] = str(lab.kubernetes.kubeconfig())
         file = folder / "runbook.toml"
         file.write_bytes(settings_file(shown(environment(lab, front.url)), profile(one.namespace)))
