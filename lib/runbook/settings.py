@@ -115,6 +115,7 @@ class Thresholds(_Strict, frozen=True):
 
     error_ratio: Ratio = 0.05
     auth_failure_ratio: Ratio = 0.20
+    database_errors_per_second: Positive = 0.1
     latency_p95_seconds: Positive = 2.0
     memory_bytes: Count = 500 * 1024 * 1024
 

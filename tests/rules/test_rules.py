@@ -18,7 +18,13 @@ PROMTOOL = shutil.which("promtool")
 SETTINGS = settings.load(settings.shipped())
 ENVIRONMENT = SETTINGS.environment("production")
 SERVICE = SETTINGS.service(ENVIRONMENT.service)
-FOLLOWING = {"HighErrorRate", "SlowResponses", "HighMemoryUsage", "HighAuthFailureRate"}  # by the procedure's figures
+FOLLOWING = {
+    "HighErrorRate",
+    "DatabaseConnectionErrors",
+    "SlowResponses",
+    "HighMemoryUsage",
+    "HighAuthFailureRate",
+}  # by the procedure's figures
 needs_promtool = pytest.mark.skipif(
     PROMTOOL is None, reason="promtool is missing: install Debian's package `prometheus`"
 )

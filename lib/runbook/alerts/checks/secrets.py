@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from runbook.alerts.base import Answers, Check, Context, Results
 from runbook.alerts.checks.series import onset_of, turn
-from runbook.model import JSON, Query, Result, Table
+from runbook.model import JSON, Query, Result, Status, Table
 from runbook.sources import kubernetes
 from runbook.sources.kubernetes_secrets import Known, secrets_of
 from runbook.wording import clock_text, duration_text
@@ -24,9 +24,9 @@ def _queries(c: Context) -> Mapping[str, Query]:
 def _judge(c: Context, answers: Answers, earlier: Results) -> Result:
     found, began = secrets_of(answers["secrets"]), turn(c, onset_of(earlier))
     asked_at = answers["secrets"].data["asked_at"]
-    nearness = {one.name: near(one, asked_at, began) for one in found.known}
+    used = [one for one in found.known if not found.referenced or one.name in found.referenced]
+    nearness = {one.name: near(one, asked_at, began) for one in used}
     fresh = [name for name, is_near in nearness.items() if is_near]
-    unsure = [name for name, is_near in nearness.items() if is_near is None and name in found.referenced]
     made = {one.name: one.created_at for one in found.known}
     facts: dict[str, JSON] = {
         "known": len(found.known),
@@ -34,14 +34,16 @@ def _judge(c: Context, answers: Answers, earlier: Results) -> Result:
         "missing": list(found.missing),
         "fresh": fresh,
         "fresh_distance": round(began - max(made[name] or 0.0 for name in fresh)) if fresh else None,
-        "near": True if fresh else None if unsure else False,
+        "near": True if fresh else None if None in nearness.values() else False,
     }
     rows = tuple(
         (one.name, one.type, "yes" if one.name in found.referenced else "", made_text(c, one, asked_at))
         for one in sorted(found.known, key=lambda one: (-(one.created_at or 0.0), one.name))[:SHOWN]
     )
     tables = (Table("secrets", ("Name", "Type", "Used by the pods", "Made"), rows),) if rows else ()
-    return Result("abnormal" if fresh or found.missing else "normal", _sentence(facts), facts, tables=tables)
+    bad = fresh or found.missing
+    status: Status = "abnormal" if bad else "unknown" if facts["near"] is None else "normal"
+    return Result(status, _sentence(facts), facts, tables=tables)
 
 
 def exactness(age: float) -> float:
@@ -79,7 +81,7 @@ def _sentence(facts: Mapping[str, JSON]) -> str:
     if parts:
         return f"Yes: {'; '.join(parts)}."
     if facts["near"] is None:
-        return "Not exactly known: the ages that Kubernetes prints are too coarse to compare with the onset."
+        return "Not known: the ages that Kubernetes prints are too coarse by now to compare with the onset."
     return f"No: none of {facts['known']} Secrets and ConfigMaps was made shortly before it, and none is missing."
 
 

@@ -1,0 +1,612 @@
+"""DatabaseConnectionErrors: its checks on answers of every kind, its causes told apart, its plans, its recovery."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from runbook import causes, inquiry
+from runbook.alerts.base import Check, Context
+from runbook.alerts.checks import (
+    connection_errors,
+    connection_logs,
+    policies,
+    pool,
+    query_durations,
+    reporters,
+    secrets,
+    server,
+)
+from runbook.alerts.database_connection_errors import ALERT
+from runbook.clock import Frozen
+from runbook.inquiry import Inquiry
+from runbook.investigation import Investigation
+from runbook.model import JSON, Answer, Mitigation, Query, Result
+from runbook.recovery import verify
+from runbook.settings import Environment, Kubernetes
+from tests.fakes import ONSET, STARTED, Scripted, context, line, nothing
+
+Answering = Callable[[Query], Answer]
+Told = Mapping[tuple[str, ...], Answering]
+DAY = 86_400
+
+ERRORS, POOLED, P95 = ("connection_errors_total",), ("count(", "database_connections"), ("histogram_quantile",)
+FAILED, ALL = ("http_requests_total", "5.."), ("http_requests_total",)
+POLICIES, SECRETS = ("networkpolicies",), ("secrets,configmaps",)
+STATUS, PROCESSES, TRANSACTIONS = ("GLOBAL STATUS",), ("processlist WHERE",), ("DISTINCT",)
+WELL: Told = {FAILED: nothing, ALL: line(lambda t: 50.0), POOLED: line(lambda t: 6.0)}
+
+
+def stepping(before: float, since: float) -> Callable[[float], float]:
+    """A value that steps up at the onset; at the same hours of other days it does not."""
+    return lambda t: since if ONSET <= t < ONSET + DAY else before
+
+
+def several(label: str, rows: Mapping[str, Callable[[float], float]], **labels: str) -> Answering:
+    """One series per value of a label."""
+
+    def answer(query: Query) -> Answer:
+        found = [line(value, **{label: name}, **labels)(query).data["result"][0] for name, value in rows.items()]
+        return Answer(query, "complete", {"resultType": "matrix", "result": found})
+
+    return answer
+
+
+def all_of(*parts: Answering) -> Answering:
+    """The series of all of them."""
+
+    def answer(query: Query) -> Answer:
+        found = [one for part in parts for one in part(query).data["result"]]
+        return Answer(query, "complete", {"resultType": "matrix", "result": found})
+
+    return answer
+
+
+def given(data: JSON, completeness: str = "complete") -> Answering:
+    return lambda query: Answer(query, completeness, data)  # type: ignore[arg-type]
+
+
+def judged(check: Check, told: Told, began: float | None = ONSET, about: Context | None = None) -> Result:
+    """A check on these answers, after a first check that found this onset."""
+    about = about or context(alert=ALERT.name)
+    source = Scripted(told)
+    answers = {name: source.ask(query) for name, query in check.queries(about).items()}
+    first = {ALERT.checks[0].name: Result("abnormal", "", {"onset": began})}
+    return inquiry.judge(check, about, answers, first)
+
+
+def investigated(told: Told) -> Investigation:
+    return Inquiry(ALERT, context(alert=ALERT.name), Scripted(told), Frozen(context().now)).investigation()
+
+
+# Is it real?
+
+
+def test_with_every_source_down_nothing_is_concluded():
+    """Each check is unknown, no cause tested, and nobody is told what to do."""
+    found = investigated({})
+    assert {f.result.status for f in found.findings} == {"unknown"}
+    assert {v.state for v in found.verdicts} == {"not tested"}
+    assert found.mitigations == ()
+    assert found.headline == "Not known whether DatabaseConnectionErrors is real."
+
+
+def test_a_step_is_real_and_its_onset_and_impact_are_told():
+    """Five failed connections a second from the onset on: since when, how many, and how many requests with them."""
+    told = {**WELL, ERRORS: line(stepping(0.0, 5.0)), FAILED: line(stepping(0.1, 10.0))}
+    found = judged(connection_errors.CHECK, told)
+    assert found.status == "abnormal"
+    assert abs(found.facts["onset"] - ONSET) <= 60
+    assert found.sentence.startswith("Yes. Connections to the database fail at 5/s (threshold 0.1/s), against 0/s")
+    assert found.facts["impact"].endswith("requests failed (19.7 %).")
+
+
+def test_a_counter_that_nothing_ever_incremented_is_none():
+    """Without a series of errors, but with pods that tell of their pools, no connection failed."""
+    found = judged(connection_errors.CHECK, {**WELL, ERRORS: nothing})
+    assert (found.status, found.facts["peak"], found.facts["onset"]) == ("normal", 0.0, None)
+
+
+@pytest.mark.parametrize("pods", [{POOLED: nothing}, {}], ids=["empty", "down"])
+def test_neither_counter_nor_pools_is_no_calm(pods: Told):
+    """Silence of both is unknown, whether the pods' answer is empty or did not come."""
+    told = {FAILED: nothing, ALL: line(lambda t: 50.0), ERRORS: nothing, **pods}
+    assert judged(connection_errors.CHECK, told).status == "unknown"
+
+
+def test_a_counter_that_could_not_be_asked_for_is_not_zero():
+    """That the pods tell of their pools does not make up for errors that got no answer."""
+    assert judged(connection_errors.CHECK, WELL).status == "unknown"
+
+
+def test_errors_below_the_threshold_blame_nobody():
+    """At 0.1/s the alert does not hold, and every cause that could be tested is refuted."""
+    found = investigated({**WELL, ERRORS: line(stepping(0.0, 0.1)), P95: line(lambda t: 4.0)})
+    assert found.headline.startswith("DatabaseConnectionErrors does not hold")
+    assert not [v for v in found.verdicts if v.state == "supported"]
+
+
+# Which pods?
+
+
+@pytest.mark.parametrize(
+    ("rates", "affected", "said"),
+    [
+        ({"a": 2.0, "b": 2.4, "c": 1.8}, 3, "All: each of 3 pods"),
+        ({"a": 0.0, "b": 2.4, "c": 0.01}, 1, "Some: 1 of 3 pods, most often b."),
+        ({"a": 0.0, "b": 0.0, "c": 0.0}, 0, "None: hardly a connection of 3 pods fails."),
+    ],
+)
+def test_all_some_or_none_of_the_pods(rates: dict[str, float], affected: int, said: str):
+    """A pod has the trouble from a fifth of the pods' mean on."""
+    rows = {pod: stepping(0.0, rate) for pod, rate in rates.items()}
+    told = {ERRORS: several("pod", rows), ("database_connections",): several("pod", dict.fromkeys(rows, lambda t: 1.0))}
+    found = judged(reporters.CHECK, told)
+    assert found.facts["affected"] == affected
+    assert found.sentence.startswith(said)
+
+
+def test_a_pod_without_a_counter_counts_as_one_without_errors():
+    """Where only pods with errors have the counter, the others are still among all."""
+    told = {
+        ERRORS: several("pod", {"a": stepping(0.0, 3.0)}),
+        ("database_connections",): several("pod", {"a": lambda t: 1.0, "b": lambda t: 1.0}),
+    }
+    assert judged(reporters.CHECK, told).facts["pods"] == 2
+
+
+# The pool
+
+
+def pools(pods: int = 3, **states: Callable[[float], float]) -> Told:
+    """Pods alike."""
+    names = [f"p{n}" for n in range(pods)]
+    rows = [several("pod", dict.fromkeys(names, value), state=state) for state, value in states.items()]
+    return {("database_connections",): all_of(*rows)}
+
+
+@pytest.mark.parametrize(
+    ("in_use", "idle", "waiting", "exhausted", "said"),
+    [
+        (20.0, 0.0, 8.0, True, "No: 60 of 60 connections in use (3 before), 24 requests waiting for one."),
+        (2.0, 0.0, 8.0, True, "the pods open no more, so their pools are smaller than 20."),
+        (0.0, 0.0, 8.0, False, "Yes, yet requests wait: 0 of 60 connections in use"),
+        (1.0, 5.0, 0.0, False, "Yes: 3 of 60 connections in use (3 before)."),
+        (12.0, 5.0, 0.0, False, "Yes: 36 of 60 connections in use (3 before)."),
+    ],
+    ids=["full", "small", "refused", "calm", "busy"],
+)
+def test_a_pool_without_room(in_use: float, idle: float, waiting: float, exhausted: bool, said: str):
+    """Full, or smaller than its size with requests waiting; that requests wait for a database that refuses is neither."""
+    states = {"in_use": stepping(1.0, in_use), "idle": stepping(5.0, idle), "waiting": stepping(0.0, waiting)}
+    found = judged(pool.CHECK, pools(**states))
+    assert found.facts["exhausted"] is exhausted
+    assert said in found.sentence
+
+
+def test_pods_that_tell_nothing_of_their_pools():
+    """No gauge is no room."""
+    assert judged(pool.CHECK, {("database_connections",): nothing}).status == "unknown"
+
+
+# Queries
+
+
+@pytest.mark.parametrize(("before", "since", "slow"), [(0.02, 0.02, False), (0.02, 0.3, True), (2.0, 2.0, True)])
+def test_slow_queries(before: float, since: float, slow: bool):
+    """Several times as slow as before, or slow by any measure; a second answer's absence changes nothing."""
+    found = judged(query_durations.CHECK, {P95: line(stepping(before, since))})
+    assert (found.facts["slow"], found.facts["rate"]) == (slow, None)
+
+
+def test_no_query_that_ended_is_not_a_fast_one():
+    """Before the onset there were queries, since then none: not known."""
+    found = judged(query_durations.CHECK, {P95: line(stepping(0.02, float("nan")))})
+    assert found.status == "unknown"
+
+
+# Network policies
+
+
+def policy(name: str, created: float, *ports: int, peers: bool = False) -> JSON:
+    rule: dict[str, JSON] = {"ports": [{"protocol": "TCP", "port": port} for port in ports]}
+    if peers:
+        rule["to"] = [{"ipBlock": {"cidr": "10.0.0.0/8"}}]
+    made = dt.datetime.fromtimestamp(created, dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    spec = {"podSelector": {"matchLabels": {"app": "web"}}, "policyTypes": ["Egress"], "egress": [rule]}
+    return {"metadata": {"name": name, "creationTimestamp": made}, "spec": spec}
+
+
+def in_namespace(*found: JSON) -> Told:
+    return {POLICIES: given({"policies": list(found), "labels": {"app": "web"}, "ports": {}})}
+
+
+def test_a_new_policy_that_cuts():
+    """Made a minute before the onset, and without the database's port: named, with its distance."""
+    found = judged(policies.CHECK, in_namespace(policy("restrict", ONSET - 60, 53)))
+    assert (found.status, found.facts["cuts"], found.facts["near"]) == ("abnormal", ["restrict"], True)
+    assert "the policy restrict lets the service's pods reach no port 3306" in found.sentence
+    assert "1 min before the onset" in found.sentence
+
+
+def test_an_old_policy_that_cuts_is_told_but_is_not_near():
+    """What has been there for a month did not cause what began today by itself."""
+    found = judged(policies.CHECK, in_namespace(policy("restrict", ONSET - 30 * DAY, 53)))
+    assert (found.status, found.facts["near"]) == ("abnormal", False)
+
+
+def test_the_database_s_own_port_is_what_counts():
+    """The settings say where the database listens; a policy that allows that port cuts nothing."""
+    about = context(environment=Environment(service="shop", database_address="db.example:6033"))
+    found = judged(policies.CHECK, in_namespace(policy("restrict", ONSET - 60, 6033)), about=about)
+    assert (found.status, found.facts["cuts"], found.facts["port"]) == ("normal", [], 6033)
+
+
+def test_a_policy_for_some_addresses_may_cut():
+    """Who stands behind an address is not looked up: perhaps."""
+    found = judged(policies.CHECK, in_namespace(policy("some", ONSET - 60, 3306, peers=True)))
+    assert (found.facts["cuts"], found.facts["may_cut"]) == ([], ["some"])
+    assert found.sentence.startswith("Perhaps:")
+
+
+def test_no_policy_at_all_cuts_nothing():
+    """None is an answer; that they may not be read is not."""
+    none = judged(policies.CHECK, {POLICIES: given({"policies": [], "labels": {}, "ports": {}}, "empty")})
+    assert (none.status, none.facts["policies"]) == ("normal", 0)
+    assert judged(policies.CHECK, {}).status == "unknown"
+
+
+# Secrets
+
+
+def stored(age: str, asked_at: float, **changes: JSON) -> Told:
+    known = [{"kind": "secret", "name": "database", "age": age, "type": "Opaque"}]
+    needed = [{"kind": "secret", "name": "database", "optional": False}]
+    data = {
+        "referenced": needed,
+        "asked_at": asked_at,
+        "known": known,
+        "listed": [{"kind": "secret"}, {"kind": "configmap"}],
+    }
+    return {SECRETS: given({**data, **changes})}
+
+
+@pytest.mark.parametrize(
+    ("age", "asked_at", "near"),
+    [
+        ("9m30s", ONSET + 500, True),
+        ("25m", ONSET + 1200, True),
+        ("120d", ONSET + 1200, False),
+        ("2d", ONSET + 2 * DAY, None),
+        ("3h", ONSET + 1200, False),
+    ],
+)
+def test_a_secret_made_shortly_before(age: str, asked_at: float, near: bool | None):
+    """As far as the age that Kubernetes prints is exact enough to say: two days later it is not."""
+    found = judged(secrets.CHECK, stored(age, asked_at))
+    assert found.facts["near"] is near
+    assert (found.status == "unknown") is (near is None)
+    assert found.facts["fresh"] == (["secret/database"] if near else [])
+
+
+def test_a_secret_that_the_pods_do_not_use_is_none_of_theirs():
+    """Made just then, but nothing that the pods refer to."""
+    other = {"kind": "secret", "name": "tls", "age": "30m", "type": "Opaque"}
+    old = {"kind": "secret", "name": "database", "age": "90d", "type": "Opaque"}
+    assert judged(secrets.CHECK, stored("", ONSET + 1200, known=[other, old])).status == "normal"
+
+
+def test_a_missing_secret_is_named():
+    """The pods refer to one that is not there."""
+    found = judged(secrets.CHECK, stored("9d", ONSET, known=[]))
+    assert (found.status, found.sentence) == ("abnormal", "Yes: secret/database missing.")
+
+
+# The server
+
+
+def variables(**changes: int) -> Told:
+    known = {
+        "version": "10.11.6-MariaDB",
+        "max_connections": 151,
+        "Threads_connected": 30,
+        "Threads_running": 2,
+        "Max_used_connections": 40,
+        "Connection_errors_max_connections": 0,
+        "Aborted_connects": 0,
+        "Aborted_clients": 0,
+        "Slow_queries": 0,
+        "Innodb_row_lock_current_waits": 0,
+        "Uptime": 1000,
+    }
+    return {
+        STATUS: given({"variables": {name: str(value) for name, value in {**known, **changes}.items()}}),
+        PROCESSES: given({"processes": []}),
+        TRANSACTIONS: given({"transactions": [], "waits": []}),
+    }
+
+
+def process(id: int, seconds: int, command: str = "Query") -> JSON:
+    row = {"id": id, "user": "web", "host": "10.0.0.7:4711", "database": "shop", "command": command}
+    return {**row, "seconds": seconds, "state": "executing", "statement": "SELECT ?"}
+
+
+def test_without_settings_it_says_what_to_set():
+    """A source that is not set up makes the check unknown, in the source's own words."""
+    absent = {STATUS: lambda query: Answer(query, "failed", error="MySQL is not set up; add [environment.x.mysql]")}
+    found = judged(server.CHECK, absent)
+    assert (found.status, found.sentence) == ("unknown", "Not known: MySQL is not set up; add [environment.x.mysql]")
+
+
+def test_a_server_with_room_is_well():
+    """Connections against their limit; idle ones are no statements, however old."""
+    told = {**variables(), PROCESSES: given({"processes": [process(3, 9000, "Sleep"), process(4, 1)]})}
+    found = judged(server.CHECK, told)
+    assert (found.status, found.sentence) == ("normal", "Yes, now: 30 of 151 connections (19.9 %).")
+
+
+def test_a_full_server():
+    """Nearly all of its connections are taken."""
+    found = judged(server.CHECK, variables(Threads_connected=150))
+    assert (found.status, found.facts["full"]) == ("abnormal", True)
+
+
+def test_a_server_so_full_that_it_refuses_us():
+    """That it refuses our login for too many connections is evidence; that it does not know us is none."""
+    full = judged(server.CHECK, {STATUS: given({"refused": {"code": 1040, "words": "Too many connections"}})})
+    assert (full.status, full.facts["full"]) == ("abnormal", True)
+    unknown = judged(server.CHECK, {STATUS: given({"refused": {"code": 1045, "words": "Access denied"}})})
+    assert unknown.status == "unknown"
+
+
+def test_locks_and_long_statements():
+    """Who blocks most others is named, as is how long the longest statement runs."""
+    wait = {"seconds": 9, "table": "`shop`.`users`", "waiting_statement": "UPDATE", "blocking_statement": ""}
+    waits = [{**wait, "waiting": 11, "blocking": 7}, {**wait, "waiting": 12, "blocking": 7}]
+    told = {
+        **variables(),
+        PROCESSES: given({"processes": [process(n, 40 - n) for n in range(1, 5)]}),
+        TRANSACTIONS: given({"transactions": [], "waits": waits}),
+    }
+    found = judged(server.CHECK, told)
+    assert (found.facts["blocking"], found.facts["table"], found.facts["long"]) == (7, "shop.users", True)
+    assert "2 statements waiting for locks, most for those of process 7" in found.sentence
+    assert "4 statements running for 39 s at most" in found.sentence
+
+
+def test_a_moment_s_wait_for_a_lock_is_everyday_life():
+    """One statement that waits for a second is no trouble."""
+    wait = {"waiting": 11, "blocking": 7, "seconds": 1, "table": "t", "waiting_statement": "", "blocking_statement": ""}
+    told = {**variables(), TRANSACTIONS: given({"transactions": [], "waits": [wait]})}
+    assert judged(server.CHECK, told).status == "normal"
+
+
+def test_what_it_does_may_not_be_read():
+    """Without the right to see processes the connections are still told, and locks are not known to be none."""
+    found = judged(server.CHECK, {STATUS: variables()[STATUS]})
+    assert (found.facts["connected"], found.facts["locked"], found.facts["long"]) == (30, None, None)
+    assert found.status == "unknown"
+
+
+# The logs
+
+
+@pytest.mark.parametrize(
+    ("message", "reason"),
+    [
+        ("HikariPool-1 - Connection is not available, request timed out after 30000ms. pool exhausted", "pool"),
+        ("pool timed out while waiting for an open connection", "pool"),
+        ("QueuePool limit of size 5 overflow 10 reached, connection timed out, pool timeout 30.00", "pool"),
+        ("ERROR 1040 (HY000): Too many connections", "database"),
+        ("could not get a connection from the pool: timed out: Too many connections", "database"),
+        ("ERROR 1205 (HY000): Lock wait timeout exceeded; try restarting transaction", "database"),
+        ("dial tcp: lookup mysql-primary on 10.96.0.10:53: no such host", "network"),
+        ("ERROR 2005 (HY000): Unknown MySQL server host 'mysql-primary' (-3)", "network"),
+        ("connect to mysql-primary:3306: No route to host", "network"),
+        ("Communications link failure: connect timed out", "network"),
+        ("ERROR 1045 (28000): Access denied for user 'web'@'10.0.0.7' (using password: YES)", "credentials"),
+        ("mysql: password has expired", "credentials"),
+    ],
+)
+def test_what_clients_of_mysql_say(message: str, reason: str):
+    """The usual clients' own sentences give exactly the one reason that an engineer reads in them."""
+    found = {name for name, words in connection_logs.REASONS.items() if words.search(message)}
+    assert found - ({"network"} if reason == "pool" else set()) == {reason}
+
+
+# The causes
+
+
+ROOM = {"exhausted": False, "small": False, "in_use": 3.0, "pool": 60, "pods": 3, "full_pods": 0, "size": 20}
+UNREFUTED: dict[str, dict[str, Any]] = {
+    "connection_errors": {"onset": ONSET},
+    "changes": {
+        "near": False,
+        "only_new": False,
+        "revision": None,
+        "compared": None,
+        "calm_minutes": 0,
+        "alike": False,
+    },
+    "pool": ROOM,
+    "query_durations": {"slow": False, "p95": 0.02},
+    "policies": {"cuts": [], "may_cut": [], "near": False, "newest": None, "port": 3306},
+    "secrets": {"fresh": [], "missing": [], "near": False, "fresh_distance": None},
+}
+FULL = {**ROOM, "exhausted": True, "full_pods": 3, "in_use": 60.0}
+CUT = {"cuts": ["restrict"], "near": True, "newest": "restrict"}
+
+
+def telling(**about: float) -> dict[str, Any]:
+    """The facts of logs that give these reasons."""
+    known = {**dict.fromkeys(connection_logs.REASONS, 0.0), **about}
+    return {"about": known, "explained": sum(known.values()) or None, "new": [], "new_share": 0.0}
+
+
+def ranked(**changes: dict[str, Any]) -> dict[str, tuple[str, float | None]]:
+    """State and score of every cause, best first, where these facts are otherwise than for nothing amiss."""
+    known = {**UNREFUTED, "logs": telling()}
+    facts = {name: {**known.get(name, {}), **changes.get(name, {})} for name in {*known, *changes}}
+    results = {name: Result("abnormal", "", one) for name, one in facts.items()}
+    return {v.cause: (v.state, v.score) for v in causes.rank(ALERT.causes, results)}
+
+
+@pytest.mark.parametrize(
+    ("cause", "seen"),
+    [
+        ("pool", {"pool": FULL, "logs": telling(pool=0.7)}),
+        ("pool", {"pool": {**FULL, "small": True}, "logs": telling()}),
+        ("database", {"logs": telling(database=0.6)}),
+        ("database", {"logs": telling(database=0.3, pool=0.4), "pool": FULL, "query_durations": {"slow": True, "p95": 4.0}}),
+        ("network", {"logs": telling(network=0.6)}),
+        ("network", {"logs": telling(), "policies": CUT}),
+        ("credentials", {"logs": telling(credentials=0.5)}),
+        ("deployment", {
+            "logs": telling(credentials=0.6),
+            "changes": {"near": True, "only_new": True, "distance": 30, "revision": 14, "compared": "its pods fail"},
+        }),
+    ],
+)  # fmt: skip
+def test_the_cause_that_the_signs_speak_for(cause: str, seen: dict[str, Any]):
+    """Each cause comes first and supported on its own signs: a pool that slow queries fill is the database's."""
+    found = ranked(**seen)
+    assert next(iter(found)) == cause
+    assert found[cause][0] == "supported"
+    assert [name for name, (state, _) in found.items() if state == "supported"] == [cause]
+
+
+def test_two_reasons_at_once_are_both_told():
+    """Where the messages give two reasons, both causes come before the others, even if one is rare."""
+    found = ranked(logs=telling(network=0.6, database=0.1))
+    assert list(found)[:2] == ["network", "database"]
+
+
+def test_logs_that_give_no_reason_refute_nobody():
+    """Messages that say only that a request failed leave what only logs tell untested."""
+    found = ranked()
+    assert found["credentials"][0] == found["network"][0] == "not tested"
+    assert found["pool"][0] == "refuted"
+
+
+def test_without_logs_a_policy_still_tells():
+    """With Elasticsearch down a new policy that cuts supports the network, and credentials are not tested."""
+    results = {
+        name: Result("abnormal", "", facts)
+        for name, facts in {**UNREFUTED, "policies": {**UNREFUTED["policies"], **CUT}}.items()
+    }
+    found = {v.cause: v.state for v in causes.rank(ALERT.causes, results)}
+    assert (found["network"], found["credentials"]) == ("supported", "not tested")
+
+
+# What to do
+
+
+def plan(cause: str, **facts: dict[str, Any]) -> Mitigation:
+    environment = Environment(
+        service="shop", kubernetes=Kubernetes(context="production"), database_address="mysql-primary:3306"
+    )
+    about = context(environment=environment)
+    (one,) = [one for one in ALERT.causes if one.name == cause]
+    return Mitigation(cause, *one.plan(about, {name: Result("abnormal", "", known) for name, known in facts.items()}))
+
+
+def commands(found: Mitigation) -> list[str]:
+    return [step.command for step in found.steps]
+
+
+def test_the_policy_is_named_saved_and_only_then_taken_away():
+    """Described by name, then deleted with a copy to come back from; name and port are tried in a pod."""
+    facts = {"cuts": ["restrict"], "may_cut": [], "newest": "restrict", "port": 3306, "created": ONSET - 60}
+    found = plan("network", policies=facts)
+    lead = "kubectl --context production -n web"
+    assert commands(found)[:3] == [
+        f"{lead} get networkpolicies",
+        f"{lead} describe networkpolicy restrict",
+        f"{lead} delete networkpolicy restrict",
+    ]
+    saved = f"{lead} get networkpolicy restrict -o json | jq 'del(.metadata.resourceVersion, .metadata.uid)' > restrict.json"
+    assert saved in found.steps[2].precondition
+    assert found.steps[2].undo == f"{lead} apply -f restrict.json"
+    assert any("getent hosts mysql-primary" in command for command in commands(found))
+
+
+def test_a_larger_pool_is_held_against_what_the_database_takes():
+    """Half as much again, with the sum of all pods beside max_connections."""
+    found = plan("pool", pool={"size": 20, "pods": 6, "in_use": 120.0, "pool": 120}, server={"max_connections": 151})
+    (step,) = [step for step in found.steps if "Raise the pool" in step.command]
+    assert "from 20 to 30 a pod" in step.command
+    assert "room for 180 connections of 6 pods: compare with its max_connections of 151" in step.precondition
+
+
+def test_the_process_that_blocks_is_ended_by_its_number():
+    """Only where it is known, and only after looking whether it is still there."""
+    assert any("KILL 7" in command for command in commands(plan("database", server={"blocking": 7})))
+    assert not any("KILL" in command for command in commands(plan("database")))
+
+
+def test_secrets_are_described_by_name():
+    """The one made last first; names alone, and the procedure's rotation at the end."""
+    known = {"referenced": ["configmap/web", "secret/database", "secret/jwt"], "fresh": ["secret/database"]}
+    found = plan("credentials", secrets=known)
+    assert [command for command in commands(found) if "describe secret" in command] == [
+        "kubectl --context production -n web describe secret database",
+        "kubectl --context production -n web describe secret jwt",
+    ]
+    assert commands(found)[-1].startswith("Rotate the credentials")
+
+
+# Recovery
+
+
+def recovery(told: Told) -> tuple[str, str]:
+    source = Scripted(told)
+    about = replace(context(alert=ALERT.name), mitigated_at=STARTED, now=STARTED + 1800, end=STARTED + 1800)
+    found = verify(
+        about,
+        ALERT.recovery,
+        lambda queries: {name: source.ask(query) for name, query in queries.items()},
+        Frozen(about.now),
+        lambda progress: None,
+    )
+    return found.state, found.sentence
+
+
+ANSWERING = given({"status": 200, "error": None})
+CALM: Told = {
+    ERRORS: line(lambda t: 0.0),
+    P95: line(lambda t: 0.02),
+    POOLED: line(lambda t: 6.0),
+    ("/health",): ANSWERING,
+    ("/api/",): ANSWERING,
+}
+
+
+def test_no_errors_and_queries_as_fast_as_before_are_a_recovery():
+    """The procedure's two questions and the endpoints."""
+    state, said = recovery(CALM)
+    assert state == "recovered"
+    assert said.startswith("Recovered: at or below 0.1 errors / s for the last 5 min")
+
+
+def test_a_counter_that_restarted_pods_do_not_have_yet_is_calm():
+    """After a restart nothing has failed, so there is no series of errors: the pods' pools say that they are there."""
+    assert recovery({**CALM, ERRORS: nothing})[0] == "recovered"
+    assert recovery({**CALM, ERRORS: nothing, POOLED: nothing})[0] == "not enough data"
+
+
+@pytest.mark.parametrize(
+    ("p95", "said"),
+    [
+        (line(lambda t: 2.0 if t > STARTED else 0.02), "but 95 % of queries take up to 2 s (20 ms before)"),
+        (line(lambda t: float("nan") if t > STARTED else 0.02), "but no query has ended that could be timed"),
+    ],
+)
+def test_queries_that_are_still_slow_are_no_recovery(p95: Answering, said: str):
+    """Connections that succeed are half of it."""
+    state, sentence = recovery({**CALM, P95: p95})
+    assert state == "not recovered"
+    assert said in sentence
