@@ -91,7 +91,7 @@ def test_a_metric_that_is_missing_says_which_checks_it_costs(world: World, exami
     line = wrong(examine())
     assert (line.source, line.about, line.state) == ("prometheus", "micro_frontend_auth_attempts_total", "missing")
     assert "was not seen in the last hour: check metric_prefix" in line.says
-    assert line.says.endswith("without it: authentication")
+    assert "authentication" in line.says.partition("without it: ")[2].split(", ")
 
 
 def test_a_metric_with_another_label_value_says_which(world: World, examine: Callable[[], tuple[Line, ...]]):
@@ -213,7 +213,7 @@ def test_an_environment_that_replays_has_its_recordings_looked_at(tmp_path: Path
     (tmp_path / "HighErrorRate.jsonl.gz").write_text("no recording")
     lines = doctor.examine("demo", bare_again(file), ALERTS, NOW)
     assert [(line.source, line.state) for line in lines] == [("recording", "failed")] * len(ALERTS)
-    assert "HighErrorRate.jsonl.gz" in lines[0].says
+    assert [line.about for line in lines if "HighErrorRate.jsonl.gz" in line.says] == ["HighErrorRate"]
 
 
 def bare_again(file: Path) -> Settings:
