@@ -256,19 +256,14 @@ class TestWhoseTime:
 
     @pytest.mark.parametrize(
         ("parts", "mostly"),
-        [
-            ({"queries": 75.0}, "queries"),
-            ({"waiting": 70.0}, "waiting"),
-            ({"cpu": 60.0}, "cpu"),
-            ({}, "rest"),
-            ({"queries": 30.0, "waiting": 25.0}, None),
-        ],
+        [({"queries": 75.0}, "queries"), ({"waiting": 70.0}, "waiting"), ({"cpu": 60.0}, "cpu"), ({}, "rest")],
     )
-    def test_the_additional_time_is_divided(self, parts: dict[str, float], mostly: str | None) -> None:
+    def test_the_additional_time_is_divided(self, parts: dict[str, float], mostly: str) -> None:
         """Each part has its share of the additional time; what nobody measured is the rest."""
         facts = judged(whose_time.CHECK, self.told(**parts)).facts
-        assert facts["mostly"] == mostly
-        assert sum(facts[name] for name in ("queries", "waiting", "cpu", "rest")) == pytest.approx(1.0, abs=0.01)
+        shares = {name: facts[name] for name in ("queries", "waiting", "cpu", "rest")}
+        assert sum(shares.values()) == pytest.approx(1.0, abs=0.01)
+        assert max(shares, key=lambda name: shares[name]) == mostly
 
     def test_it_is_told(self) -> None:
         """Seconds a request before and since, and whose the difference is."""
@@ -280,7 +275,7 @@ class TestWhoseTime:
     def test_nothing_is_divided_where_requests_take_as_long_as_before(self) -> None:
         """Noise is no additional time."""
         found = judged(whose_time.CHECK, self.told(seconds=1.05))
-        assert (found.status, found.facts["mostly"], found.facts["longer"]) == ("normal", None, False)
+        assert (found.status, found.facts["longer"]) == ("normal", False)
 
     def test_without_the_time_of_queries_the_rest_is_not_known(self) -> None:
         """What is not measured is not put down to somebody else."""
@@ -310,6 +305,57 @@ class TestThrottling:
         found = judged(throttling.CHECK, self.told(nothing))
         assert found.facts["throttled"] is None
         assert "held back" not in found.sentence
+
+
+class TestWarnings:
+    def told(self, a_minute: Rate, *messages: str) -> dict[tuple[str, ...], Told]:
+        """So many slow requests a minute in the log, and these messages every ten seconds since the onset."""
+
+        def counts(query: Query) -> Answer:
+            start = int(context().start // 60) * 60
+            buckets = [{"key": t * 1000, "doc_count": int(a_minute(t))} for t in range(start, int(context().end), 60)]
+            return Answer(query, "complete", {"aggregations": {"over_time": {"buckets": buckets}}})
+
+        def documents(query: Query) -> Answer:
+            found = [
+                {"_source": {"timestamp": ONSET + 10 * n, "message": text}} for n in range(60) for text in messages
+            ]
+            total = {"value": len(found), "relation": "eq"}
+            return Answer(query, "complete" if found else "empty", {"hits": {"total": total, "hits": found}})
+
+        return {("fixed_interval",): counts, ("warn",): documents}
+
+    def test_slow_requests_are_counted(self) -> None:
+        """How many a minute since the onset, and before."""
+        found = judged(slow_log.CHECK, self.told(step(2, 40), "slow request: GET /edit took 4100 ms"))
+        assert (found.status, found.facts["per_minute"], found.facts["per_minute_before"]) == ("abnormal", 40.0, 2.0)
+        assert found.sentence.endswith("logged since the onset, 40.0 a minute (2.0 before).")
+
+    def test_as_many_as_before_is_normal(self) -> None:
+        """A service that always warns a little says nothing new, nor does one that never does."""
+        assert judged(slow_log.CHECK, self.told(lambda t: 5)).status == "normal"
+        assert judged(slow_log.CHECK, self.told(lambda t: 0)).sentence.startswith("None: ")
+
+    @pytest.mark.parametrize(
+        ("message", "speaks"),
+        [
+            ("avatar service timed out after 8000 ms, page without picture", True),
+            ("GET https://pay.example.org/v1/x took longer than 3000 ms", True),
+            ("circuit breaker for mailer is open", True),
+            ("slow request: GET /edit took 4100 ms", False),
+            ("authentication failure for user ada from 192.0.2.7: token expired", False),
+            ("query timed out after 5000 ms: SELECT id FROM users", False),
+        ],
+    )
+    def test_warnings_may_name_who_is_slow(self, message: str, speaks: bool) -> None:
+        """What is said of other services is a sign; that requests are slow, or logins fail, is none of that."""
+        about = judged(slow_log.CHECK, self.told(step(0, 30), message)).facts["about"]
+        assert (about["dependency"] > 0.5) is speaks
+
+    def test_without_the_log_it_is_not_known(self) -> None:
+        """Elasticsearch is down: nobody says that nothing was logged."""
+        found = judged(slow_log.CHECK, {})
+        assert (found.status, "is down" in found.sentence) == ("unknown", True)
 
 
 WELL: dict[str, dict[str, JSON]] = {
@@ -400,9 +446,14 @@ def test_nothing_is_concluded_from_absence() -> None:
 
 @pytest.mark.parametrize("check", [name for name in WELL if name != "latency"])
 def test_a_check_that_did_not_run_supports_nothing_more(check: str) -> None:
-    """Whatever single check is missing, a healthy rest still supports no cause but what the rest of the time hints at."""
-    results = {**found(), check: Result("unknown", "")}
-    assert set(supported(results)) <= {"dependency"}
+    """Whatever single check is missing, no cause is supported by what is not known of it."""
+    assert supported({**found(), check: Result("unknown", "")}) == []
+
+
+def test_time_that_nobody_measured_alone_blames_nobody() -> None:
+    """That requests wait elsewhere is a hint at an external service; another sign has to agree."""
+    assert supported(found()) == []
+    assert by_name(found())["dependency"].score == pytest.approx(0.45)
 
 
 def by_name(results: Mapping[str, Result]) -> dict[str, Verdict]:

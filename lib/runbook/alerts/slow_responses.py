@@ -174,7 +174,7 @@ DEPENDENCY = Cause(
     needs=("time",),
     decides=(("time", "rest"),),
     supports=(
-        most_time("rest", "spent outside of queries, the pool and the CPU", 0.6, 0.5),
+        most_time("rest", "spent outside of queries, the pool and the CPU", 0.6, 0.45),
         Sign("paths", 0.3, lambda f: f["some"], lambda f: f"only some endpoints are slow: {', '.join(f['slow'][:3])}"),
         Sign("logs", 0.4, about("dependency", 0.2), told("dependency")),
         Sign("slow_log", 0.4, about("dependency", 0.2), lambda f: "warnings speak of a slow service"),

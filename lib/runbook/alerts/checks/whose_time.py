@@ -32,7 +32,6 @@ from runbook.wording import duration_text, share_text
 
 PARTS = {"queries": "database queries", "waiting": "waiting for a connection", "cpu": "CPU", "rest": "elsewhere"}
 TOLD = 0.005  # of the additional time: less is not worth a word
-MOST = 0.5  # from this share of the additional time on, it is mostly that part's
 
 
 def _queries(c: Context) -> Mapping[str, Query]:
@@ -68,8 +67,6 @@ def _judge(c: Context, answers: Answers, earlier: Results) -> Result:
     if shares:
         shares["rest"] = max(0.0, 1.0 - sum(shares.values()))
     facts |= {name: number(shares[name], 3) if name in shares else None for name in PARTS}
-    top = max(shares, key=lambda name: shares[name], default=None)
-    facts["mostly"] = top if top and facts["longer"] and shares[top] >= MOST else None
     status: Status = "abnormal" if facts["longer"] else "normal"
     return Result(status, _sentence(facts), facts, (_chart(c, spent, requests),), (_table(each, shares),))
 
