@@ -277,6 +277,13 @@ class TestWhoseTime:
         found = judged(whose_time.CHECK, self.told(seconds=1.05))
         assert (found.status, found.facts["longer"]) == ("normal", False)
 
+    @pytest.mark.parametrize("part", ["waiting", "cpu"])
+    @pytest.mark.parametrize("answer", [nothing, line(lambda t: nan)])
+    def test_the_rest_is_known_only_with_all_other_parts(self, part: str, answer: Told) -> None:
+        """Where nobody tells who waits for a connection, or of the CPU, that time is not put down to somebody else."""
+        facts = judged(whose_time.CHECK, {**self.told(), (part,): answer}).facts
+        assert (facts["rest"], facts[part], facts["longer"]) == (None, None, True)
+
     def test_without_the_time_of_queries_the_rest_is_not_known(self) -> None:
         """What is not measured is not put down to somebody else."""
         told = {words: answer for words, answer in self.told().items() if words[0] != "query_duration"}
@@ -373,6 +380,7 @@ WELL: dict[str, dict[str, JSON]] = {
         "oom_kills": 0,
         "throttled": False,
         "throttled_share": 0.0,
+        "heavier": None,
     },
     "traffic": {"surge": False, "times": 1.0},
     "logs": {"about": dict.fromkeys(slow_log.SUBJECTS, 0.0), "new": [], "new_share": 0.0},

@@ -50,10 +50,11 @@ def _judge(c: Context, answers: Answers, earlier: Results) -> Result:
     requests = line(answers["requests"])
     spent = {name: line(answers[name]) for name in ("seconds", "queries", "waiting", "cpu") if answers[name].usable}
     since = grid(c) >= turn(c, onset_of(earlier))
-    each = {name: Change(*(_each(v, requests, side) for side in (~since, since))) for name, v in spent.items()}
-    whole = each["seconds"]
-    if np.isnan(whole.since) or "queries" not in each:
+    levels = {name: Change(*(_each(v, requests, side) for side in (~since, since))) for name, v in spent.items()}
+    each = {name: level for name, level in levels.items() if not np.isnan(level.since)}
+    if "seconds" not in each or "queries" not in each:
         return Result("unknown", "Not known: the time of requests or of queries is not measured since the onset.")
+    whole = each["seconds"]
     extra = {name: one.since - float(np.nan_to_num(one.before)) for name, one in each.items()}
     grown = extra["seconds"]
     facts: dict[str, JSON] = {
@@ -64,7 +65,7 @@ def _judge(c: Context, answers: Answers, earlier: Results) -> Result:
         "longer": bool(grown > 0 and not whole.times < 1.5),
     }
     shares = {name: min(max(extra[name] / grown, 0.0), 1.0) for name in extra if name != "seconds"} if grown > 0 else {}
-    if shares:
+    if len(shares) == len(PARTS) - 1:  # a part that is not known may be all of the rest
         shares["rest"] = max(0.0, 1.0 - sum(shares.values()))
     facts |= {name: number(shares[name], 3) if name in shares else None for name in PARTS}
     status: Status = "abnormal" if facts["longer"] else "normal"
@@ -94,11 +95,16 @@ def _chart(c: Context, spent: Mapping[str, Floats], requests: Floats) -> Chart:
 
 def _table(each: Mapping[str, Change], shares: Mapping[str, float]) -> Table:
     known = {name: each[name] for name in PARTS if name in each}
-    rest = Change(*(getattr(each["seconds"], side) - _sum(known, side) for side in ("before", "since")))
+    if "rest" in shares:
+        known["rest"] = Change(*(getattr(each["seconds"], side) - _sum(known, side) for side in ("before", "since")))
     rows = [
-        (words, _milliseconds(one.before), _milliseconds(one.since), share_text(shares[name]) if name in shares else "")
-        for name, words in PARTS.items()
-        if (one := known.get(name, rest if name == "rest" else None))
+        (
+            PARTS[name],
+            _milliseconds(one.before),
+            _milliseconds(one.since),
+            share_text(shares[name]) if name in shares else "",
+        )
+        for name, one in known.items()
     ]
     whole = ("all of a request", _milliseconds(each["seconds"].before), _milliseconds(each["seconds"].since), "")
     return Table("whose-time", ("Per request", "Before (ms)", "Since (ms)", "Of the additional time"), (*rows, whole))
