@@ -67,7 +67,7 @@ RULES: Mapping[str, Rule] = {
     "HighErrorRate": Rule(failed_ratio, 0.05, 300.0, 0.025),
     "SlowResponses": Rule(late_requests, 0.05, 300.0, 0.01),
     "InstanceDown": Rule(absent, 0.5, 60.0, 0.05),
-    "HighMemoryUsage": Rule(memory, 500 * 2.0**20, 900.0, 4 * 2.0**20),
+    "HighMemoryUsage": Rule(memory, 500 * 2.0**20, 900.0, 2.0**20),
     "DatabaseConnectionErrors": Rule(connection_errors, 0.1, 300.0, 0.02),
     "HighAuthFailureRate": Rule(failed_logins, 0.2, 300.0, 0.04),
 }

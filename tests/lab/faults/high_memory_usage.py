@@ -78,7 +78,7 @@ _fault = partial(Fault, alert="HighMemoryUsage")
 FAULTS = (
     _fault("memory-leak", ("leak",), leak),
     _fault("leak-in-some-pods", ("leak",), leak_in_some_pods),
-    _fault("leak-of-release", ("leak",), leak_of_release),
+    _fault("leak-of-release", ("deployment", "leak"), leak_of_release),
     _fault("cache-growing", ("cache",), cache_growing),
     _fault("connections-leaking", ("connections",), connections_leaking),
     _fault("memory-load", ("load",), load, hours=(9.5, 19.5)),
