@@ -149,6 +149,7 @@ class Service(_Strict, frozen=True):
     health_path: UrlPath = "/health"
     probe_path: UrlPath = "/api/username/test"
     login_path: UrlPath = "/edit"
+    display_path: UrlPath = "/display?username=test"
     scrape_interval_seconds: Count = 15
     database_pool_size: Count = 20
     thresholds: Thresholds = Thresholds()

@@ -53,6 +53,19 @@ def count_text(count: float) -> str:
     return f"{round(count):,}" if isfinite(count) else "an unknown number"
 
 
+def bytes_text(count: float) -> str:
+    """An amount of memory: 536870912 -> "512 MiB", 24 KiB, "1.5 GiB"; three digits are enough."""
+    if not isfinite(count):
+        return "an unknown amount"
+    size, unit = next(
+        (s, u)
+        for s, u in ((2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB"), (1, "B"))
+        if abs(count) >= 0.9995 * s or s == 1
+    )
+    amount = count / size
+    return f"{_trimmed(f'{amount:.1f}') if abs(amount) < 9.95 else f'{amount:,.0f}'} {unit}"
+
+
 def duration_text(seconds: float) -> str:
     """A length of time in its one or two largest units: "40 s", "2 min", "1 h 5 min", "3 d 4 h"."""
     if not isfinite(seconds):

@@ -38,7 +38,8 @@ class Level:
     puts their answers together, which it cannot without those in `needs`. `now` and `past` are clauses with a place for the value: "{} of requests fail";
     `nothing` says what it means when there is no value since the alert. Values are charted `scale` times as large.
     The onset is that of `moving(service, answers)` where the level itself is too restless to tell, else the level's: a
-    rise below `least(service)` is none, and what wanders less than `noise` is calm.
+    rise below `least(service)` is none, and what wanders less than `noise` is calm; `began(context, answers, onset)`
+    may know better. A `gauge` has no rate window: it is not asked over a short one, and its onset is not late by one.
     `impact(context, answers, onset)` gives further facts, the clause `impact` among them where it can be counted, and
     `count(facts)` a clause after when it began.
     """
@@ -59,6 +60,8 @@ class Level:
     text: Callable[[float], str] = share_text
     scale: float = 1.0
     moving: Callable[[Service, Answers], Floats] | None = None
+    gauge: bool = False
+    began: Callable[[Context, Answers, float | None], float | None] = lambda context, answers, began: began
     impact: Callable[[Context, Answers, float | None], Mapping[str, JSON]] = lambda context, answers, began: {}
     count: Callable[[Mapping[str, JSON]], str] = lambda facts: ""
 
@@ -76,7 +79,7 @@ def check(level: Level) -> Check:
 
 
 def _queries(c: Context, level: Level) -> Mapping[str, Query]:
-    whens = {"": (rate_window(c), 0), ", short": (f"{short_window(c)}s", 0)}
+    whens = {"": (rate_window(c), 0)} | ({} if level.gauge else {", short": (f"{short_window(c)}s", 0)})
     whens |= {day: (rate_window(c), ago) for day, ago in OTHER_DAYS.items()}
     return {
         f"{part}{when}": query
@@ -97,7 +100,7 @@ def _judge(c: Context, answers: Answers, level: Level) -> Result:
         return Result("unknown", f"Not known: {level.nothing}.")
     peak = float(np.nanmax(firing))
     abnormal = peak > threshold
-    began = _onset(c, level, _at(answers, ", short")) if abnormal else None
+    began = level.began(c, answers, _onset(c, level, answers)) if abnormal else None
     last_week = level.value(_at(answers, ", last week"))
     facts: dict[str, JSON] = {
         "threshold": threshold,
@@ -118,8 +121,10 @@ def _judge(c: Context, answers: Answers, level: Level) -> Result:
 
 
 def _onset(c: Context, level: Level, answers: Answers) -> float | None:
-    values = level.moving(c.service, answers) if level.moving else level.value(answers)
-    found = onset(grid(c), values, window=short_window(c), min_effect=level.least(c.service), noise_floor=level.noise)
+    window = 0 if level.gauge else short_window(c)
+    shown = answers if level.gauge else _at(answers, ", short")
+    values = level.moving(c.service, shown) if level.moving else level.value(shown)
+    found = onset(grid(c), values, window=window, min_effect=level.least(c.service), noise_floor=level.noise)
     return found.time if found else None
 
 

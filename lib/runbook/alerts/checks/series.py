@@ -67,6 +67,13 @@ def line(answer: Answer) -> Floats:
     return matrix(answer).sum() if answer.usable else np.full(len(times_of(answer.query)), np.nan)
 
 
+def highest(answer: Answer) -> Floats:
+    """The largest value among all series at each time of a range query's grid; NaN where none has one."""
+    if not answer.usable:
+        return np.full(len(times_of(answer.query)), np.nan)
+    return np.asarray(np.fmax.reduce(matrix(answer).values, axis=0, initial=np.nan))
+
+
 def by_label(answer: Answer, label: str) -> dict[str, Floats]:
     """One series per value of a label, in the label's order."""
     if not answer.usable:
