@@ -24,7 +24,7 @@ CAUSES = {
     "HighErrorRate": {"database", "authentication", "resources", "deployment", "traffic"},
     "SlowResponses": {"database", "pool", "resources", "dependency", "traffic", "deployment"},
     "InstanceDown": {"deployment", "memory", "node", "network", "configuration", "scrape"},
-    "HighMemoryUsage": {"leak", "cache", "connections", "load"},
+    "HighMemoryUsage": {"leak", "cache", "connections", "load", "deployment"},
     "DatabaseConnectionErrors": {"pool", "database", "network", "credentials"},
     "HighAuthFailureRate": {"key", "tokens", "auth_service", "brute_force", "spread_attack", "clock"},
 }

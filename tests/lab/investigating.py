@@ -20,6 +20,12 @@ from tests.lab.servers import Lab
 
 LOOKBACK = "90m"
 FEWEST_CONNECTIONS = 10  # that MariaDB can be limited to
+_LONGER = {"HighMemoryUsage": "2h"}  # by alert, where trouble grows slowly
+
+
+def lookback(alert: str) -> str:
+    """How far its runbook looks back."""
+    return _LONGER.get(alert, LOOKBACK)
 
 
 def profile(namespace: str = "web") -> Service:
@@ -83,7 +89,7 @@ def investigate(lab: Lab, one: Scenario, base_url: str = "") -> Investigation:
             incident_id="INC-2026-01-15-01",
             started_at=given["started_at"],
             ended_at=given["ended_at"],
-            lookback=LOOKBACK,
+            lookback=lookback(one.fault.alert),
         ).investigation()
 
 

@@ -24,7 +24,7 @@ from runbook.preparation import notebook_of
 from runbook.runner import Outcome, run
 from runbook.settings import Environment, Kubernetes, Settings
 from tests.lab.front import Front
-from tests.lab.investigating import LOOKBACK, brought_about, environment, profile, settings_file
+from tests.lab.investigating import brought_about, environment, lookback, profile, settings_file
 from tests.lab.loading import load
 from tests.lab.mariadb import MariaDB
 from tests.lab.scenarios import Scenario, scenario
@@ -36,6 +36,7 @@ SCENES = {
     "SlowResponses": scenario("query-slow", seed=3, day=3),
     "HighAuthFailureRate": scenario("brute-force-success", seed=6, day=3),
     "DatabaseConnectionErrors": scenario("database-locked", seed=9, day=3),
+    "HighMemoryUsage": scenario("leak-in-some-pods", seed=11, day=3),
 }
 DATABASE_PORT = 3306  # what reports show, as a reader's own database would have it
 INCIDENT = "INC-2026-01-15-01"
@@ -84,7 +85,7 @@ def shown(lab: Environment) -> Environment:
 def given(one: Scenario) -> dict[str, str]:
     """The incident's parameters."""
     times = {name: value for name, value in one.context_parameters().items() if name != "namespace"}
-    return {**times, "incident_id": INCIDENT, "lookback": LOOKBACK}
+    return {**times, "incident_id": INCIDENT, "lookback": lookback(one.fault.alert)}
 
 
 def set_defaults(notebook: Path, values: Mapping[str, str]) -> None:
