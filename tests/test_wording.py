@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runbook.wording import clock_text, count_text, days_text, duration_text, plain_text, plural, share_text
+from runbook.wording import bytes_text, clock_text, count_text, days_text, duration_text, plain_text, plural, share_text
 
 MORNING = 1768473600.0  # 15 January 2026, 10:40 UTC
 DAY = 86_400.0
@@ -146,3 +146,22 @@ def test_plain_text_keeps_to_its_limit(text: str, limit: int):
     plain = plain_text(text, limit)
     assert len(plain) <= limit
     assert plain.isprintable()
+
+
+@pytest.mark.parametrize(
+    ("count", "text"),
+    [
+        (0, "0 B"),
+        (900, "900 B"),
+        (24 * 2**10, "24 KiB"),
+        (4.2 * 2**20, "4.2 MiB"),
+        (500 * 2**20, "500 MiB"),
+        (1023.9 * 2**20, "1 GiB"),
+        (1.5 * 2**30, "1.5 GiB"),
+        (-3 * 2**20, "-3 MiB"),
+        (float("nan"), "an unknown amount"),
+    ],
+)
+def test_an_amount_of_memory_is_told_in_its_unit(count: float, text: str):
+    """Binary units, three digits at most below the next unit."""
+    assert bytes_text(count) == text
