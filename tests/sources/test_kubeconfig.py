@@ -19,7 +19,7 @@ from runbook.errors import SettingsError, SourceError
 from runbook.settings import Kubernetes as Settings
 from runbook.sources.kubeconfig import from_files, service_account
 from runbook.sources.kubernetes import Kubernetes, version, version_of
-from runbook.sources.kubernetes_http import Connection
+from runbook.sources.kubernetes_http import Connection, Request
 from runbook.sources.timelimit import TimeLimit
 from tests.canned import Canned, Reply
 from tests.certificates import Authority
@@ -355,7 +355,7 @@ def test_a_pod_uses_its_service_account(tmp_path: Path):
         for token in ("first", "second"):
             (tmp_path / "token").write_text(token)
             with TimeLimit(5) as limit:
-                connection.get("/version", {}, "read its version", limit)
+                connection.get(Request("/version", "read its version"), limit)
         assert [r.headers["Authorization"] for r in server.requests] == ["Bearer first", "Bearer second"]
 
 

@@ -59,7 +59,7 @@ DEPLOYMENT = Cause(
             lambda f: f["only_new"] and f["near"],
             lambda f: f["compared"],
         ),
-        Sign("resources", 0.5, lambda f: bool(f["heavier"]), lambda f: f["heavier"]),
+        Sign("resources", 0.5, lambda f: bool(f.get("heavier")), lambda f: f["heavier"]),
         Sign(
             "logs",
             0.1,
