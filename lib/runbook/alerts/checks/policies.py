@@ -1,17 +1,27 @@
-"""Would a network policy cut the service off from its database, and was it new when the trouble began?"""
+"""Would a network policy cut the service off from its database, or others from the service; was it new when the trouble began?"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 from runbook.alerts.base import Answers, Check, Context, Results
-from runbook.alerts.checks.series import number, onset_of
+from runbook.alerts.checks.series import fact, number, onset_of
 from runbook.model import JSON, Query, Result, Table
 from runbook.sources import kubernetes, network
-from runbook.sources.kubernetes_policies import Policy, cuts_egress, labels_of, policies_of
+from runbook.sources.kubernetes_policies import (
+    Cut,
+    Labels,
+    Policy,
+    cuts_egress,
+    cuts_ingress,
+    labels_of,
+    policies_of,
+)
 from runbook.wording import clock_text, duration_text
 
 USUAL_PORT = 3306  # MySQL's
+USUAL_SERVED = 80  # HTTP's
 NEAR_SECONDS = 900  # one created this long before the onset may be its cause
 SLACK_SECONDS = 90  # an onset found this much too early still counts as after it
 
@@ -22,14 +32,61 @@ def database_port(c: Context) -> int:
     return where.port if where else USUAL_PORT
 
 
+def served_port(c: Context, earlier: Results) -> int:
+    """The port at which the service's pods have to be reached: where Prometheus asks them, else where we do."""
+    where = network.place(c.environment.base_url)
+    return int(fact(earlier, "instances", "port") or (where.port if where else USUAL_SERVED))
+
+
+@dataclass(frozen=True)
+class Way:
+    """A way that has to be open: which policies cut it, at which port, and how that is said with the port in `{}`."""
+
+    cuts: Callable[[Iterable[Policy], Labels, int], Cut]
+    port: Callable[[Context, Results], int]
+    closed: str
+    partly: str
+    keeps: str
+    column: str
+
+
+TO_DATABASE = Way(
+    cuts_egress,
+    lambda context, earlier: database_port(context),
+    closed="lets the service's pods reach no port {}",
+    partly="lets them reach port {} of some addresses only",
+    keeps="keeps the service's pods from port {}",
+    column="Their way to port {}",
+)
+TO_SERVICE = Way(
+    cuts_ingress,
+    served_port,
+    closed="lets nobody reach port {} of the service's pods",
+    partly="lets some addresses only reach port {} of the service's pods",
+    keeps="keeps others from port {} of the service's pods",
+    column="The way to their port {}",
+)
+
+
+def guarding(way: Way) -> Check:
+    """The check for an alert that may come from this way being cut."""
+    return Check(
+        "policies",
+        "Does a network policy cut it off?",
+        _queries,
+        lambda context, answers, earlier: _judge(context, answers, earlier, way),
+        empty_is_none=True,
+    )
+
+
 def _queries(c: Context) -> Mapping[str, Query]:
     return {"policies": kubernetes.policies(c.service.namespace, c.service.deployment)}
 
 
-def _judge(c: Context, answers: Answers, earlier: Results) -> Result:
-    port, onset = database_port(c), onset_of(earlier)
+def _judge(c: Context, answers: Answers, earlier: Results, way: Way) -> Result:
+    port, onset = way.port(c, earlier), onset_of(earlier)
     known, labels = policies_of(answers["policies"]), labels_of(answers["policies"])
-    cut = cuts_egress(known, labels, port)
+    cut = way.cuts(known, labels, port)
     named = [one for one in known if one.name in (*cut.certain, *cut.possible)]
     newest = max(named, key=lambda one: one.created_at or 0.0, default=None)
     created = newest.created_at if newest else None
@@ -45,36 +102,36 @@ def _judge(c: Context, answers: Answers, earlier: Results) -> Result:
         "near": distance is not None and -SLACK_SECONDS <= distance <= NEAR_SECONDS,
     }
     abnormal = bool(cut.certain or (cut.possible and facts["near"]))
-    rows = tuple(_row(c, one, labels, port, facts) for one in known)
-    columns = ("Policy", "Created", "Restricts", "The service's pods", f"Their way to port {port}")
+    rows = tuple(_row(c, one, labels, facts) for one in known)
+    columns = ("Policy", "Created", "Restricts", "The service's pods", way.column.format(port))
     tables = (Table("policies", columns, rows),) if rows else ()
-    return Result("abnormal" if abnormal else "normal", _sentence(c, facts), facts, tables=tables)
+    return Result("abnormal" if abnormal else "normal", _sentence(c, facts, way), facts, tables=tables)
 
 
-def _row(
-    c: Context, policy: Policy, labels: Mapping[str, str], port: int, facts: Mapping[str, JSON]
-) -> tuple[str, ...]:
+def _row(c: Context, policy: Policy, labels: Labels, facts: Mapping[str, JSON]) -> tuple[str, ...]:
     directions = [name for name in ("ingress", "egress") if getattr(policy, name) is not None]
-    way = "cut" if policy.name in facts["cuts"] else "for some addresses" if policy.name in facts["may_cut"] else "open"
+    state = (
+        "cut" if policy.name in facts["cuts"] else "for some addresses" if policy.name in facts["may_cut"] else "open"
+    )
     about = policy.selects(labels)
     return (
         policy.name,
         clock_text(policy.created_at, c.started_at) if policy.created_at else "",
         ", ".join(directions),
         "selected" if about else "not selected",
-        way if about else "",
+        state if about else "",
     )
 
 
-def _sentence(c: Context, facts: Mapping[str, JSON]) -> str:
+def _sentence(c: Context, facts: Mapping[str, JSON], way: Way) -> str:
     port, cuts, perhaps = facts["port"], facts["cuts"], facts["may_cut"]
     if cuts:
-        return f"Yes: {_named(cuts)} lets the service's pods reach no port {port}{_when(c, facts)}."
+        return f"Yes: {_named(cuts)} {way.closed.format(port)}{_when(c, facts)}."
     if perhaps:
-        return f"Perhaps: {_named(perhaps)} lets them reach port {port} of some addresses only{_when(c, facts)}."
+        return f"Perhaps: {_named(perhaps)} {way.partly.format(port)}{_when(c, facts)}."
     if not facts["policies"]:
         return "No: the namespace has no network policy, so every pod may reach every port."
-    return f"No: none of the namespace's {facts['policies']} policies keeps the service's pods from port {port}."
+    return f"No: none of the namespace's {facts['policies']} policies {way.keeps.format(port)}."
 
 
 def _named(names: Sequence[str]) -> str:
@@ -92,4 +149,4 @@ def _when(c: Context, facts: Mapping[str, JSON]) -> str:
     return f"{made}, {duration_text(abs(facts['distance']))} {order} the onset"
 
 
-CHECK = Check("policies", "Does a network policy cut it off?", _queries, _judge, empty_is_none=True)
+CHECK = guarding(TO_DATABASE)

@@ -74,3 +74,16 @@ FAILED_LOGINS = Signal(
     threshold=lambda service: service.thresholds.auth_failure_ratio,
     scale=100,
 )
+
+FAILED_SCRAPES = Signal(
+    title="Failed scrapes",
+    unit="% of scrapes",
+    verb="miss",
+    of="of scrapes",
+    part=lambda c, window: (
+        f"(count_over_time({metric(c.service, 'up')}[{window}]) - sum_over_time({metric(c.service, 'up')}[{window}]))"
+    ),
+    whole=lambda c, window: f"count_over_time({metric(c.service, 'up')}[{window}])",
+    threshold=lambda service: 0.2,
+    scale=100,
+)

@@ -1,0 +1,88 @@
+"""How many instances are down, the first check of InstanceDown."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from math import ceil
+
+import numpy as np
+
+from runbook.alerts.base import Answers, Context
+from runbook.alerts.checks import level
+from runbook.alerts.checks.errors import count, failed_rate, total_rate
+from runbook.alerts.checks.series import change, grid, last, line, metric, number, over_window, turn
+from runbook.model import JSON, Query
+from runbook.settings import Service
+from runbook.wording import count_text, plural, share_text
+
+HOLD_SECONDS = 60
+ANY = 0.5  # between none and one
+RESTLESS = 0.1  # of an instance: now and then a scrape is late
+FEWER = 0.9  # of the requests before: fewer are missed
+
+
+def held(service: Service) -> str:
+    """The time in PromQL that an instance has to miss every scrape of to be down: a minute, longer where scrapes are rare."""
+    return f"{max(HOLD_SECONDS, 4 * service.scrape_interval_seconds)}s"
+
+
+def down(service: Service) -> str:
+    """PromQL: how many instances have been down for as long as the alert holds; nothing where there is no instance."""
+    return f"sum(max_over_time({metric(service, 'up')}[{held(service)}]) == bool 0)"
+
+
+def _queries(c: Context, window: str, ago: int) -> Mapping[str, Query]:
+    asked = {"down": over_window(c, down(c.service), ago)}
+    if ago:
+        return asked
+    return asked | {
+        "instances": over_window(c, f"count({metric(c.service, 'up')})"),
+        "missed": over_window(c, f"sum(1 - avg_over_time({metric(c.service, 'up')}[{window}]))"),
+        "failed": over_window(c, failed_rate(c, window)),
+        "total": over_window(c, total_rate(c, window)),
+    }
+
+
+def _impact(c: Context, answers: Answers, began: float | None) -> Mapping[str, JSON]:
+    """How many were down at worst and for how long; requests that failed, and that were not even counted."""
+    firing = grid(c) >= c.started_at - c.hold_seconds
+    worst = int(np.nanmax(line(answers["down"])[firing]))
+    every = last(line(answers["instances"]))
+    minutes = (c.end - turn(c, began)) / 60
+    of_all = "" if np.isnan(every) else f" of {max(int(every), worst)}"
+    said = [f"{worst}{of_all} instances down at worst in {minutes:,.0f} minutes"]
+    failed, requests = (count(c, answers[f"{part}, short"], began) for part in ("failed", "total"))
+    if failed is not None and requests:
+        said.append(f"{count_text(failed)} of {plural(requests, 'counted request')} failed")
+    rate = change(c, line(answers["total"]), began)
+    if rate.since < FEWER * rate.before or (rate.before > 0 and np.isnan(rate.since)):
+        missed = 1.0 if np.isnan(rate.since) else 1 - rate.times
+        said.append(f"{share_text(round(missed, 2))} fewer counted than before")
+    return {
+        "worst": worst,
+        "instances": number(every, 0),
+        "failed_requests": failed,
+        "requests": requests,
+        "impact": f"{', '.join(said)}.",
+    }
+
+
+LEVEL = level.Level(
+    name="down",
+    title="Instances that are down",
+    unit="instances",
+    now="{} down",
+    past="{} down",
+    nothing="Prometheus has had no instance of the service to ask since the alert",
+    queries=_queries,
+    value=lambda answers: line(answers["down"]),
+    parts=("down",),
+    needs=("down",),
+    threshold=lambda service: ANY,
+    least=lambda service: ANY,
+    noise=RESTLESS,
+    text=lambda instances: plural(ceil(instances), "instance"),
+    moving=lambda service, answers: line(answers["missed"]),
+    impact=_impact,
+)
+CHECK = level.check(LEVEL)

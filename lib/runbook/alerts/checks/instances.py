@@ -1,0 +1,130 @@
+"""Which instances are down, since when, and which are up?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from runbook.alerts.base import Answers, Check, Context, Results
+from runbook.alerts.checks.down import held
+from runbook.alerts.checks.series import Floats, grid, metric, over_window
+from runbook.model import JSON, Answer, Query, Result, Table
+from runbook.sources import network
+from runbook.sources.prometheus import matrix
+from runbook.wording import clock_text, duration_text, plural
+
+SHOWN, NAMED = 12, 3
+
+
+@dataclass(frozen=True)
+class Instance:
+    """One target of Prometheus: 1 where it was up for at least a scrape of the last minute, 0 where it was down.
+
+    `name` is its pod's, or the instance's where it has none.
+    """
+
+    name: str
+    address: str
+    up: Floats
+
+
+@dataclass(frozen=True)
+class Outage:
+    """One instance that has been down since the alert: `since` when (to the step), `state` now."""
+
+    instance: Instance
+    since: float
+    never_up: bool
+    state: str
+
+
+def _queries(c: Context) -> Mapping[str, Query]:
+    by = f"{c.service.pod_label}, {c.service.instance_label}"
+    up = f"max_over_time({metric(c.service, 'up')}[{held(c.service)}])"
+    return {"up": over_window(c, f"max by ({by}) ({up})")}
+
+
+def _instances(c: Context, answer: Answer) -> list[Instance]:
+    known = matrix(answer)
+    found = []
+    for labels, row in zip(known.labels, known.values, strict=True):
+        address = labels.get(c.service.instance_label, "")
+        found.append(Instance(labels.get(c.service.pod_label) or address or "?", address, row))
+    return sorted(found, key=lambda one: (one.name, one.address))
+
+
+def _judge(c: Context, answers: Answers, earlier: Results) -> Result:
+    every = _instances(c, answers["up"])
+    firing = grid(c) >= c.started_at - c.hold_seconds
+    outages = sorted(
+        (outage for one in every if (outage := _outage(c, one, firing))), key=lambda o: (o.since, o.instance.name)
+    )
+    together = np.sum([~np.isnan(one.up[firing]) for one in every], axis=0)
+    up = [one for one in every if _last_known(c, one) == 1]
+    ports = [place.port for one in every if (place := network.place(one.address))]
+    facts: dict[str, JSON] = {
+        "all": int(np.max(together)) if every else 0,
+        "down": [outage.instance.name for outage in outages],
+        "now": [outage.instance.name for outage in outages if outage.state == "down"],
+        "never_up": [outage.instance.name for outage in outages if outage.never_up],
+        "up": [one.name for one in up],
+        "since": outages[0].since if outages else None,
+        "port": max(set(ports), key=ports.count) if ports else None,
+    }
+    rows = tuple(_row(c, outage) for outage in outages[:SHOWN])
+    tables = (Table("instances", ("Pod", "Instance", "Down since", "For", "Now"), rows),) if rows else ()
+    return Result("abnormal" if outages else "normal", _sentence(c, facts, outages), facts, tables=tables)
+
+
+def _outage(c: Context, one: Instance, firing: np.ndarray) -> Outage | None:
+    """The outage that was under way when the alert fired or began after it."""
+    zeros = np.flatnonzero(firing & (one.up == 0))
+    if not len(zeros):
+        return None
+    ups = np.flatnonzero(one.up[: zeros[0]] == 1)
+    first = int(np.flatnonzero(~np.isnan(one.up))[0])
+    never_up = not len(ups) and first > 0
+    begin = int(ups[-1]) + 1 if len(ups) else first
+    late = 0 if not len(ups) else int(held(c.service)[:-1])
+    now = _last_known(c, one)
+    return Outage(
+        one,
+        float(grid(c)[begin]) - late,
+        never_up,
+        "gone" if now is None else "up again" if now else "down",
+    )
+
+
+def _last_known(c: Context, one: Instance) -> float | None:
+    """Its state at the end of the window; None where it is no target any more."""
+    recent = one.up[grid(c) >= c.end - 2 * c.step]
+    known = recent[~np.isnan(recent)]
+    return float(known[-1]) if len(known) and not np.isnan(recent[-1]) else None
+
+
+def _row(c: Context, outage: Outage) -> tuple[str, ...]:
+    since = "it was first seen" if outage.never_up else clock_text(outage.since, c.started_at)
+    lasting = duration_text(c.end - outage.since) if outage.state == "down" else ""
+    return outage.instance.name, outage.instance.address, since, lasting, outage.state
+
+
+def _sentence(c: Context, facts: Mapping[str, JSON], outages: Sequence[Outage]) -> str:
+    if not outages:
+        return f"None: all of {plural(facts['all'], 'instance')} answered within every minute since the alert."
+    named = ", ".join(_named(c, outage) for outage in outages[:NAMED])
+    more = f" and {len(outages) - NAMED} more" if len(outages) > NAMED else ""
+    back = len(outages) - len(facts["now"])
+    again = f" ({back} of them not any more)" if back else ""
+    left = "nobody is up" if not facts["up"] else f"{plural(len(facts['up']), 'instance')} up"
+    return f"{len(outages)} of {facts['all']}{again}: {named}{more}; {left} now."
+
+
+def _named(c: Context, outage: Outage) -> str:
+    if outage.never_up:
+        return f"{outage.instance.name} (never up)"
+    return f"{outage.instance.name} (since {clock_text(outage.since, c.started_at)})"
+
+
+CHECK = Check("instances", "Which instances are down?", _queries, _judge, needs=("up",))

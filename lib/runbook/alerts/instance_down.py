@@ -1,0 +1,313 @@
+"""InstanceDown: an instance has not answered Prometheus for a minute."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from runbook.alerts.base import Alert, Answers, Cause, Context, Recovering, Results, Sign
+from runbook.alerts.checks import (
+    changes,
+    down,
+    instances,
+    last_words,
+    logs,
+    nodes,
+    pods,
+    policies,
+    reachability,
+    secrets,
+    serving,
+    unseen,
+)
+from runbook.alerts.checks.series import line, metric, times_of
+from runbook.alerts.checks.signal import FAILED_SCRAPES
+from runbook.alerts.plans.instances import back_to_good, leave_node, let_start, mend_scrape, more_memory, open_way
+from runbook.alerts.suspects import DEPLOYMENT
+from runbook.model import Query, Series
+from runbook.settings import Service
+from runbook.sources import kubernetes, probe
+from runbook.sources.kubernetes_objects import pods_of
+from runbook.sources.prometheus import range_
+from runbook.wording import plural
+
+
+def expression(service: Service) -> str:
+    """The alerting rule's PromQL: one alert per instance."""
+    return f"{metric(service, 'up')} == 0"
+
+
+ONLY_UNSEEN = Sign(
+    "unseen",
+    0.8,
+    lambda f: bool(f["talking"]) and f["well"] == f["down"],
+    lambda f: f"those that are down go on: {plural(f['messages'], 'message')} logged since",
+)
+NONE_WELL = Sign(
+    "unseen", 0.8, lambda f: f["well"] == 0, lambda f: "Kubernetes calls none of those that are down ready"
+)
+NOT_STARTED = Sign(
+    "pods",
+    0.6,
+    lambda f: bool(f["blocked"]) and not f["crashed"],
+    lambda f: f"nothing crashed: containers did not even start ({f['blocked_by']})",
+)
+
+CRASH = replace(
+    DEPLOYMENT,
+    plan=back_to_good,
+    needs=("changes", "pods"),
+    supports=(
+        *DEPLOYMENT.supports,
+        Sign(
+            "pods",
+            0.4,
+            lambda f: len(f["crashed_revisions"]) == 1,
+            lambda f: (
+                f"{plural(len(f['crashed']), 'pod')} of revision {f['crashed_revisions'][0]} crashed ({f['exits']})"
+            ),
+        ),
+        Sign("last_words", 0.1, lambda f: f["times"] >= 2, lambda f: f"they all say “{f['last']}”"),
+    ),
+    refutes=(
+        *DEPLOYMENT.refutes,
+        Sign("pods", 0.7, lambda f: not f["crashed"], lambda f: "no container crashed"),
+        NOT_STARTED,
+        ONLY_UNSEEN,
+    ),
+)
+
+MEMORY = Cause(
+    "memory",
+    "Killed for memory (OOM)",
+    phrase=lambda results: "containers killed for using too much memory",
+    plan=more_memory,
+    needs=("pods",),
+    supports=(
+        Sign(
+            "pods",
+            0.8,
+            lambda f: bool(f["killed"]),
+            lambda f: f"{plural(len(f['killed']), 'container')} OOMKilled near the onset or since",
+        ),
+    ),
+    refutes=(Sign("pods", 0.9, lambda f: not f["killed"], lambda f: "no container was OOMKilled"),),
+)
+
+NODE = Cause(
+    "node",
+    "Node failure",
+    phrase=lambda results: f"a node failure: {', '.join(results['nodes'].facts['failing']) or 'no node is fit'}",
+    plan=leave_node,
+    needs=("nodes",),
+    decides=(("nodes", "failing"),),
+    supports=(
+        Sign(
+            "nodes",
+            0.8,
+            lambda f: bool(f["down_on_failing"]),
+            lambda f: (
+                f"{plural(len(f['down_on_failing']), 'pod')} that are down on {', '.join(f['failing'])}, not ready"
+            ),
+        ),
+        Sign(
+            "nodes",
+            0.5,
+            lambda f: bool(f["down_on_pressed"]),
+            lambda f: f"{', '.join(f['pressed'])} under {', '.join(f['pressures'])}",
+        ),
+        Sign(
+            "pods",
+            0.5,
+            lambda f: bool(f["unschedulable"]),
+            lambda f: f"no node takes {plural(len(f['unschedulable']), 'pod')} ({f['unschedulable_message']})",
+        ),
+    ),
+    refutes=(
+        Sign(
+            "nodes",
+            0.9,
+            lambda f: not f["failing"] and not f["pressed"],
+            lambda f: "the nodes under the pods are ready",
+        ),
+    ),
+)
+
+NETWORK = Cause(
+    "network",
+    "Network or policy",
+    phrase=lambda results: (
+        f"the network: the policy {results['policies'].facts['newest']}"
+        if "policies" in results and results["policies"].facts.get("cuts")
+        else "the network between the pods and those who ask them"
+    ),
+    plan=open_way,
+    needs=("pods",),
+    decides=(("policies", "cuts"), ("unseen", "silent")),
+    supports=(
+        Sign(
+            "policies",
+            0.7,
+            lambda f: bool(f["cuts"]),
+            lambda f: f"the policy {f['newest']} lets nobody reach port {f['port']}",
+        ),
+        Sign(
+            "unseen",
+            0.5,
+            lambda f: bool(f["silent"]) and f["well"] == f["down"],
+            lambda f: "the pods are ready, yet nobody reaches them",
+        ),
+        Sign(
+            "unseen",
+            0.3,
+            lambda f: f["answers"] is False and f["well"] > 0,
+            lambda f: "the service does not answer, though pods are ready",
+        ),
+    ),
+    refutes=(NONE_WELL, ONLY_UNSEEN),
+)
+
+CONFIGURATION = Cause(
+    "configuration",
+    "Configuration: Secret or image",
+    phrase=lambda results: _blocked(results),
+    plan=let_start,
+    needs=("pods",),
+    supports=(
+        Sign(
+            "pods",
+            0.8,
+            lambda f: bool(f["blocked"]),
+            lambda f: f"{plural(len(f['blocked']), 'pod')} cannot start: {f['blocked_message'] or f['blocked_by']}",
+        ),
+        Sign(
+            "pods",
+            0.3,
+            lambda f: bool(f["waiting"]),
+            lambda f: f"{plural(len(f['waiting']), 'pod')} still being created",
+        ),
+        Sign("secrets", 0.4, lambda f: bool(f["missing"]), lambda f: f"{', '.join(f['missing'])} missing"),
+    ),
+    refutes=(
+        Sign(
+            "pods",
+            0.9,
+            lambda f: not f["blocked"] and not f["waiting"],
+            lambda f: "no container waits for a Secret or an image",
+        ),
+    ),
+)
+
+SCRAPE = Cause(
+    "scrape",
+    "Scrape broken",
+    phrase=lambda results: "a broken scrape: the service itself is fine",
+    plan=mend_scrape,
+    needs=("pods", "unseen"),
+    decides=(("unseen", "talking"),),
+    supports=(
+        Sign(
+            "unseen",
+            0.6,
+            lambda f: bool(f["talking"]),
+            lambda f: f"those that are down logged {plural(f['messages'], 'message')} since, as usual",
+        ),
+        Sign(
+            "unseen",
+            0.6,
+            lambda f: f["nobody_up"] and bool(f["answers"]),
+            lambda f: "the service answers although Prometheus sees no instance up",
+        ),
+        Sign(
+            "unseen",
+            0.3,
+            lambda f: 0 < f["well"] == f["down"],
+            lambda f: "Kubernetes calls all of them ready and not restarted",
+        ),
+    ),
+    refutes=(
+        NONE_WELL,
+        Sign("unseen", 0.8, lambda f: bool(f["silent"]), lambda f: "those that are down log nothing any more"),
+        Sign(
+            "policies",
+            0.5,
+            lambda f: bool(f["cuts"]) and f["near"],
+            lambda f: f"the policy {f['newest']} keeps Prometheus out as well",
+        ),
+    ),
+)
+
+
+def _blocked(results: Results) -> str:
+    """What the containers wait for, as far as it is known."""
+    facts = results["pods"].facts
+    if "Image" in str(facts["blocked_by"]):
+        return f"the configuration: the image {facts['blocked_image']} cannot be pulled"
+    missing = results["secrets"].facts.get("missing") if "secrets" in results else ()
+    said = f"{', '.join(missing)} missing" if missing else facts["blocked_message"] or facts["blocked_by"]
+    return f"the configuration: {said}" if said else "the configuration: containers do not start"
+
+
+def _recovery_queries(c: Context, end: float) -> Mapping[str, Query]:
+    start, step = int(c.mitigated_at or c.started_at), c.service.scrape_interval_seconds
+    asked = kubernetes.pods(c.service.namespace, c.service.deployment)
+    return {
+        "down": range_(down.down(c.service), start, int(end), step),
+        "pods": replace(asked, params={**asked.params, "at": int(end)}),
+    }
+
+
+def _recovery_series(c: Context, answers: Answers) -> Series:
+    return Series("now", tuple(times_of(answers["down"].query)), tuple(line(answers["down"])))
+
+
+def _amiss(c: Context, answers: Answers) -> str:
+    """The procedure's second question: do the pods run?"""
+    unready = [pod for pod in pods_of(answers["pods"]) if not pod.ready]
+    if not answers["pods"].usable:
+        return "Kubernetes has no pod of the deployment"
+    if not unready:
+        return ""
+    first = unready[0]
+    return f"{plural(len(unready), 'pod')} not ready: {first.name} ({first.reason or first.phase})"
+
+
+ALERT = Alert(
+    name="InstanceDown",
+    summary=lambda limits: "An instance is down",
+    meaning=lambda limits: "Prometheus has not been able to scrape an instance of the service for at least one minute.",
+    impact="The other instances take its requests and may get slow; where none is left, the service is down for everybody.",
+    severity="critical",
+    hold_seconds=down.HOLD_SECONDS,
+    expression=expression,
+    checks=(
+        down.CHECK,
+        instances.CHECK,
+        serving.CHECK,
+        changes.watching(FAILED_SCRAPES),
+        pods.CHECK,
+        last_words.CHECK,
+        nodes.CHECK,
+        reachability.CHECK,
+        policies.guarding(policies.TO_SERVICE),
+        secrets.CHECK,
+        unseen.CHECK,
+        logs.CHECK,
+    ),
+    causes=(CRASH, MEMORY, NODE, NETWORK, CONFIGURATION, SCRAPE),
+    recovery=Recovering(
+        "Instances that are down",
+        "instances",
+        300,
+        lambda service: 0.0,
+        _recovery_queries,
+        _recovery_series,
+        lambda context: {context.service.health_path: probe.get(context.service.health_path)},
+        _amiss,
+    ),
+    escalate_if=(
+        "no instance is up, or one is still down 15 minutes after the mitigation",
+        "a node is lost and the cluster is somebody else's, or more services than this one are down",
+        "no cause is supported",
+    ),
+)
