@@ -93,10 +93,9 @@ def open_way(c: Context, results: Results) -> Plan:
     """What the policies say, whether one pod reaches another, and the earlier policy back."""
     facts = facts_of(results, "policies")
     names = [name for name in facts.get("cuts") or facts.get("may_cut") or () if is_object(str(name))]
+    port = f"port {facts['port']}" if facts.get("port") else "the port"
     described = [
-        read(
-            kubectl(c, "describe", "networkpolicy", name), f"whether it allows port {facts.get('port')} of the service"
-        )
+        read(kubectl(c, "describe", "networkpolicy", name), f"whether it allows {port} of the service")
         for name in names
     ] or [read(kubectl(c, "describe", "networkpolicies"), "no policy keeps clients or Prometheus from the pods")]
     backs = (

@@ -1,0 +1,575 @@
+"""InstanceDown: its checks on answers of every kind, its causes told apart, its plans, its recovery."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from runbook import causes, inquiry
+from runbook.alerts.base import Check, Context, Results
+from runbook.alerts.checks import down, instances, last_words, nodes, pods, policies, serving, unseen
+from runbook.alerts.instance_down import ALERT
+from runbook.clock import Frozen
+from runbook.inquiry import Inquiry
+from runbook.investigation import Investigation
+from runbook.model import JSON, Answer, Mitigation, Query, Recovery, Result
+from runbook.recovery import verify
+from runbook.settings import Environment, Kubernetes, Prometheus
+from tests import fakes
+from tests.fakes import ONSET, STARTED, Scripted, line, nothing
+
+Answering = Callable[[Query], Answer]
+Told = Mapping[tuple[str, ...], Answering]
+DAY = 86_400
+
+DOWN, COUNT, MISSED = ("bool 0",), ("count(up",), ("sum(1 - avg",)
+UP = ("max by (pod, instance)",)
+FAILED, TOTAL, BY_POD = ("http_requests_total", "5.."), ("sum(rate", "http_requests_total"), ("sum by (pod) (rate",)
+PODS, LAST, NODES, POLICIES = ("get pods -o wide | grep",), ("--previous",), ("describe nodes",), ("networkpolicies",)
+FIRING = f'"gte":{round((ONSET + 15) * 1000)}'
+WORDS: Told = {
+    COUNT: line(lambda t: 6.0),
+    FAILED: line(lambda t: 0.1),
+    TOTAL: line(lambda t: 60.0),
+}
+
+
+def context(**changes: object) -> Context:
+    return fakes.context(**{"alert": ALERT.name, "hold_seconds": 60, "started_at": ONSET + 75, **changes})
+
+
+def since(before: float, after: float, at: float = ONSET) -> Callable[[float], float]:
+    """A value that steps at a time; at the same hours of other days it does not."""
+    return lambda t: after if at <= t < at + DAY else before
+
+
+def ups(**rows: Callable[[float], float]) -> Answering:
+    """`up` of these pods, each at an address of its own; NaN where there is no such target."""
+
+    def answer(query: Query) -> Answer:
+        found = []
+        for number, (name, value) in enumerate(rows.items()):
+            one = line(value, pod=name, instance=f"10.244.0.{number}:8080")(query).data["result"][0]
+            found.append({**one, "values": [pair for pair in one["values"] if pair[1] != "nan"]})
+        return Answer(query, "complete", {"resultType": "matrix", "result": found})
+
+    return answer
+
+
+def by_pod(**rates: Callable[[float], float]) -> Answering:
+    def answer(query: Query) -> Answer:
+        found = [line(rate, pod=name)(query).data["result"][0] for name, rate in rates.items()]
+        return Answer(query, "complete", {"resultType": "matrix", "result": found})
+
+    return answer
+
+
+def given(data: JSON, completeness: str = "complete") -> Answering:
+    return lambda query: Answer(query, completeness, data)  # type: ignore[arg-type]
+
+
+def time(epoch: float) -> str:
+    from datetime import UTC, datetime
+
+    return datetime.fromtimestamp(epoch, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def pod(
+    name: str,
+    *,
+    ready: bool = True,
+    ended: tuple[str, int, float] | None = None,
+    waiting: tuple[str, str] | None = None,
+    node: str = "node-1",
+    conditions: Sequence[JSON] = (),
+    replicaset: str = "web-14",
+) -> JSON:
+    """A pod as the API tells of it; `ended`: reason, exit code and time of its last container."""
+    last = {}
+    if ended:
+        reason, code, at = ended
+        last = {"terminated": {"reason": reason, "exitCode": code, "finishedAt": time(at)}}
+    state = {"waiting": {"reason": waiting[0], "message": waiting[1]}} if waiting else {"running": {}}
+    told = {"name": "app", "ready": ready, "restartCount": 3 if ended else 0, "state": state, "lastState": last}
+    return {
+        "metadata": {
+            "name": name,
+            "creationTimestamp": time(ONSET - 3600),
+            "ownerReferences": [{"kind": "ReplicaSet", "name": replicaset}],
+        },
+        "spec": {
+            "nodeName": node,
+            "containers": [{"name": "app", "image": "shop:1.4", "resources": {"limits": {"memory": "512Mi"}}}],
+        },
+        "status": {
+            "phase": "Running",
+            "conditions": [{"type": "Ready", "status": str(ready)}, *conditions],
+            "containerStatuses": [told],
+        },
+    }
+
+
+def cluster(*these: JSON) -> Answering:
+    sets = [
+        {"metadata": {"name": f"web-{n}", "annotations": {"deployment.kubernetes.io/revision": str(n)}}}
+        for n in (13, 14)
+    ]
+    return given({"pods": list(these), "replicasets": sets})
+
+
+def judged(check: Check, told: Told, about: Context | None = None, **earlier: Mapping[str, Any]) -> Result:
+    """A check on these answers, after others that found these facts."""
+    about = about or context()
+    source = Scripted(told)
+    answers = {name: source.ask(query) for name, query in check.queries(about).items()}
+    known = {name: Result("abnormal", "", facts) for name, facts in {"down": {"onset": ONSET}, **earlier}.items()}
+    return inquiry.judge(check, about, answers, known)
+
+
+def investigated(told: Told) -> Investigation:
+    return Inquiry(ALERT, context(), Scripted(told), Frozen(context().now)).investigation()
+
+
+class TestDown:
+    def test_with_every_source_down_nothing_is_concluded(self) -> None:
+        """Each check is unknown, no cause tested, and nobody is told what to do."""
+        found = investigated({})
+        assert {f.result.status for f in found.findings} == {"unknown"}
+        assert {v.state for v in found.verdicts} == {"not tested"}
+        assert found.mitigations == ()
+        assert found.headline == "Not known whether InstanceDown is real."
+
+    def test_two_of_six_are_real_and_told_with_onset_and_impact(self) -> None:
+        """Two instances from the onset on: since when, how many of all, how long, what it cost."""
+        told = {
+            **WORDS,
+            DOWN: line(since(0.0, 2.0, ONSET + 60)),
+            MISSED: line(since(0.0, 2.0)),
+            TOTAL: line(since(60.0, 40.0)),
+        }
+        found = judged(down.CHECK, told)
+        assert found.status == "abnormal"
+        assert abs(found.facts["onset"] - ONSET) <= 60
+        assert found.sentence.startswith("Yes. 2 instances down (threshold 1 instance), against 0 instances last week")
+        assert found.facts["impact"].startswith("2 of 6 instances down at worst in 32 minutes, ")
+        assert "33 % fewer counted than before" in found.facts["impact"]
+
+    def test_all_up_is_normal(self) -> None:
+        """Where no instance misses all scrapes of a minute, nothing is down, though single scrapes fail."""
+        found = judged(down.CHECK, {**WORDS, DOWN: line(lambda t: 0.0), MISSED: line(lambda t: 0.25 * (t % 600 == 0))})
+        assert found.status == "normal"
+        assert found.sentence.startswith(
+            "No. 0 instances down at most since the alert, below the threshold of 1 instance"
+        )
+
+    def test_no_target_is_not_health(self) -> None:
+        """Without any target, as after a wrong scrape configuration, it is not known whether instances are up."""
+        assert judged(down.CHECK, {DOWN: nothing}).status == "unknown"
+
+    @pytest.mark.parametrize("missed", [lambda t: 0.0, lambda t: float("nan"), lambda t: min(3.0, max(0.0, t - ONSET))])
+    def test_any_course_of_missed_scrapes_is_borne(self, missed: Callable[[float], float]) -> None:
+        """Whatever the misses look like, instances that are down are; when it began may not be known."""
+        found = judged(down.CHECK, {**WORDS, DOWN: line(lambda t: 1.0), MISSED: line(missed)})
+        assert found.status == "abnormal"
+
+
+class TestInstances:
+    def test_who_is_down_since_when_and_who_is_up(self) -> None:
+        """The time is that of the first missed scrape, a minute before a whole one is missing."""
+        told = {UP: ups(a=since(1.0, 0.0, ONSET + 60), b=lambda t: 1.0, c=lambda t: 1.0)}
+        found = judged(instances.CHECK, told)
+        assert (found.facts["down"], found.facts["now"], found.facts["up"]) == (["a"], ["a"], ["b", "c"])
+        assert abs(found.facts["since"] - ONSET) <= 30
+        assert found.facts["port"] == 8080
+        assert found.sentence == "1 of 3: a (since 10:40 UTC); 2 instances up now."
+
+    def test_one_that_never_came_up_is_told_so(self) -> None:
+        """A pod that appeared and never answered has no time since when it is down but that it was first seen."""
+        told = {UP: ups(a=lambda t: 0.0 if t >= ONSET else float("nan"), b=lambda t: 1.0)}
+        found = judged(instances.CHECK, told)
+        assert found.facts["never_up"] == ["a"]
+        assert "a (never up)" in found.sentence
+
+    def test_one_that_was_down_before_the_alert_is_none_of_it(self) -> None:
+        """An outage that ended half an hour before is another one."""
+        told = {UP: ups(a=lambda t: 0.0 if ONSET - 2400 <= t < ONSET - 1800 else 1.0)}
+        assert judged(instances.CHECK, told).facts["down"] == []
+
+    def test_back_again_and_gone(self) -> None:
+        """What came back, and what is no target any more, is not down now."""
+        told = {
+            UP: ups(
+                a=lambda t: 0.0 if ONSET <= t < ONSET + 300 else 1.0,
+                b=lambda t: float("nan") if t > ONSET + 300 else since(1.0, 0.0)(t),
+            )
+        }
+        found = judged(instances.CHECK, told)
+        assert (found.facts["down"], found.facts["now"]) == (["a", "b"], [])
+        assert [row[-1] for row in found.tables[0].rows] == ["up again", "gone"]
+
+    def test_instances_without_pods_go_by_their_address(self) -> None:
+        """A target that a file names has no pod: its address tells it apart."""
+        told = {UP: line(since(1.0, 0.0), instance="10.0.0.7:9100")}
+        assert judged(instances.CHECK, told).facts["down"] == ["10.0.0.7:9100"]
+
+
+class TestServing:
+    def test_the_rest_take_more_each(self) -> None:
+        """Three of six with all requests have twice as many each."""
+        rates = {name: since(10.0, 20.0) for name in "abc"} | {name: since(10.0, 0.0) for name in "def"}
+        found = judged(serving.CHECK, {BY_POD: by_pod(**rates), FAILED: nothing}, instances={"up": list("abc")})
+        assert (found.status, found.facts["times"], found.facts["failing"]) == ("normal", 2.0, 0.0)
+        assert found.sentence.startswith("3 instances with 60 requests/s, 2.0 times as many each as before; 0 %")
+
+    def test_nobody_serves(self) -> None:
+        """Where no instance is up, that is said, and is abnormal."""
+        found = judged(serving.CHECK, {BY_POD: by_pod(a=since(10.0, 0.0)), FAILED: nothing}, instances={"up": []})
+        assert (found.status, found.sentence) == ("abnormal", "Nobody that Prometheus can see: no instance is up.")
+
+    def test_who_is_up_must_be_known(self) -> None:
+        """Without the instances nothing is said of those that are left."""
+        assert judged(serving.CHECK, {BY_POD: by_pod(a=lambda t: 1.0), FAILED: nothing}).status == "unknown"
+
+
+HERE = {"down": ["a", "b"], "all": 6, "up": ["c"]}
+
+
+class TestPods:
+    def test_each_way_of_being_down_is_told_apart(self) -> None:
+        """Killed, crashed, blocked, without a node and well: each pod is counted in its own way."""
+        homeless = {"type": "PodScheduled", "status": "False", "message": "0/2 nodes are available"}
+        these = [
+            pod("a", ready=False, ended=("OOMKilled", 137, ONSET + 60)),
+            pod("b", ready=False, ended=("Error", 101, ONSET + 90)),
+            pod("c", ready=False, waiting=("CreateContainerConfigError", 'secret "x" not found')),
+            pod("d", ready=False, conditions=[homeless], node=""),
+            pod("e"),
+            pod("f"),
+        ]
+        facts = judged(pods.CHECK, {PODS: cluster(*these)}, instances={"down": ["a", "b", "c", "e"]}).facts
+        assert (facts["killed"], facts["crashed"], facts["blocked"]) == (["a"], ["b"], ["c"])
+        assert (facts["unschedulable"], facts["well"], facts["crashed_revisions"]) == (["d"], ["e"], [14])
+        assert (facts["container"], facts["memory_limit"]) == ("app", 512 * 2**20)
+        assert facts["blocked_message"] == 'secret "x" not found'
+
+    def test_an_end_long_before_is_none_of_it(self) -> None:
+        """A container that was killed an hour before the onset, or ended well, explains nothing now."""
+        these = [
+            pod("a", ended=("OOMKilled", 137, ONSET - 3600)),
+            pod("b", ended=("Completed", 0, ONSET + 60)),
+        ]
+        facts = judged(pods.CHECK, {PODS: cluster(*these)}, instances=HERE).facts
+        assert (facts["killed"], facts["crashed"], facts["well"]) == ([], [], ["a", "b"])
+
+    def test_all_ready_is_normal(self) -> None:
+        """Pods that are ready and did not restart are well, whatever Prometheus says."""
+        found = judged(pods.CHECK, {PODS: cluster(pod("a"), pod("b"))}, instances=HERE)
+        assert found.status == "normal"
+        assert found.sentence.startswith("2 of 2 pods ready; 2 that Prometheus calls down ready")
+
+
+def words(*lines: str) -> Answering:
+    return given({"previous_logs": [{"pod": "a", "container": "app", "lines": list(lines)}]})
+
+
+class TestLastWords:
+    def test_the_last_line_of_trouble_is_shown(self) -> None:
+        """What says why comes before what only follows it."""
+        told = {LAST: words("INFO serving", "thread 'main' panicked at src/main.rs:1", "note: run with a backtrace")}
+        found = judged(last_words.CHECK, told, pods={"crashed": ["a"], "killed": []})
+        assert found.facts["last"] == "thread 'main' panicked at src/main.rs:1"
+
+    def test_none_that_ended_said_nothing(self) -> None:
+        """Where no container ended, that is an answer: normal, and no word."""
+        found = judged(last_words.CHECK, {LAST: given(None, "empty")}, pods={"crashed": [], "killed": []})
+        assert (found.status, found.facts["last"]) == ("normal", None)
+
+    def test_silence_is_told(self) -> None:
+        """A container may end without a word."""
+        found = judged(last_words.CHECK, {LAST: words()}, pods={"crashed": ["a"], "killed": []})
+        assert found.sentence == "1 container ended without a word."
+
+
+def node(name: str, ready: str = "True", *more: str) -> JSON:
+    conditions = [
+        {"type": "Ready", "status": ready, "lastTransitionTime": time(ONSET + 40), "message": "Kubelet stopped."},
+        *({"type": one, "status": "True"} for one in more),
+    ]
+    return {"metadata": {"name": name}, "spec": {}, "status": {"conditions": conditions}}
+
+
+class TestNodes:
+    def test_a_lost_node_with_the_pods_on_it(self) -> None:
+        """Which node, since when, and which of the pods that are down lie there."""
+        told = {NODES: given({"nodes": [node("n1", "Unknown"), node("n2")], "placed": {"n1": 3, "n2": 3}})}
+        found = judged(nodes.CHECK, told, pods={"nodes": {"a": "n1", "b": "n1", "c": "n2"}})
+        assert (found.facts["failing"], found.facts["down_on_failing"]) == (["n1"], ["a", "b"])
+        assert found.sentence == "No: n1 not ready since 10:40 UTC (Kubelet stopped), with 2 pods that are down."
+
+    def test_pressure_is_no_failure_but_told(self) -> None:
+        """A node that is ready under pressure is named with it."""
+        told = {NODES: given({"nodes": [node("n1", "True", "MemoryPressure")], "placed": {"n1": 3}})}
+        found = judged(nodes.CHECK, told, pods={"nodes": {"a": "n1"}})
+        assert (found.facts["failing"], found.facts["pressures"]) == ([], ["MemoryPressure"])
+        assert found.status == "abnormal"
+
+
+def logged(total: int, **counts: int) -> Answering:
+    """A count of messages by pod."""
+    buckets = [{"key": name, "doc_count": count} for name, count in counts.items()]
+    aggregations = {"top": {"buckets": buckets, "sum_other_doc_count": 0}}
+    data = {"hits": {"total": {"value": total, "relation": "eq"}, "hits": []}, "aggregations": aggregations}
+    return given(data, "complete" if total else "empty")
+
+
+class TestUnseen:
+    def asked(self, now: Answering, health: bool | None = None, **instances_: object) -> Result:
+        """Two of six are down and well; before, six of them logged 600 messages in 65 minutes."""
+        known = {
+            "instances": {**HERE, **instances_},
+            "pods": {"well": ["a", "b"]},
+            "reachability": {"health_ok": health},
+        }
+        return judged(unseen.CHECK, {(FIRING,): now, ("terms",): logged(600)}, **known)
+
+    def test_those_that_log_on_are_only_unseen(self) -> None:
+        """As many messages as usual from those that are down: only Prometheus misses them."""
+        found = self.asked(logged(300, a=50, b=50, c=50))
+        assert (found.facts["talking"], found.facts["silent"]) == (True, False)
+        assert found.sentence.startswith("Yes: 2 of 2 that are down are ready in Kubernetes and logged 100 messages")
+
+    def test_those_that_fall_silent_are_cut_off(self) -> None:
+        """Ready, and not a word any more: nobody reaches them."""
+        found = self.asked(logged(200, c=50))
+        assert (found.facts["talking"], found.facts["silent"], found.status) == (False, True, "normal")
+
+    def test_too_few_messages_tell_nothing(self) -> None:
+        """Where hardly anything is logged, silence is no sign."""
+        known = {"instances": HERE, "pods": {"well": ["a"]}}
+        facts = judged(unseen.CHECK, {(FIRING,): logged(0), ("terms",): logged(6)}, **known).facts
+        assert (facts["talking"], facts["silent"]) == (None, None)
+
+    def test_without_logs_the_service_itself_may_tell(self) -> None:
+        """Nobody is up for Prometheus, yet the service answers."""
+        facts = self.asked(Scripted({}).ask, health=True, up=[]).facts
+        assert facts["talking"] is None and facts["nobody_up"] and facts["answers"]
+
+    def test_pods_that_are_not_well_are_not_unseen(self) -> None:
+        """Where Kubernetes calls none of them ready, it is not the scrape, whatever they log."""
+        known = {"instances": HERE, "pods": {"well": []}}
+        found = judged(unseen.CHECK, {("terms",): logged(100)}, **known)
+        assert (found.status, found.facts["talking"]) == ("normal", False)
+
+
+def policy(*ports: int) -> Answering:
+    rules = [{"ports": [{"protocol": "TCP", "port": port} for port in ports]}]
+    one = {
+        "metadata": {"name": "allow", "creationTimestamp": time(ONSET - 30)},
+        "spec": {"podSelector": {}, "policyTypes": ["Ingress"], "ingress": rules},
+    }
+    return given({"policies": [one], "labels": {"app": "web"}, "ports": {}})
+
+
+def test_a_policy_that_forgets_the_port_cuts_the_service_off() -> None:
+    """Whether others reach the pods is judged at the port that Prometheus asks them at."""
+    check = policies.guarding(policies.TO_SERVICE)
+    shut = judged(check, {POLICIES: policy(8443)}, instances={"port": 8080})
+    assert (shut.facts["cuts"], shut.facts["near"]) == (["allow"], True)
+    assert "the policy allow lets nobody reach port 8080 of the service's pods" in shut.sentence
+    assert judged(check, {POLICIES: policy(8080)}, instances={"port": 8080}).facts["cuts"] == []
+
+
+CALM: dict[str, dict[str, Any]] = {
+    "down": {"onset": ONSET},
+    "instances": {"down": ["a", "b"], "now": ["a", "b"], "all": 6, "up": ["c"], "port": 8080},
+    "changes": {
+        "near": False,
+        "only_new": False,
+        "alike": False,
+        "calm_minutes": 0.0,
+        "revision": 14,
+        "current_revision": 14,
+        "previous_revision": 13,
+        "compared": None,
+        "distance": 60,
+    },
+    "pods": {
+        "killed": [],
+        "crashed": [],
+        "crashed_revisions": [],
+        "exits": "",
+        "blocked": [],
+        "blocked_by": None,
+        "blocked_message": None,
+        "blocked_image": None,
+        "waiting": [],
+        "unschedulable": [],
+        "unschedulable_message": None,
+        "well": [],
+        "container": None,
+        "memory_limit": None,
+    },
+    "last_words": {"ended": 0, "last": None, "times": 0},
+    "nodes": {
+        "failing": [],
+        "down_on_failing": [],
+        "pressed": [],
+        "pressures": [],
+        "down_on_pressed": [],
+    },
+    "policies": {"cuts": [], "may_cut": [], "near": False, "newest": None, "port": 8080},
+    "secrets": {"missing": []},
+    "unseen": {
+        "well": 0,
+        "down": 2,
+        "nobody_up": False,
+        "answers": None,
+        "messages": None,
+        "talking": False,
+        "silent": False,
+    },
+}
+CRASHED = {"crashed": ["a", "b"], "crashed_revisions": [14], "exits": "Error, exit code 101"}
+ROLLED_OUT = {"near": True, "only_new": True, "compared": "its pods miss 90 % of scrapes, the others 0 %"}
+SCENES: dict[str, dict[str, dict[str, Any]]] = {
+    "deployment": {"changes": ROLLED_OUT, "pods": CRASHED},
+    "memory": {"pods": {"killed": ["a", "b"], "container": "app", "memory_limit": 512 * 2**20}},
+    "node": {"nodes": {"failing": ["n1"], "down_on_failing": ["a", "b"]}},
+    "network": {
+        "policies": {"cuts": ["allow"], "near": True, "newest": "allow"},
+        "unseen": {"well": 2, "silent": True},
+        "pods": {"well": ["a", "b"]},
+    },
+    "configuration": {
+        "changes": ROLLED_OUT,
+        "pods": {"blocked": ["a"], "blocked_by": "ImagePullBackOff", "blocked_image": "shop:rc"},
+    },
+    "scrape": {"unseen": {"well": 2, "talking": True, "messages": 90}, "pods": {"well": ["a", "b"]}},
+}
+
+
+def results(**changed: Mapping[str, Any]) -> Results:
+    return {name: Result("abnormal", "", {**facts, **changed.get(name, {})}) for name, facts in CALM.items()}
+
+
+@pytest.mark.parametrize("cause", SCENES)
+def test_each_cause_is_told_from_the_others(cause: str) -> None:
+    """What each fault shows supports its cause alone."""
+    found = causes.of(ALERT, results(**SCENES[cause]))
+    assert [v.cause for v in found if v.state == "supported"] == [cause]
+
+
+@pytest.mark.parametrize("cause", [cause for cause in SCENES if cause not in ("deployment", "configuration")])
+def test_an_innocent_rollout_takes_no_blame(cause: str) -> None:
+    """A release shortly before something else went wrong is not supported as its cause."""
+    found = causes.of(ALERT, results(**{**SCENES[cause], "changes": {"near": True}}))
+    assert [v.cause for v in found if v.state == "supported"] == [cause]
+
+
+def test_two_causes_at_once_come_first() -> None:
+    """Containers killed for memory, and a node lost: both are supported."""
+    both = {**SCENES["node"], "pods": {"killed": ["c"], "container": "app", "memory_limit": 2.0**29}}
+    found = causes.of(ALERT, results(**both))
+    assert {v.cause for v in found[:2]} == {"memory", "node"}
+
+
+def test_nothing_known_supports_nothing() -> None:
+    """An alert that is real, with no other data, has no cause that is supported or refuted."""
+    found = causes.of(ALERT, {"down": Result("abnormal", "", {"onset": ONSET})})
+    assert {v.state for v in found} == {"not tested"}
+
+
+def plan(cause: str, **changed: Mapping[str, Any]) -> Mitigation:
+    environment = Environment(
+        service="shop", kubernetes=Kubernetes(context="live"), prometheus=Prometheus(url="http://prometheus:9090")
+    )
+    plans = {one.name: one.plan for one in ALERT.causes}
+    return Mitigation(cause, *plans[cause](context(environment=environment), results(**{**SCENES[cause], **changed})))
+
+
+LEAD = "kubectl --context live -n web"
+
+
+def test_the_procedures_commands_are_there() -> None:
+    """Restart, more room, cordon and drain, roll-back: each with this run's names, and with what undoes it."""
+    crash, memory, lost = (plan(cause).steps for cause in ("deployment", "memory", "node"))
+    commands = {step.command: step for step in (*crash, *memory, *lost)}
+    assert f"{LEAD} rollout history deployment/rust-micro-front-end" in commands
+    assert f"{LEAD} rollout undo deployment/rust-micro-front-end --to-revision=13" in commands
+    assert f"{LEAD} delete pod a" in commands
+    assert f"{LEAD} set resources deployment/rust-micro-front-end -c app --limits=memory=768Mi" in commands
+    assert commands[f"{LEAD} cordon n1"].undo == f"{LEAD} uncordon n1"
+    drain = commands[f"{LEAD} drain n1 --ignore-daemonsets --delete-emptydir-data"]
+    assert f"{LEAD} uncordon n1" in drain.undo
+
+
+def test_the_scrape_is_mended_without_touching_a_pod() -> None:
+    """Where the service is fine, every command only reads."""
+    steps = plan("scrape").steps
+    assert steps[0].command == "curl -s 'http://prometheus:9090/api/v1/targets?state=active'"
+    assert not [s.command for s in steps if s.command.startswith("kubectl") and s.risk != "none, it only reads"]
+
+
+def test_a_missing_secret_is_named_and_an_image_looked_at() -> None:
+    """What the containers wait for is what the steps are about."""
+    wanting = {"blocked": ["a"], "blocked_by": "CreateContainerConfigError", "blocked_message": "not found"}
+    told = [step.command for step in plan("configuration", pods=wanting, secrets={"missing": ["secret/x"]}).steps]
+    assert told[:2] == [
+        f"{LEAD} describe pod/a",
+        "Create secret/x in the namespace web, the way its like are created (never by hand into a shell's history).",
+    ]
+    assert any("containers[*].image" in step.command for step in plan("configuration").steps)
+
+
+def test_odd_names_make_no_command() -> None:
+    """What is no name of a pod, a node or a policy is not pasted into a shell."""
+    odd = ["x; reboot", "--all", "$(id)"]
+    for cause in SCENES:
+        steps = plan(
+            cause,
+            pods={"killed": odd, "crashed": odd, "blocked": odd},
+            nodes={"failing": odd},
+            policies={"cuts": odd},
+            secrets={"missing": odd},
+            instances={"down": odd, "now": odd, "up": odd},
+        ).steps
+        assert not [text for step in steps for text in (step.command, step.undo) if any(name in text for name in odd)]
+
+
+def recovered(told: Told, mitigated: float = STARTED) -> Recovery:
+    about = context(mitigated_at=mitigated)
+    return verify(about, ALERT.recovery, lambda asked: _asked(told, asked), Frozen(about.now), lambda said: None)
+
+
+def _asked(told: Told, queries: Mapping[str, Query]) -> dict[str, Answer]:
+    source = Scripted(told)
+    return {name: source.ask(query) for name, query in queries.items()}
+
+
+HEALTHY = given({"status": 200, "error": None})
+UP_AGAIN: Told = {DOWN: line(lambda t: 0.0), PODS: cluster(pod("a")), ("/health",): HEALTHY}
+
+
+def test_recovered_when_none_is_down_pods_run_and_health_answers() -> None:
+    """All three of the procedure's verifications hold."""
+    found = recovered(UP_AGAIN)
+    assert found.state == "recovered"
+    assert found.sentence.endswith("/health answers.")
+
+
+def test_a_pod_that_is_not_ready_is_no_recovery() -> None:
+    """Though Prometheus reaches every instance it knows, a pod that cannot start holds it up."""
+    found = recovered({**UP_AGAIN, PODS: cluster(pod("a"), pod("b", ready=False))})
+    assert found.state == "not recovered"
+    assert "1 pod not ready: b" in found.sentence
+
+
+def test_still_down_and_unknown_are_no_recovery() -> None:
+    """An instance that is still down, or an answer that is missing, is told as such."""
+    assert recovered({**UP_AGAIN, DOWN: line(lambda t: 1.0)}).state == "not recovered"
+    assert recovered({key: UP_AGAIN[key] for key in UP_AGAIN if key != PODS}).state == "not enough data"
+    bad = replace(HEALTHY(Query("probe", "get", "/health")), data={"status": 503, "error": None})
+    assert recovered({**UP_AGAIN, ("/health",): lambda query: bad}).state == "not recovered"
