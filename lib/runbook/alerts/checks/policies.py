@@ -21,7 +21,6 @@ from runbook.sources.kubernetes_policies import (
 from runbook.wording import clock_text, duration_text
 
 USUAL_PORT = 3306  # MySQL's
-USUAL_SERVED = 80  # HTTP's
 NEAR_SECONDS = 900  # one created this long before the onset may be its cause
 SLACK_SECONDS = 90  # an onset found this much too early still counts as after it
 
@@ -32,10 +31,10 @@ def database_port(c: Context) -> int:
     return where.port if where else USUAL_PORT
 
 
-def served_port(c: Context, earlier: Results) -> int:
-    """The port at which the service's pods have to be reached: where Prometheus asks them, else where we do."""
-    where = network.place(c.environment.base_url)
-    return int(fact(earlier, "instances", "port") or (where.port if where else USUAL_SERVED))
+def served_port(c: Context, earlier: Results) -> int | None:
+    """The port at which the service's pods have to be reached: where Prometheus asks them; None where that is not known."""
+    port = fact(earlier, "instances", "port")
+    return None if port is None else int(port)
 
 
 @dataclass(frozen=True)
@@ -43,7 +42,7 @@ class Way:
     """A way that has to be open: which policies cut it, at which port, and how that is said with the port in `{}`."""
 
     cuts: Callable[[Iterable[Policy], Labels, int], Cut]
-    port: Callable[[Context, Results], int]
+    port: Callable[[Context, Results], int | None]
     closed: str
     partly: str
     keeps: str
@@ -85,6 +84,8 @@ def _queries(c: Context) -> Mapping[str, Query]:
 
 def _judge(c: Context, answers: Answers, earlier: Results, way: Way) -> Result:
     port, onset = way.port(c, earlier), onset_of(earlier)
+    if port is None:
+        return Result("unknown", "Not known: at which port the service's pods are reached is not known.")
     known, labels = policies_of(answers["policies"]), labels_of(answers["policies"])
     cut = way.cuts(known, labels, port)
     named = [one for one in known if one.name in (*cut.certain, *cut.possible)]
