@@ -268,7 +268,7 @@ class TestPods:
         """Pods that are ready and did not restart are well, whatever Prometheus says."""
         found = judged(pods.CHECK, {PODS: cluster(pod("a"), pod("b"))}, instances=HERE)
         assert found.status == "normal"
-        assert found.sentence.startswith("2 of 2 pods ready; 2 that Prometheus calls down ready")
+        assert found.sentence.startswith("2 of 2 pods ready; 2 of those that are down for Prometheus are ready")
 
 
 def words(*lines: str) -> Answering:

@@ -33,6 +33,7 @@ from tests.refresh_notebooks import NOTEBOOKS, refresh
 
 SCENES = {
     "HighErrorRate": scenario("bad-release", seed=9, day=3),
+    "InstanceDown": scenario("node-lost", seed=2, day=3),
     "SlowResponses": scenario("query-slow", seed=3, day=3),
     "HighAuthFailureRate": scenario("brute-force-success", seed=6, day=3),
     "DatabaseConnectionErrors": scenario("database-locked", seed=9, day=3),

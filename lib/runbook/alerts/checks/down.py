@@ -10,7 +10,8 @@ import numpy as np
 from runbook.alerts.base import Answers, Context
 from runbook.alerts.checks import level
 from runbook.alerts.checks.errors import count, failed_rate, total_rate
-from runbook.alerts.checks.series import change, grid, last, line, metric, number, over_window, turn
+from runbook.alerts.checks.series import change, grid, last, line, metric, number, over_window, short_window, turn
+from runbook.findings import stretch_start
 from runbook.model import JSON, Query
 from runbook.settings import Service
 from runbook.wording import count_text, plural, share_text
@@ -18,6 +19,7 @@ from runbook.wording import count_text, plural, share_text
 HOLD_SECONDS = 60
 ANY = 0.5  # between none and one
 RESTLESS = 0.1  # of an instance: now and then a scrape is late
+TOGETHER = 180  # seconds: an instance that was up for less between two outages has one outage
 FEWER = 0.9  # of the requests before: fewer are missed
 
 
@@ -41,6 +43,14 @@ def _queries(c: Context, window: str, ago: int) -> Mapping[str, Query]:
         "failed": over_window(c, failed_rate(c, window)),
         "total": over_window(c, total_rate(c, window)),
     }
+
+
+def _began(c: Context, answers: Answers, onset: float | None) -> float | None:
+    """An outage that has just begun is too short for a test of levels, but no less plain."""
+    if onset is not None:
+        return onset
+    missed, window = line(answers["missed, short"]), short_window(c)
+    return stretch_start(grid(c), missed, at=c.started_at, least=ANY, gap=TOGETHER, window=window)
 
 
 def _impact(c: Context, answers: Answers, began: float | None) -> Mapping[str, JSON]:
@@ -83,6 +93,7 @@ LEVEL = level.Level(
     noise=RESTLESS,
     text=lambda instances: plural(ceil(instances), "instance"),
     moving=lambda service, answers: line(answers["missed"]),
+    began=_began,
     impact=_impact,
 )
 CHECK = level.check(LEVEL)

@@ -65,7 +65,7 @@ def _judge(c: Context, answers: Answers, earlier: Results) -> Result:
     up = [one for one in every if _last_known(c, one) == 1]
     ports = [place.port for one in every if (place := network.place(one.address))]
     facts: dict[str, JSON] = {
-        "all": int(np.max(together)) if every else 0,
+        "all": max(len(outages), int(np.median(together))) if every else 0,
         "down": [outage.instance.name for outage in outages],
         "now": [outage.instance.name for outage in outages if outage.state == "down"],
         "never_up": [outage.instance.name for outage in outages if outage.never_up],

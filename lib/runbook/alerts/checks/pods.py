@@ -129,7 +129,7 @@ def _sentence(facts: Mapping[str, JSON]) -> str:
     if facts["unschedulable"]:
         parts.append(f"{len(facts['unschedulable'])} without a node ({facts['unschedulable_message']})")
     if facts["well"]:
-        parts.append(f"{len(facts['well'])} that Prometheus calls down ready and not restarted")
+        parts.append(f"{len(facts['well'])} of those that are down for Prometheus are ready and did not restart")
     return f"{'; '.join(parts)}."
 
 

@@ -18,18 +18,18 @@ from runbook.alerts.checks.series import (
     onset_of,
     over_window,
     pods,
-    rate_window,
     series,
+    short_window,
 )
 from runbook.model import JSON, Chart, Query, Result
 from runbook.wording import plural, share_text
 
 
 def _queries(c: Context) -> Mapping[str, Query]:
-    requests = metric(c.service, "http_requests_total")
+    requests, window = metric(c.service, "http_requests_total"), f"{short_window(c)}s"
     return {
-        "requests": over_window(c, f"sum by ({c.service.pod_label}) (rate({requests}[{rate_window(c)}]))"),
-        "failed": over_window(c, failed_rate(c)),
+        "requests": over_window(c, f"sum by ({c.service.pod_label}) (rate({requests}[{window}]))"),
+        "failed": over_window(c, failed_rate(c, window)),
     }
 
 
