@@ -52,6 +52,10 @@ KNOWN: dict[str, dict[str, Any]] = {
     },
     "scope": {"top_pod": POD},
     "database": {"in_use": 19.0, "pool": 20},
+    "instances": {"down": [POD], "now": [POD], "up": [OTHER], "port": 8080},
+    "pods": {"crashed": [POD], "killed": [POD], "blocked": [POD], "waiting": [POD], "blocked_by": "ErrImagePull"},
+    "nodes": {"failing": ["node-1"], "pressed": ["node-2"]},
+    "policies": {"cuts": ["allow-ingress"], "may_cut": [], "port": 8080},
 }
 
 PLANS = {cause.name: cause.plan for cause in ALERT.causes} | {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -22,15 +23,23 @@ from tests import fakes
 from tests.fakes import ONSET, STARTED, Scripted, line, nothing
 
 Answering = Callable[[Query], Answer]
-Told = Mapping[tuple[str, ...], Answering]
+Words = tuple[str, ...]
+Told = Mapping[Words, Answering]
 DAY = 86_400
 
-DOWN, COUNT, MISSED = ("bool 0",), ("count(up",), ("sum(1 - avg",)
-UP = ("max by (pod, instance)",)
-FAILED, TOTAL, BY_POD = ("http_requests_total", "5.."), ("sum(rate", "http_requests_total"), ("sum by (pod) (rate",)
-PODS, LAST, NODES, POLICIES = ("get pods -o wide | grep",), ("--previous",), ("describe nodes",), ("networkpolicies",)
+DOWN: Words = ("bool 0",)
+COUNT: Words = ("count(up",)
+MISSED: Words = ("sum(1 - avg",)
+UP: Words = ("max by (pod, instance)",)
+FAILED: Words = ("http_requests_total", "5..")
+TOTAL: Words = ("sum(rate", "http_requests_total")
+BY_POD: Words = ("sum by (pod) (rate",)
+PODS: Words = ("get pods -o wide | grep",)
+LAST: Words = ("--previous",)
+NODES: Words = ("describe nodes",)
+POLICIES: Words = ("networkpolicies",)
 FIRING = f'"gte":{round((ONSET + 15) * 1000)}'
-WORDS: Told = {
+USUAL: Told = {
     COUNT: line(lambda t: 6.0),
     FAILED: line(lambda t: 0.1),
     TOTAL: line(lambda t: 60.0),
@@ -72,8 +81,6 @@ def given(data: JSON, completeness: str = "complete") -> Answering:
 
 
 def time(epoch: float) -> str:
-    from datetime import UTC, datetime
-
     return datetime.fromtimestamp(epoch, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
@@ -145,7 +152,7 @@ class TestDown:
     def test_two_of_six_are_real_and_told_with_onset_and_impact(self) -> None:
         """Two instances from the onset on: since when, how many of all, how long, what it cost."""
         told = {
-            **WORDS,
+            **USUAL,
             DOWN: line(since(0.0, 2.0, ONSET + 60)),
             MISSED: line(since(0.0, 2.0)),
             TOTAL: line(since(60.0, 40.0)),
@@ -157,9 +164,15 @@ class TestDown:
         assert found.facts["impact"].startswith("2 of 6 instances down at worst in 32 minutes, ")
         assert "33 % fewer counted than before" in found.facts["impact"]
 
+    def test_an_outage_that_has_just_begun_has_an_onset(self) -> None:
+        """The runbook is opened a minute after the alert: too soon for a test of levels, and plain all the same."""
+        fresh = context(end=ONSET + 150, now=ONSET + 150)
+        told = {**USUAL, DOWN: line(since(0.0, 2.0, ONSET + 60)), MISSED: line(since(0.0, 2.0, ONSET + 15))}
+        assert abs(judged(down.CHECK, told, fresh).facts["onset"] - ONSET) <= 30
+
     def test_all_up_is_normal(self) -> None:
         """Where no instance misses all scrapes of a minute, nothing is down, though single scrapes fail."""
-        found = judged(down.CHECK, {**WORDS, DOWN: line(lambda t: 0.0), MISSED: line(lambda t: 0.25 * (t % 600 == 0))})
+        found = judged(down.CHECK, {**USUAL, DOWN: line(lambda t: 0.0), MISSED: line(lambda t: 0.25 * (t % 600 == 0))})
         assert found.status == "normal"
         assert found.sentence.startswith(
             "No. 0 instances down at most since the alert, below the threshold of 1 instance"
@@ -172,7 +185,7 @@ class TestDown:
     @pytest.mark.parametrize("missed", [lambda t: 0.0, lambda t: float("nan"), lambda t: min(3.0, max(0.0, t - ONSET))])
     def test_any_course_of_missed_scrapes_is_borne(self, missed: Callable[[float], float]) -> None:
         """Whatever the misses look like, instances that are down are; when it began may not be known."""
-        found = judged(down.CHECK, {**WORDS, DOWN: line(lambda t: 1.0), MISSED: line(missed)})
+        found = judged(down.CHECK, {**USUAL, DOWN: line(lambda t: 1.0), MISSED: line(missed)})
         assert found.status == "abnormal"
 
 
@@ -328,7 +341,7 @@ def logged(total: int, **counts: int) -> Answering:
 class TestUnseen:
     def asked(self, now: Answering, health: bool | None = None, **instances_: object) -> Result:
         """Two of six are down and well; before, six of them logged 600 messages in 65 minutes."""
-        known = {
+        known: dict[str, Any] = {
             "instances": {**HERE, **instances_},
             "pods": {"well": ["a", "b"]},
             "reachability": {"health_ok": health},
@@ -348,7 +361,7 @@ class TestUnseen:
 
     def test_too_few_messages_tell_nothing(self) -> None:
         """Where hardly anything is logged, silence is no sign."""
-        known = {"instances": HERE, "pods": {"well": ["a"]}}
+        known: dict[str, Any] = {"instances": HERE, "pods": {"well": ["a"]}}
         facts = judged(unseen.CHECK, {(FIRING,): logged(0), ("terms",): logged(6)}, **known).facts
         assert (facts["talking"], facts["silent"]) == (None, None)
 
@@ -359,7 +372,7 @@ class TestUnseen:
 
     def test_pods_that_are_not_well_are_not_unseen(self) -> None:
         """Where Kubernetes calls none of them ready, it is not the scrape, whatever they log."""
-        known = {"instances": HERE, "pods": {"well": []}}
+        known: dict[str, Any] = {"instances": HERE, "pods": {"well": []}}
         found = judged(unseen.CHECK, {("terms",): logged(100)}, **known)
         assert (found.status, found.facts["talking"]) == ("normal", False)
 
@@ -436,6 +449,7 @@ CRASHED = {"crashed": ["a", "b"], "crashed_revisions": [14], "exits": "Error, ex
 ROLLED_OUT = {"near": True, "only_new": True, "compared": "its pods miss 90 % of scrapes, the others 0 %"}
 SCENES: dict[str, dict[str, dict[str, Any]]] = {
     "deployment": {"changes": ROLLED_OUT, "pods": CRASHED},
+    "crash": {"pods": CRASHED},
     "memory": {"pods": {"killed": ["a", "b"], "container": "app", "memory_limit": 512 * 2**20}},
     "node": {"nodes": {"failing": ["n1"], "down_on_failing": ["a", "b"]}},
     "network": {
@@ -462,7 +476,7 @@ def test_each_cause_is_told_from_the_others(cause: str) -> None:
     assert [v.cause for v in found if v.state == "supported"] == [cause]
 
 
-@pytest.mark.parametrize("cause", [cause for cause in SCENES if cause not in ("deployment", "configuration")])
+@pytest.mark.parametrize("cause", [cause for cause in SCENES if cause not in ("deployment", "crash", "configuration")])
 def test_an_innocent_rollout_takes_no_blame(cause: str) -> None:
     """A release shortly before something else went wrong is not supported as its cause."""
     found = causes.of(ALERT, results(**{**SCENES[cause], "changes": {"near": True}}))

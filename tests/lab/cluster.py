@@ -113,7 +113,7 @@ class Kubernetes(Server):
         self.apply([pod_commands.allowed(namespace, pod, folder, files, clock)])
 
     def wait_for_metrics(self, namespace: str, *, seconds: float = 120.0) -> None:
-        """Wait until `kubectl top pods` has every running pod of the namespace; it takes two of metrics-server's rounds."""
+        """Wait until `kubectl top pods` has every ready pod of the namespace; it takes two of metrics-server's rounds."""
         self._wait(f"metrics of the pods in {namespace}", lambda: self._has_metrics(namespace), seconds)
 
     def _start(self) -> None:
@@ -167,9 +167,9 @@ class Kubernetes(Server):
 
     def _has_metrics(self, namespace: str) -> bool:
         pods = self._get(f"/api/v1/namespaces/{namespace}/pods").get("items", [])
-        running = {pod["metadata"]["name"] for pod in pods if pod["status"].get("phase") == "Running"}
+        ready = {pod["metadata"]["name"] for pod in pods if _is_ready(pod)}
         measured = self._get(f"/apis/metrics.k8s.io/v1beta1/namespaces/{namespace}/pods").get("items", [])
-        return bool(running) and running <= {pod["metadata"]["name"] for pod in measured}
+        return bool(ready) and ready <= {pod["metadata"]["name"] for pod in measured}
 
     def _get(self, path: str) -> dict[str, Any]:
         body = fetch(self._ports.api, path, tls=self._tls, token=self._identity.tokens["admin"])
@@ -192,6 +192,10 @@ class Kubernetes(Server):
     def _uid(self, owner: Identification) -> str:
         kind, namespace, name = owner
         return self.kubectl("get", kind, name, f"--namespace={namespace}", "-o", "jsonpath={.metadata.uid}")
+
+
+def _is_ready(pod: Object) -> bool:
+    return any(one["type"] == "Ready" and one["status"] == "True" for one in pod["status"].get("conditions", []))
 
 
 def _list(objects: Sequence[Object]) -> str:

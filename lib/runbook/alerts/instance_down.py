@@ -22,7 +22,15 @@ from runbook.alerts.checks import (
 )
 from runbook.alerts.checks.series import line, metric, times_of
 from runbook.alerts.checks.signal import FAILED_SCRAPES
-from runbook.alerts.plans.instances import back_to_good, leave_node, let_start, mend_scrape, more_memory, open_way
+from runbook.alerts.plans.instances import (
+    back_to_good,
+    leave_node,
+    let_start,
+    mend_scrape,
+    more_memory,
+    open_way,
+    start_anew,
+)
 from runbook.alerts.suspects import DEPLOYMENT
 from runbook.model import Query, Series
 from runbook.settings import Service
@@ -77,6 +85,28 @@ CRASH = replace(
     ),
 )
 
+UNPROVOKED = Cause(
+    "crash",
+    "Crash without a rollout",
+    phrase=lambda results: f"a crash that no rollout explains ({results['pods'].facts['exits']})",
+    plan=start_anew,
+    needs=("changes", "pods"),
+    decides=(("changes", "near"),),
+    supports=(
+        Sign(
+            "pods",
+            0.7,
+            lambda f: bool(f["crashed"]),
+            lambda f: f"{plural(len(f['crashed']), 'pod')} crashed ({f['exits']})",
+        ),
+        Sign("last_words", 0.1, lambda f: f["times"] >= 1, lambda f: f"last said “{f['last']}”"),
+    ),
+    refutes=(
+        Sign("pods", 0.9, lambda f: not f["crashed"], lambda f: "no container crashed"),
+        Sign("changes", 0.7, lambda f: f["near"], lambda f: f"revision {f['revision']} came shortly before"),
+    ),
+)
+
 MEMORY = Cause(
     "memory",
     "Killed for memory (OOM)",
@@ -97,7 +127,9 @@ MEMORY = Cause(
 NODE = Cause(
     "node",
     "Node failure",
-    phrase=lambda results: f"a node failure: {', '.join(results['nodes'].facts['failing']) or 'no node is fit'}",
+    phrase=lambda results: (
+        f"a node failure: {', '.join(results['nodes'].facts['failing'] or results['nodes'].facts['pressed']) or 'none has room'}"
+    ),
     plan=leave_node,
     needs=("nodes",),
     decides=(("nodes", "failing"),),
@@ -294,7 +326,7 @@ ALERT = Alert(
         unseen.CHECK,
         logs.CHECK,
     ),
-    causes=(CRASH, MEMORY, NODE, NETWORK, CONFIGURATION, SCRAPE),
+    causes=(CRASH, UNPROVOKED, MEMORY, NODE, NETWORK, CONFIGURATION, SCRAPE),
     recovery=Recovering(
         "Instances that are down",
         "instances",

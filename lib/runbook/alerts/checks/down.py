@@ -23,14 +23,14 @@ TOGETHER = 180  # seconds: an instance that was up for less between two outages 
 FEWER = 0.9  # of the requests before: fewer are missed
 
 
-def held(service: Service) -> str:
-    """The time in PromQL that an instance has to miss every scrape of to be down: a minute, longer where scrapes are rare."""
-    return f"{max(HOLD_SECONDS, 4 * service.scrape_interval_seconds)}s"
+def held(service: Service) -> int:
+    """For so many seconds an instance has to miss every scrape to be down: a minute, longer where scrapes are rare."""
+    return max(HOLD_SECONDS, 4 * service.scrape_interval_seconds)
 
 
 def down(service: Service) -> str:
     """PromQL: how many instances have been down for as long as the alert holds; nothing where there is no instance."""
-    return f"sum(max_over_time({metric(service, 'up')}[{held(service)}]) == bool 0)"
+    return f"sum(max_over_time({metric(service, 'up')}[{held(service)}s]) == bool 0)"
 
 
 def _queries(c: Context, window: str, ago: int) -> Mapping[str, Query]:

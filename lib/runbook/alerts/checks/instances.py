@@ -42,7 +42,7 @@ class Outage:
 
 def _queries(c: Context) -> Mapping[str, Query]:
     by = f"{c.service.pod_label}, {c.service.instance_label}"
-    up = f"max_over_time({metric(c.service, 'up')}[{held(c.service)}])"
+    up = f"max_over_time({metric(c.service, 'up')}[{held(c.service)}s])"
     return {"up": over_window(c, f"max by ({by}) ({up})")}
 
 
@@ -87,7 +87,7 @@ def _outage(c: Context, one: Instance, firing: np.ndarray) -> Outage | None:
     first = int(np.flatnonzero(~np.isnan(one.up))[0])
     never_up = not len(ups) and first > 0
     begin = int(ups[-1]) + 1 if len(ups) else first
-    late = 0 if not len(ups) else int(held(c.service)[:-1])
+    late = held(c.service) if len(ups) else 0
     now = _last_known(c, one)
     return Outage(
         one,

@@ -16,6 +16,7 @@ from runbook.alerts.plans.commands import (
     is_pod,
     kubectl,
     read,
+    until_healthy,
     worst_pod,
 )
 from runbook.alerts.plans.releases import roll_back
@@ -34,6 +35,20 @@ def back_to_good(c: Context, results: Results) -> Plan:
     )
     crashed = facts_of(results, "pods").get("crashed") or ()
     return title, (history, *steps, _restart_one(c, crashed, f"it crashed once and not again, or {PEERS}"))
+
+
+def start_anew(c: Context, results: Results) -> Plan:
+    """The evidence first, then the crashed pod anew; what it ran before, if it does not come back."""
+    crashed = facts_of(results, "pods").get("crashed") or ()
+    return "Start the crashed pod anew", (
+        *worst_pod(c, results, *crashed),
+        _restart_one(c, crashed, PEERS),
+        read(
+            kubectl(c, "rollout", "history", deployment(c)),
+            "whether it changed at all lately; an earlier revision crashes as well unless it did",
+            "the pod crashes again",
+        ),
+    )
 
 
 def more_memory(c: Context, results: Results) -> Plan:
@@ -99,12 +114,12 @@ def open_way(c: Context, results: Results) -> Plan:
         for name in names
     ] or [read(kubectl(c, "describe", "networkpolicies"), "no policy keeps clients or Prometheus from the pods")]
     backs = (
-        change(
-            c,
+        Step(
             f"Put the earlier version of the policy {' and '.join(names)} back, from where it is kept, or add the service's port to it.",
             "it was changed by mistake: whoever changed it agrees",
             "what the change was to close is open again",
             "apply the newer version again",
+            until_healthy(c),
         ),
     )
     return "Open the way to the pods", (*described, *(backs if names else ()), *_connectivity(c, results))
@@ -136,12 +151,12 @@ def let_start(c: Context, results: Results) -> Plan:
 
 def _missing(c: Context, names: Iterable[JSON]) -> tuple[Step, ...]:
     return tuple(
-        change(
-            c,
+        Step(
             f"Create {name} in the namespace {c.service.namespace}, the way its like are created (never by hand into a shell's history).",
             f"it is still missing: {kubectl(c, 'get', *str(name).split('/', 1))}",
             "a wrong value starts the pods with it",
             kubectl(c, "delete", *str(name).split("/", 1)),
+            until_healthy(c),
         )
         for name in names
         if is_object(str(name).partition("/")[2])
