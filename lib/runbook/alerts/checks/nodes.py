@@ -10,6 +10,8 @@ from runbook.sources import kubernetes
 from runbook.sources.kubernetes_nodes import Node, nodes_of
 from runbook.wording import clock_text, plain_text, plural
 
+USUAL_TAINT = "node.kubernetes.io/"  # what Kubernetes' own taints begin with
+
 
 def _queries(c: Context) -> Mapping[str, Query]:
     return {"nodes": kubernetes.nodes(c.service.namespace, c.service.deployment)}
@@ -33,7 +35,7 @@ def _judge(c: Context, answers: Answers, earlier: Results) -> Result:
         "cordoned": [node.name for node in every if node.cordoned],
     }
     rows = tuple(_row(c, node, where) for node in every)
-    columns = ("Node", "Ready", "Since", "Conditions", "Taints", "Pods", "Of them down")
+    columns = ("Node", "Ready", "Since", "Pods", "Down", "Conditions", "Taints")
     return Result(
         "abnormal" if failing or pressed else "normal",
         _sentence(c, facts),
@@ -44,15 +46,16 @@ def _judge(c: Context, answers: Answers, earlier: Results) -> Result:
 
 def _row(c: Context, node: Node, where: Mapping[str, str]) -> tuple[str | int | float | None, ...]:
     ready = {True: "yes", False: "no", None: "unknown"}[node.ready]
+    since = node.since if node.since and (node.ready is not True or c.start <= node.since <= c.end) else None
     cordoned = ["cordoned"] if node.cordoned else []
     return (
         node.name,
         ready,
-        clock_text(node.since, c.started_at) if node.since else "",
-        ", ".join(node.pressures) or plain_text(node.reason if node.ready is not True else "", 60),
-        ", ".join([*cordoned, *node.taints]),
+        clock_text(since, c.started_at) if since else "",
         node.pods,
         sum(1 for name in where.values() if name == node.name),
+        ", ".join(node.pressures) or plain_text(node.reason if node.ready is not True else "", 60),
+        ", ".join([*cordoned, *(taint.removeprefix(USUAL_TAINT) for taint in node.taints)]),
     )
 
 

@@ -61,11 +61,11 @@ def _judge(c: Context, answers: Answers, earlier: Results) -> Result:
         **_limit(killed, ended),
     }
     abnormal = bool(facts["ready"] < len(here) or killed or crashed)
-    rows = tuple(_row(c, pod, missed) for pod in [*troubled, *(pod for pod in here if pod not in troubled)][:SHOWN])
-    columns = ("Pod", "Prometheus", "State", "Ready", "Restarts", "Last end", "Node", "Message")
-    return Result(
-        "abnormal" if abnormal else "normal", _sentence(facts), facts, tables=(Table("pods-now", columns, rows),)
-    )
+    facts["unready"] = [
+        p.name for p in troubled if not p.ready and p not in [*killed, *crashed, *blocked, *waiting, *homeless]
+    ]
+    shown = [*troubled, *(pod for pod in here if pod not in troubled)][:SHOWN]
+    return Result("abnormal" if abnormal else "normal", _sentence(facts), facts, tables=(_table(c, shown, missed),))
 
 
 def _end(c: Context, pod: Pod, began: float) -> Termination | None:
@@ -99,13 +99,21 @@ def _limit(killed: Sequence[Pod], ended: Mapping[str, Termination]) -> dict[str,
     return {"container": None, "memory_limit": None}
 
 
+def _table(c: Context, shown: Sequence[Pod], missed: Sequence[str]) -> Table:
+    """What `kubectl get` and `describe` say of them, without the columns that say nothing of any."""
+    columns = ("Pod", "Up", "State", "Ready", "Restarts", "Last end", "Node", "Message")
+    rows = [_row(c, pod, missed) for pod in shown]
+    told = [n for n in range(len(columns)) if any(row[n] not in ("", 0) for row in rows)]
+    return Table("pods-now", tuple(columns[n] for n in told), tuple(tuple(row[n] for n in told) for row in rows))
+
+
 def _row(c: Context, pod: Pod, missed: Sequence[str]) -> tuple[str | int | float | None, ...]:
     ended = pod.last_termination
     when = f" at {clock_text(ended.finished_at, c.started_at)}" if ended and ended.finished_at else ""
     blocker = _blocking(pod)
     return (
         pod.name,
-        "down" if pod.name in missed else "",
+        "no" if pod.name in missed else "",
         pod.reason or pod.phase,
         "yes" if pod.ready else "no",
         pod.restarts,
@@ -128,6 +136,8 @@ def _sentence(facts: Mapping[str, JSON]) -> str:
         parts.append(f"{len(facts['waiting'])} still being created")
     if facts["unschedulable"]:
         parts.append(f"{len(facts['unschedulable'])} without a node ({facts['unschedulable_message']})")
+    if facts["unready"]:
+        parts.append(f"{len(facts['unready'])} not ready, without a word why")
     if facts["well"]:
         parts.append(f"{len(facts['well'])} of those that are down for Prometheus are ready and did not restart")
     return f"{'; '.join(parts)}."

@@ -31,10 +31,10 @@ def back_to_good(c: Context, results: Results) -> Plan:
     title, steps = roll_back(c, results)
     history = read(
         kubectl(c, "rollout", "history", deployment(c)),
-        "which revision ran well last; the command after this one goes back to the one before the suspect",
+        "which revision ran well last, should the one before the suspect not do",
     )
     crashed = facts_of(results, "pods").get("crashed") or ()
-    return title, (history, *steps, _restart_one(c, crashed, f"it crashed once and not again, or {PEERS}"))
+    return title, (*steps, history, _restart_one(c, crashed, f"it crashed once and not again, or {PEERS}"))
 
 
 def start_anew(c: Context, results: Results) -> Plan:
@@ -52,13 +52,13 @@ def start_anew(c: Context, results: Results) -> Plan:
 
 
 def more_memory(c: Context, results: Results) -> Plan:
-    """Evidence, a higher limit, and for a pod that waits long for its next start, a new one."""
+    """A higher limit; where that cannot be, a pod that waits long for its next start anew; and the evidence."""
     facts = facts_of(results, "pods")
     killed = facts.get("killed") or ()
     return "Give the killed containers more memory", (
-        *worst_pod(c, results, *killed),
         raise_limit(c, facts, "memory"),
         _restart_one(c, killed, f"the limit cannot be raised now, and {PEERS}"),
+        *worst_pod(c, results, *killed),
         Step(
             "Find out what needs the memory with the runbook HighMemoryUsage: a leak, a cache, connections or load.",
             "the pods run again",
@@ -84,11 +84,10 @@ def leave_node(c: Context, results: Results) -> Plan:
 def _leave(c: Context, node: str) -> tuple[Step, ...]:
     uncordon = kubectl(c, "uncordon", node)
     return (
-        read(kubectl(c, "describe", "node", node), "its conditions and events: why it is not ready, and since when"),
         change(
             c,
             kubectl(c, "cordon", node),
-            "the node is still not ready, and other nodes have room",
+            f"the node is still not ready ({kubectl(c, 'get', 'nodes')}), and other nodes have room",
             "none for pods that run; new ones go elsewhere",
             uncordon,
         ),
@@ -101,6 +100,7 @@ def _leave(c: Context, node: str) -> tuple[Step, ...]:
             f"{uncordon}; pods that moved do not come back by themselves",
         ),
         read(kubectl(c, "get", "pods", "-o", "wide"), "the pods run on other nodes"),
+        read(kubectl(c, "describe", "node", node), "its conditions and events: why it is not ready, and since when"),
     )
 
 
