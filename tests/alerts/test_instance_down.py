@@ -206,6 +206,12 @@ class TestInstances:
         assert found.facts["never_up"] == ["a"]
         assert "a (never up)" in found.sentence
 
+    def test_one_that_was_always_down_has_been_so_since_before(self) -> None:
+        """Where the window shows it down from its start on, nobody knows since when."""
+        found = judged(instances.CHECK, {UP: ups(a=lambda t: 0.0, b=lambda t: 1.0)})
+        assert found.facts["never_up"] == []
+        assert "a (since before 09:17 UTC)" in found.sentence
+
     def test_one_that_was_down_before_the_alert_is_none_of_it(self) -> None:
         """An outage that ended half an hour before is another one."""
         told = {UP: ups(a=lambda t: 0.0 if ONSET - 2400 <= t < ONSET - 1800 else 1.0)}
@@ -294,6 +300,7 @@ class TestLastWords:
         told = {LAST: words("INFO serving", "thread 'main' panicked at src/main.rs:1", "note: run with a backtrace")}
         found = judged(last_words.CHECK, told, pods={"crashed": ["a"], "killed": []})
         assert found.facts["last"] == "thread 'main' panicked at src/main.rs:1"
+        assert found.sentence == "The one that ended said last: “thread 'main' panicked at src/main.rs:1”."
 
     def test_none_that_ended_said_nothing(self) -> None:
         """Where no container ended, that is an answer: normal, and no word."""

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from runbook.alerts.base import Answers, Check, Context, Results
 from runbook.alerts.checks.down import held
@@ -78,7 +79,7 @@ def _judge(c: Context, answers: Answers, earlier: Results) -> Result:
     return Result("abnormal" if outages else "normal", _sentence(c, facts, outages), facts, tables=tables)
 
 
-def _outage(c: Context, one: Instance, firing: np.ndarray) -> Outage | None:
+def _outage(c: Context, one: Instance, firing: NDArray[np.bool_]) -> Outage | None:
     """The outage that was under way when the alert fired or began after it."""
     zeros = np.flatnonzero(firing & (one.up == 0))
     if not len(zeros):
@@ -105,9 +106,15 @@ def _last_known(c: Context, one: Instance) -> float | None:
 
 
 def _row(c: Context, outage: Outage) -> tuple[str, ...]:
-    since = "it was first seen" if outage.never_up else clock_text(outage.since, c.started_at)
-    lasting = duration_text(c.end - outage.since) if outage.state == "down" else ""
+    over = "over " if outage.since <= c.start else ""
+    lasting = f"{over}{duration_text(c.end - outage.since)}" if outage.state == "down" else ""
+    since = "it was first seen" if outage.never_up else _since(c, outage)
     return outage.instance.name, outage.instance.address, since, lasting, outage.state
+
+
+def _since(c: Context, outage: Outage) -> str:
+    """The time; one at the window's start was before it."""
+    return f"{'before ' if outage.since <= c.start else ''}{clock_text(outage.since, c.started_at)}"
 
 
 def _sentence(c: Context, facts: Mapping[str, JSON], outages: Sequence[Outage]) -> str:
@@ -122,9 +129,7 @@ def _sentence(c: Context, facts: Mapping[str, JSON], outages: Sequence[Outage]) 
 
 
 def _named(c: Context, outage: Outage) -> str:
-    if outage.never_up:
-        return f"{outage.instance.name} (never up)"
-    return f"{outage.instance.name} (since {clock_text(outage.since, c.started_at)})"
+    return f"{outage.instance.name} ({'never up' if outage.never_up else f'since {_since(c, outage)}'})"
 
 
 CHECK = Check("instances", "Which instances are down?", _queries, _judge, needs=("up",))

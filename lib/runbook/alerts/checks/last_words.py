@@ -46,8 +46,9 @@ def _sentence(facts: Mapping[str, JSON]) -> str:
         return "Nothing: none of the containers that are there now ended near the onset."
     if facts["last"] is None:
         return f"{plural(facts['ended'], 'container')} ended without a word."
-    said = "its" if facts["ended"] == 1 else f"{facts['times']} of {facts['ended']} containers said as their"
-    return f"“{facts['last']}”: {said} last word of trouble."
+    if facts["ended"] == 1:
+        return f"The one that ended said last: “{facts['last']}”."
+    return f"{facts['times']} of {facts['ended']} containers said last: “{facts['last']}”."
 
 
 CHECK = Check("last_words", "What did crashed containers say last?", _queries, _judge, empty_is_none=True)
