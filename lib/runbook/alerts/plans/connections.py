@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from math import ceil
 
 from runbook.alerts.base import Context, Plan, Results
+from runbook.alerts.checks.policies import database_port
 from runbook.alerts.plans.commands import (
     change,
     deployment,
@@ -72,7 +73,7 @@ def open_the_way(c: Context, results: Results) -> Plan:
     facts = facts_of(results, "policies")
     named = [*(facts.get("cuts") or ()), *(facts.get("may_cut") or ())]
     described = tuple(
-        read(kubectl(c, "describe", "networkpolicy", name), f"whether it allows egress to port {facts['port']}")
+        read(kubectl(c, "describe", "networkpolicy", name), f"whether it allows egress to port {database_port(c)}")
         for name in named
     )
     return "Open the way to the database", (
