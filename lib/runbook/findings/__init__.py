@@ -11,4 +11,16 @@ from runbook.findings.stretches import stretch_start
 from runbook.findings.templates import Template, group
 from runbook.findings.trends import Slope, Trend, trend
 
-__all__ = ["Change", "Onset", "Slope", "Template", "Trend", "bend", "changed", "group", "onset", "stretch_start", "trend"]
+__all__ = [
+    "Change",
+    "Onset",
+    "Slope",
+    "Template",
+    "Trend",
+    "bend",
+    "changed",
+    "group",
+    "onset",
+    "stretch_start",
+    "trend",
+]
