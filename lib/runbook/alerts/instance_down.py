@@ -75,7 +75,12 @@ CRASH = replace(
                 f"{plural(len(f['crashed']), 'pod')} of revision {f['crashed_revisions'][0]} crashed ({f['exits']})"
             ),
         ),
-        Sign("last_words", 0.1, lambda f: f["times"] >= 2, lambda f: f"they all say “{f['last']}”"),
+        Sign(
+            "last_words",
+            0.1,
+            lambda f: f["times"] >= 2,
+            lambda f: f"{f['times']} of {f['ended']} said last: “{f['last']}”",
+        ),
     ),
     refutes=(
         *DEPLOYMENT.refutes,

@@ -21,6 +21,7 @@ from runbook.alerts.plans.commands import (
 )
 from runbook.alerts.plans.releases import roll_back
 from runbook.model import JSON, Step
+from runbook.sources.prometheus import label_matchers
 from runbook.wellformed import is_object
 
 PEERS = "other pods are ready and carry its requests"
@@ -135,7 +136,11 @@ def _connectivity(c: Context, results: Results) -> tuple[Step, ...]:
         read(
             kubectl(c, "get", "services,endpointslices", "-o", "wide"), "the Service has the pods' addresses behind it"
         ),
-        read(kubectl(c, "exec", where, "--", "ping", "-c", "3", c.service.deployment), "answers, or none", allowed),
+        read(
+            kubectl(c, "exec", where, "--", "ping", "-c", "3", c.service.deployment),
+            "that the name resolves; a Service's own address need not answer",
+            allowed,
+        ),
         read(kubectl(c, "exec", where, "--", "curl", "-sv", "-m", "5", url), "200 from inside the cluster", allowed),
     )
 
@@ -177,11 +182,6 @@ def _image(c: Context, reason: JSON) -> tuple[Step, ...]:
 
 def mend_scrape(c: Context, results: Results) -> Plan:
     """Nothing about the pods: what Prometheus says of its targets, and what they say to it."""
-    matchers = metric(c.service, "up")
-    prometheus = (
-        (c.environment.prometheus.external_url or c.environment.prometheus.url) if c.environment.prometheus else ""
-    )
-    targets = f"{prometheus.rstrip('/')}/api/v1/targets?state=active"
     known = facts_of(results, "instances")
     pod = next((name for name in known.get("now") or known.get("down") or () if is_pod(name)), "")
     port = known.get("port")
@@ -194,10 +194,10 @@ def mend_scrape(c: Context, results: Results) -> Plan:
         read(kubectl(c, "logs", f"pod/{pod}", "--since=10m"), "complaints about /metrics"),
     )
     return "Mend the scrape; leave the pods alone", (
-        read(f"curl -s {quote(targets)}", "lastError and lastScrapeDuration of the targets that are down"),
+        _targets(c),
         *(looks if pod and port else ()),
         read(
-            f"scrape_duration_seconds{matchers[2:]}",
+            f"scrape_duration_seconds{{{label_matchers(c.service.metric_labels)}}}",
             "in Prometheus: a duration at the scrape's timeout means that collecting metrics takes too long",
         ),
         Step(
@@ -205,9 +205,18 @@ def mend_scrape(c: Context, results: Results) -> Plan:
             "the service answers its users",
             "a reload with a wrong configuration is refused; the old one stays",
             "put the former configuration back and reload",
-            f"{matchers} is 1",
+            f"{metric(c.service, 'up')} is 1",
         ),
     )
+
+
+def _targets(c: Context) -> Step:
+    """What Prometheus says of its targets, by its API where its address is known."""
+    told = "lastError and lastScrapeDuration of the targets that are down"
+    if c.environment.prometheus is None:
+        return read("Open Status, Targets in Prometheus.", told)
+    address = (c.environment.prometheus.external_url or c.environment.prometheus.url).rstrip("/")
+    return read(f"curl -s {quote(f'{address}/api/v1/targets?state=active')}", told)
 
 
 def _restart_one(c: Context, names: Iterable[JSON], precondition: str) -> Step:
