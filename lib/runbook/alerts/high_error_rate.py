@@ -115,7 +115,9 @@ RESOURCES = Cause(
             lambda f: f["memory_reached"] is False and f["cpu_reached"] is False and f["oom_kills"] == 0,
             lambda f: "memory and CPU below their limits",
         ),
-        Sign("resources", 0.6, lambda f: bool(f.get("heavier")), lambda f: f"a new revision wants more: {f['heavier']}"),
+        Sign(
+            "resources", 0.6, lambda f: bool(f.get("heavier")), lambda f: f"a new revision wants more: {f['heavier']}"
+        ),
         Sign(
             "traffic",
             0.6,

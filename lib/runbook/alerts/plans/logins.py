@@ -149,10 +149,18 @@ def _ages(c: Context) -> Step:
 
 
 def _key_file(c: Context) -> tuple[Step, ...]:
-    """Reading the key where it is used; none where the profile does not say which file it is."""
+    """Reading the key where it is used; in words where the profile does not say which file it is."""
     path = c.service.jwt_public_key_path
     if not path:
-        return ()
+        return (
+            Step(
+                "Look at the key file in a pod: one well-formed PEM block (BEGIN PUBLIC KEY), and not expired if it is a certificate.",
+                "you may look into the pods; the profile does not name the file (jwt_public_key_path)",
+                "none, as long as it is the public key",
+                UNDONE,
+                "it is the key that the issuer signs with",
+            ),
+        )
     head = kubectl(c, "exec", deployment(c), "--", "head", "-n", "3", path)
     whole = kubectl(c, "exec", deployment(c), "--", "cat", path)
     may = "you may look into the pods (exec); the file holds the public key, never the private one"
