@@ -78,7 +78,7 @@ def test_the_frame_s_notebook_has_the_form_of_every_notebook(checkout: Path) -> 
 
 
 def test_a_run_without_servers_says_what_is_missing(checkout: Path) -> None:
-    """The new alert runs headless at once: evidence is left, no cause is supported, the exit code is 3."""
+    """The new alert runs headless at once and replays: evidence is left, no cause is supported, the exit code is 3."""
     (checkout / "none.toml").write_text(
         (checkout / "runbook.toml").read_text() + '\n[environment.none]\nservice = "micro-frontend"\n'
     )
@@ -88,6 +88,8 @@ def test_a_run_without_servers_says_what_is_missing(checkout: Path) -> None:
     findings = json.loads((checkout / json.loads(ran.stdout)["bundle"] / "findings.json").read_text())
     assert {verdict["cause"] for verdict in findings["verdicts"]} == {"pool", "deployment", "traffic"}
     assert {verdict["state"] for verdict in findings["verdicts"]} == {"not tested"}
+    replayed = runbook(checkout, "replay", json.loads(ran.stdout)["bundle"], "--json")
+    assert json.loads(replayed.stdout)["equal"] is True, replayed.stderr
 
 
 def test_nothing_is_written_over(checkout: Path) -> None:
