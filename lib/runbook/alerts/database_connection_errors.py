@@ -24,7 +24,17 @@ from runbook.alerts.checks import (
 )
 from runbook.alerts.checks.connection_errors import FAILED_CONNECTIONS, per_second
 from runbook.alerts.checks.connection_logs import given, other, said, unsaid
-from runbook.alerts.checks.series import WINDOW, Change, line, median, metric, times_of
+from runbook.alerts.checks.series import (
+    WINDOW,
+    Change,
+    line,
+    median,
+    metric,
+    recent,
+    since_mitigation,
+    times_of,
+    watched,
+)
 from runbook.alerts.plans.connections import enlarge_pool, mend_login, open_the_way, relieve_database
 from runbook.alerts.suspects import DEPLOYMENT, ONLY_NEW_PODS
 from runbook.model import Query, Series
@@ -198,27 +208,24 @@ CREDENTIALS = Cause(
 
 
 def _recovery_queries(c: Context, end: float) -> Mapping[str, Query]:
-    start = int(c.mitigated_at or c.started_at)
-    step = c.service.scrape_interval_seconds
-    window = f"{max(60, 4 * step)}s"
     counter = metric(c.service, connection_errors.COUNTER)
     return {
-        "errors": range_(f"sum(rate({counter}[{window}]))", start, int(end), step),
-        "pods": range_(f"count({connection_errors.pooled(c)})", start, int(end), step),
-        "query p95": range_(query_durations.p95(c, window), start, int(end), step),
+        "errors": since_mitigation(c, f"sum(rate({counter}[{recent(c)}]))", end),
+        "pods": since_mitigation(c, f"count({connection_errors.pooled(c)})", end),
+        "query p95": since_mitigation(c, query_durations.p95(c, recent(c)), end),
         "query p95, before": range_(query_durations.p95(c, WINDOW), int(c.start), int(c.started_at), c.step),
     }
 
 
 def _recovery_series(c: Context, answers: Answers) -> Series:
-    return Series("now", tuple(times_of(answers["errors"].query)), tuple(connection_errors.failing(answers)))
+    return watched(answers["errors"], connection_errors.failing(answers))
 
 
 def _amiss(c: Context, answers: Answers) -> str:
     """The procedure's second question: are queries as fast as before?"""
-    recent = answers["query p95"]
-    newest = times_of(recent.query) > recent.query.params["end"] - 300
-    p95 = Change(median(line(answers["query p95, before"])), median(line(recent)[newest]))
+    asked = answers["query p95"]
+    newest = times_of(asked.query) > asked.query.params["end"] - 300
+    p95 = Change(median(line(answers["query p95, before"])), median(line(asked)[newest]))
     if np.isnan(p95.since):
         return "no query has ended that could be timed"
     before = "" if np.isnan(p95.before) else f" ({duration_text(p95.before)} before)"

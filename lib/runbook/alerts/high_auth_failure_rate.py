@@ -19,14 +19,13 @@ from runbook.alerts.checks import (
     takeover,
 )
 from runbook.alerts.checks.rejections import SAYS
-from runbook.alerts.checks.series import WINDOW, metric, share, times_of
+from runbook.alerts.checks.series import WINDOW, metric, recent, share, since_mitigation, watched
 from runbook.alerts.checks.signal import FAILED_LOGINS, FAILURE
 from runbook.alerts.plans.logins import keep_out, reach_auth_service, renew_tokens, restore_key, set_clocks, withstand
 from runbook.alerts.suspects import DEPLOYMENT, ONLY_NEW_PODS, Facts
 from runbook.model import Query, Series, Verdict
 from runbook.settings import Service
 from runbook.sources import probe
-from runbook.sources.prometheus import range_
 from runbook.wording import count_text, duration_text, plural, share_text
 
 ATTACKS = ("brute_force", "spread_attack")
@@ -268,15 +267,12 @@ def _gaps(results: Results, verdicts: Sequence[Verdict]) -> str:
 
 
 def _recovery_queries(c: Context, end: float) -> Mapping[str, Query]:
-    start, step = int(c.mitigated_at or c.started_at), c.service.scrape_interval_seconds
-    window = f"{max(60, 4 * step)}s"
-    sums = {"failed": FAILED_LOGINS.part(c, window), "attempts": FAILED_LOGINS.whole(c, window)}
-    return {name: range_(f"sum({text})", start, int(end), step) for name, text in sums.items()}
+    sums = {"failed": FAILED_LOGINS.part(c, recent(c)), "attempts": FAILED_LOGINS.whole(c, recent(c))}
+    return {name: since_mitigation(c, f"sum({text})", end) for name, text in sums.items()}
 
 
 def _recovery_series(c: Context, answers: Answers) -> Series:
-    failing = share(answers["failed"], answers["attempts"])
-    return Series("now", tuple(times_of(answers["attempts"].query)), tuple(failing * 100))
+    return watched(answers["attempts"], share(answers["failed"], answers["attempts"]) * 100)
 
 
 def _probes(c: Context) -> Mapping[str, Query]:

@@ -6,14 +6,13 @@ from collections.abc import Mapping
 
 from runbook.alerts.base import Alert, Answers, Cause, Context, Recovering, Sign
 from runbook.alerts.checks import authentication, changes, database, endpoints, errors, logs, resources, scope, traffic
-from runbook.alerts.checks.series import FAILED, WINDOW, metric, share, times_of
+from runbook.alerts.checks.series import FAILED, WINDOW, metric, recent, share, since_mitigation, watched
 from runbook.alerts.checks.signal import FAILED_REQUESTS
 from runbook.alerts.plans.capacity import more_room
 from runbook.alerts.plans.dependencies import restore_connections, restore_verification
 from runbook.alerts.suspects import DEPLOYMENT, ONLY_NEW_PODS, TRAFFIC, about, times_as_many, told
 from runbook.model import Query, Series
 from runbook.settings import Service
-from runbook.sources.prometheus import range_
 from runbook.wording import plural, share_text
 
 
@@ -129,19 +128,12 @@ RESOURCES = Cause(
 
 
 def _recovery_queries(c: Context, end: float) -> Mapping[str, Query]:
-    start = int(c.mitigated_at or c.started_at)
-    step = c.service.scrape_interval_seconds
-    failed, every = metric(c.service, "http_requests_total", FAILED), metric(c.service, "http_requests_total")
-    window = f"{max(60, 4 * step)}s"
-    return {
-        "failed": range_(f"sum(rate({failed}[{window}]))", start, int(end), step),
-        "total": range_(f"sum(rate({every}[{window}]))", start, int(end), step),
-    }
+    sums = {"failed": FAILED_REQUESTS.part(c, recent(c)), "total": FAILED_REQUESTS.whole(c, recent(c))}
+    return {name: since_mitigation(c, f"sum({text})", end) for name, text in sums.items()}
 
 
 def _recovery_series(c: Context, answers: Answers) -> Series:
-    failing = share(answers["failed"], answers["total"])
-    return Series("now", tuple(times_of(answers["total"].query)), tuple(failing * 100))
+    return watched(answers["total"], share(answers["failed"], answers["total"]) * 100)
 
 
 ALERT = Alert(

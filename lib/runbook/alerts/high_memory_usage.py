@@ -8,13 +8,12 @@ from dataclasses import replace
 from runbook.alerts.base import Alert, Answers, Cause, Context, Recovering, Sign
 from runbook.alerts.checks import changes, companions, endpoints, growth, logs, memory, resources, traffic, trend
 from runbook.alerts.checks.growth import CALM_SECONDS, MIB
-from runbook.alerts.checks.series import line, metric, times_of
+from runbook.alerts.checks.series import line, metric, since_mitigation, watched
 from runbook.alerts.plans.memory import bound_cache, grant_memory, release_connections, restart_leaking
 from runbook.alerts.suspects import DEPLOYMENT, times_as_many
 from runbook.model import Query, Series
 from runbook.settings import Service
 from runbook.sources import probe
-from runbook.sources.prometheus import range_
 from runbook.wording import bytes_text, duration_text, share_text
 
 BUSY = 1.5  # times the usual requests: as much may well need more memory
@@ -170,13 +169,11 @@ RELEASE = replace(
 
 
 def _recovery_queries(c: Context, end: float) -> Mapping[str, Query]:
-    start, step = int(c.mitigated_at or c.started_at), c.service.scrape_interval_seconds
-    return {"fullest": range_(fullest(c.service), start, int(end), step)}
+    return {"fullest": since_mitigation(c, fullest(c.service), end)}
 
 
 def _recovery_series(c: Context, answers: Answers) -> Series:
-    fullest_ = answers["fullest"]
-    return Series("now", tuple(times_of(fullest_.query)), tuple(line(fullest_) / MIB))
+    return watched(answers["fullest"], line(answers["fullest"]) / MIB)
 
 
 def _probes(c: Context) -> Mapping[str, Query]:

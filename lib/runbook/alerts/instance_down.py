@@ -20,7 +20,7 @@ from runbook.alerts.checks import (
     serving,
     unseen,
 )
-from runbook.alerts.checks.series import line, metric, times_of
+from runbook.alerts.checks.series import line, metric, since_mitigation, watched
 from runbook.alerts.checks.signal import FAILED_SCRAPES
 from runbook.alerts.plans.instances import (
     back_to_good,
@@ -36,7 +36,6 @@ from runbook.model import Query, Series
 from runbook.settings import Service
 from runbook.sources import kubernetes, probe
 from runbook.sources.kubernetes_objects import pods_of
-from runbook.sources.prometheus import range_
 from runbook.wording import plural
 
 
@@ -286,16 +285,15 @@ def _blocked(results: Results) -> str:
 
 
 def _recovery_queries(c: Context, end: float) -> Mapping[str, Query]:
-    start, step = int(c.mitigated_at or c.started_at), c.service.scrape_interval_seconds
     asked = kubernetes.pods(c.service.namespace, c.service.deployment)
     return {
-        "down": range_(down.down(c.service), start, int(end), step),
+        "down": since_mitigation(c, down.down(c.service), end),
         "pods": replace(asked, params={**asked.params, "at": int(end)}),
     }
 
 
 def _recovery_series(c: Context, answers: Answers) -> Series:
-    return Series("now", tuple(times_of(answers["down"].query)), tuple(line(answers["down"])))
+    return watched(answers["down"], line(answers["down"]))
 
 
 def _amiss(c: Context, answers: Answers) -> str:

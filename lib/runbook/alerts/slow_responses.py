@@ -19,14 +19,13 @@ from runbook.alerts.checks import (
     traffic,
     whose_time,
 )
-from runbook.alerts.checks.series import WINDOW, line, times_of
+from runbook.alerts.checks.series import WINDOW, line, recent, since_mitigation, watched
 from runbook.alerts.checks.signal import REQUEST_SECONDS
 from runbook.alerts.plans.capacity import more_room
 from runbook.alerts.plans.slowness import spare_dependency, speed_up_queries, widen_pool
 from runbook.alerts.suspects import DEPLOYMENT, ONLY_NEW_PODS, TRAFFIC, Facts, about, times_as_many, told
 from runbook.model import Query, Series
 from runbook.settings import Service
-from runbook.sources.prometheus import range_
 from runbook.wording import duration_text, plural, share_text
 
 
@@ -210,14 +209,11 @@ def _short_of(f: Facts) -> str:
 
 
 def _recovery_queries(c: Context, end: float) -> Mapping[str, Query]:
-    step = c.service.scrape_interval_seconds
-    window = f"{max(60, 4 * step)}s"
-    start = int(c.mitigated_at or c.started_at)
-    return {"p95": range_(histogram.p95(c.service, histogram.REQUESTS, window), start, int(end), step)}
+    return {"p95": since_mitigation(c, histogram.p95(c.service, histogram.REQUESTS, recent(c)), end)}
 
 
 def _recovery_series(c: Context, answers: Answers) -> Series:
-    return Series("now", tuple(times_of(answers["p95"].query)), tuple(line(answers["p95"])))
+    return watched(answers["p95"], line(answers["p95"]))
 
 
 ALERT = Alert(

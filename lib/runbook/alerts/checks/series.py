@@ -37,6 +37,22 @@ def over_window(context: Context, text: str, ago: int = 0) -> Query:
     return range_(text, int(context.start) - ago, int(context.end) - ago, context.step)
 
 
+def since_mitigation(context: Context, text: str, end: float) -> Query:
+    """The expression from the mitigation to `end`, at every scrape."""
+    start = int(context.mitigated_at or context.started_at)
+    return range_(text, start, int(end), context.service.scrape_interval_seconds)
+
+
+def recent(context: Context) -> str:
+    """The rate window in which a recovery soon shows: four scrapes, at least a minute."""
+    return f"{max(60, 4 * context.service.scrape_interval_seconds)}s"
+
+
+def watched(answer: Answer, values: Floats) -> Series:
+    """A recovery's series, on the grid of one of its answers."""
+    return Series("now", tuple(times_of(answer.query)), tuple(values))
+
+
 def short_window(context: Context) -> int:
     """Rate window in seconds that still smooths: four scrapes, at least one step."""
     return max(4 * context.service.scrape_interval_seconds, context.step)
