@@ -195,10 +195,10 @@ def test_an_unknown_limit_is_looked_up(missing: str) -> None:
 
 
 def test_the_limit_of_one_container_is_raised() -> None:
-    """Memory is raised by half, for the named container alone, and undone by going back a revision."""
+    """Memory is raised by half, for the named container alone, and undone by the limit that it had."""
     first, second, *_ = plan("resources").steps
     assert first.command == f"{LEAD} set resources {WEB} -c app --limits=memory=768Mi"
-    assert first.undo == f"{LEAD} rollout undo {WEB}"
+    assert first.undo == f"{LEAD} set resources {WEB} -c app --limits=memory=512Mi"
     assert "the limit is still 512 MiB of memory" in first.precondition
     assert " scale " in second.command
 
@@ -263,6 +263,7 @@ def test_without_a_cluster_the_namespace_is_printed() -> None:
         ({"kubeconfig": str(Path.home() / "ops" / "config")}, {"kubeconfig": "~/ops/config"}),
         ({"context": "alice@ops.example.com"}, {"context": "[redacted email]"}),
         ({"context": "eu", "in_cluster": True}, {"context": "eu"}),
+        ({"context": "eu", "exec": True}, {"context": "eu", "exec": True}),  # decides what is asked of the pods
     ],
 )
 def test_a_replay_reaches_the_same_cluster(settings: dict[str, Any], kept: dict[str, str], tmp_path: Path) -> None:

@@ -205,7 +205,7 @@ def _told(cluster: Kubernetes | None, redactor: Redactor) -> Kubernetes | None:
     """What ready commands need to reach the same cluster, live and replayed alike; the home folder stays private."""
     if cluster is None:
         return None
-    named = {"kubeconfig": _from_home(cluster.kubeconfig), "context": cluster.context}
+    named = {"kubeconfig": _from_home(cluster.kubeconfig), "context": cluster.context, "exec": cluster.exec}
     return msgspec.convert(redactor.json(named), Kubernetes)
 
 

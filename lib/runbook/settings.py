@@ -146,6 +146,7 @@ class Service(_Strict, frozen=True):
     login_phrase: str = "login succeeded"
     instance_label: LabelName = "instance"
     pod_label: LabelName = "pod"
+    pod_field: FieldName = "pod"
     health_path: UrlPath = "/health"
     probe_path: UrlPath = "/api/username/test"
     login_path: UrlPath = "/edit"

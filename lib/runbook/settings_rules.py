@@ -31,7 +31,7 @@ def check_service(service: Service, file: Path, key: str) -> None:
             re.compile(pattern)
         except re.error as error:
             strict.refuse(file, f"{key}.redact_patterns[{number}]", f"is not a regular expression: {error}.")
-    for name in ("health_path", "probe_path", "login_path"):
+    for name in ("health_path", "probe_path", "login_path", "display_path"):
         if trouble := leaves(getattr(service, name)):
             strict.refuse(file, f"{key}.{name}", f"{trouble}; it is asked below base_url, write it like /health.")
 

@@ -176,6 +176,18 @@ class TestAddresses:
         result = addresses(values({"1.2.3.4; reboot": 900, "$(id)": 500}, others=10, distinct=9))
         assert result.facts["loud"] == []
 
+    def test_without_a_before_nobody_stands_out(self):
+        """Where the hours before could not be asked, an office's address is not called loud: it is not known."""
+        lost = addresses(values({"203.0.113.7": 900}, others=10), before=lambda query: failed(query, "It is down."))
+        assert (lost.status, lost.sentence) == ("unknown", "Not known: It is down.")
+
+    def test_logs_that_hold_hardly_any_of_the_failures_clear_nobody(self):
+        """A handful of lines beside thousands of counted failures says nothing of where they come from."""
+        few = values({"203.0.113.7": 6})
+        result = finding("addresses", {**FAULT, (ADDRESSES, EARLY): ORDINARY, (ADDRESSES,): few})
+        assert result.status == "unknown"
+        assert "hold only 6 failed logins of the" in result.sentence
+
     def test_logs_without_addresses_are_unknown(self):
         """Failed logins without the field say nothing of where they come from."""
         result = addresses(values({}, others=900))
@@ -204,8 +216,11 @@ def logged_in(address: str, failures: int, accounts: Sequence[str], early: int =
     }
 
 
-def takeover(*buckets: JSON, succeeded: int = 30) -> Result:
-    answer = found(900, addresses={"buckets": list(buckets)}, succeeded={"doc_count": succeeded})
+def takeover(*buckets: JSON, succeeded: int | None = None) -> Result:
+    """`succeeded`: how many logins did in all; those of the buckets unless told otherwise."""
+    of_buckets = sum(one["succeeded"]["doc_count"] for one in buckets)
+    every = of_buckets if succeeded is None else succeeded
+    answer = found(900, addresses={"buckets": list(buckets)}, succeeded={"doc_count": every})
     return finding("takeover", {(LOGINS,): answer})
 
 
@@ -227,6 +242,12 @@ class TestTakeover:
     def test_failures_after_the_success_prove_nothing(self):
         """A success before the first failure is not the end of guessing."""
         assert takeover(logged_in("192.0.2.4", 80, ["mia"], last=ONSET - 60)).status == "normal"
+
+    def test_successes_of_addresses_that_were_not_looked_at_are_unknown(self):
+        """Where logins succeeded from more addresses than were told apart, none of them is cleared."""
+        result = takeover(logged_in("192.0.2.4", 3, ["mia"]), succeeded=30)
+        assert result.status == "unknown"
+        assert "(1 of 30)" in result.sentence
 
     def test_a_service_that_logs_no_success_is_unknown(self):
         """Where successes are not logged, none of them is no news."""

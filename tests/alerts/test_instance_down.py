@@ -13,6 +13,7 @@ from runbook import causes, inquiry
 from runbook.alerts.base import Check, Context, Results
 from runbook.alerts.checks import down, instances, last_words, nodes, pods, policies, serving, unseen
 from runbook.alerts.instance_down import ALERT
+from runbook.alerts.plans.instances import leave_node
 from runbook.clock import Frozen
 from runbook.inquiry import Inquiry
 from runbook.investigation import Investigation
@@ -366,6 +367,11 @@ class TestUnseen:
         found = self.asked(logged(200, c=50))
         assert (found.facts["talking"], found.facts["silent"], found.status) == (False, True, "normal")
 
+    def test_messages_that_do_not_name_their_pod_tell_nothing(self) -> None:
+        """Where the logs lack the pod's field, nobody has fallen silent: it is not known who spoke."""
+        facts = self.asked(logged(300)).facts
+        assert (facts["talking"], facts["silent"]) == (None, None)
+
     def test_too_few_messages_tell_nothing(self) -> None:
         """Where hardly anything is logged, silence is no sign."""
         known: dict[str, Any] = {"instances": HERE, "pods": {"well": ["a"]}}
@@ -523,8 +529,15 @@ def test_the_procedures_commands_are_there() -> None:
     assert f"{LEAD} delete pod a" in commands
     assert f"{LEAD} set resources deployment/rust-micro-front-end -c app --limits=memory=768Mi" in commands
     assert commands[f"{LEAD} cordon n1"].undo == f"{LEAD} uncordon n1"
-    drain = commands[f"{LEAD} drain n1 --ignore-daemonsets --delete-emptydir-data"]
+    drain = commands[f"{LEAD} drain n1 --ignore-daemonsets --delete-emptydir-data --timeout=5m"]
     assert f"{LEAD} uncordon n1" in drain.undo
+
+
+def test_a_node_under_pressure_is_not_drained() -> None:
+    """It is still ready: it is looked at and cordoned, and nothing on it is evicted."""
+    title, steps = leave_node(fakes.context(), {"nodes": Result("abnormal", "", {"failing": [], "pressed": ["n1"]})})
+    assert title == "Relieve the node that lacks room"
+    assert [step.command.split(" -n web ")[1] for step in steps] == ["describe node n1", "cordon n1"]
 
 
 def test_the_scrape_is_mended_without_touching_a_pod() -> None:

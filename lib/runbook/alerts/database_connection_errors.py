@@ -162,8 +162,14 @@ NETWORK = Cause(
         Sign(
             "policies",
             0.3,
-            lambda f: bool(f["cuts"] or f["may_cut"]) and not (f["cuts"] and f["near"]),
-            lambda f: f"the policy {f['newest']} may keep the pods from port {f['port']}",
+            lambda f: bool(f["may_cut"]) and not f["cuts"] and f["near"],
+            lambda f: f"the policy {f['newest']} may keep the pods from port {f['port']} since about the onset",
+        ),
+        Sign(
+            "policies",
+            0.1,
+            lambda f: bool(f["cuts"] or f["may_cut"]) and not f["near"],
+            lambda f: f"the older policy {f['newest']} may keep the pods from port {f['port']}",
         ),
         Sign(
             "reachability",
@@ -174,7 +180,7 @@ NETWORK = Cause(
         Sign(
             "reachability",
             0.2,
-            lambda f: f["database_port_open"] is False,
+            lambda f: f["database_resolves"] is True and f["database_port_open"] is False,
             lambda f: "the database's port does not open here either",
         ),
     ),

@@ -314,7 +314,7 @@ ALERT = Alert(
     ),
     escalate_if=(
         "an account was taken over, or an attack goes on after the addresses are blocked: call security",
-        "failed logins are still above 20 % 15 minutes after the mitigation",
+        "failed logins are still above the threshold 15 minutes after the mitigation",
         "the auth service, the key or the clocks are somebody else's, or no cause is supported",
     ),
     remark=remark,

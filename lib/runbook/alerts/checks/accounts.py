@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from runbook.alerts.base import Answers, Check, Context, Results
 from runbook.alerts.checks import failed_by
 from runbook.model import JSON, Query, Result
-from runbook.wording import count_text, plain_text, plural, share_text
+from runbook.wording import plain_text, plural, share_text
 
 FEW_SHARE = 0.5
 
@@ -17,14 +17,9 @@ def _queries(c: Context) -> Mapping[str, Query]:
 
 
 def _judge(c: Context, answers: Answers, earlier: Results) -> Result:
-    if answers["since"].completeness == "failed":
-        return Result("unknown", f"Not known: {answers['since'].error}")
+    if gap := failed_by.gap(c, answers, earlier):
+        return Result("unknown", f"Not known: {gap}")
     found = failed_by.spread(c, answers)
-    if not found.total:
-        return Result(
-            "unknown",
-            f"Not known: the logs hold no “{failed_by.PHRASE}” at level {failed_by.LEVEL} since shortly before the alert.",
-        )
     if not found.top:
         field = c.service.username_field
         return Result("unknown", f"Not known: failed logins are logged without the account, or not in “{field}”.")
@@ -43,7 +38,7 @@ def _judge(c: Context, answers: Answers, earlier: Results) -> Result:
 
 
 def _sentence(found: failed_by.Spread) -> str:
-    known = f"{count_text(found.distinct)} accounts" if found.distinct is not None else "an unknown number of accounts"
+    known = plural(found.distinct, "account") if found.distinct is not None else "an unknown number of accounts"
     if not found.loud:
         return f"{known[0].upper()}{known[1:]}, none of them more than others; {plural(found.total, 'failed login')} logged."
     names = ", ".join(plain_text(value, 40) for value, _ in found.loud[:3])
@@ -51,4 +46,4 @@ def _sentence(found: failed_by.Spread) -> str:
     return f"{share_text(found.loud_share)} of the failed logins are aimed at {names}{rest}, of {known}."
 
 
-CHECK = Check("accounts", "Which accounts are aimed at?", _queries, _judge, optional=("before",))
+CHECK = Check("accounts", "Which accounts are aimed at?", _queries, _judge)

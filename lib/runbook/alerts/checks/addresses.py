@@ -8,7 +8,7 @@ from ipaddress import ip_address
 from runbook.alerts.base import Answers, Check, Context, Results
 from runbook.alerts.checks import failed_by
 from runbook.model import JSON, Query, Result
-from runbook.wording import count_text, plural, share_text
+from runbook.wording import plural, share_text
 
 FEW_SHARE = 0.5  # from this share of all failures on, a few addresses make them
 MANY, EVEN_SHARE = 50, 0.05  # so many addresses, none of which has more than this share: spread
@@ -19,14 +19,9 @@ def _queries(c: Context) -> Mapping[str, Query]:
 
 
 def _judge(c: Context, answers: Answers, earlier: Results) -> Result:
-    if answers["since"].completeness == "failed":
-        return Result("unknown", f"Not known: {answers['since'].error}")
+    if gap := failed_by.gap(c, answers, earlier):
+        return Result("unknown", f"Not known: {gap}")
     found = failed_by.spread(c, answers)
-    if not found.total:
-        return Result(
-            "unknown",
-            f"Not known: the logs hold no “{failed_by.PHRASE}” at level {failed_by.LEVEL} since shortly before the alert.",
-        )
     if not found.top:
         field = c.service.client_ip_field
         return Result("unknown", f"Not known: failed logins are logged without the address, or not in “{field}”.")
@@ -62,14 +57,13 @@ def is_address(text: JSON) -> bool:
 
 def _sentence(facts: Mapping[str, JSON], found: failed_by.Spread) -> str:
     whole = f"{plural(found.total, 'failed login')} logged since shortly before the alert ({found.rate:.1f}/min, before {found.rate_before:.1f}/min)"
-    known = (
-        f"{count_text(found.distinct)} addresses" if found.distinct is not None else "an unknown number of addresses"
-    )
+    known = plural(found.distinct, "address") if found.distinct is not None else "an unknown number of addresses"
     if not found.loud:
-        return f"{whole}, from {known}; none has more than {share_text(facts['top_share'])} of them."
+        each = f"; none has more than {share_text(facts['top_share'])} of them" if found.distinct != 1 else ""
+        return f"{whole}, from {known}{each}."
     loudest = ", ".join(value for value, _ in found.loud[:3])
     rest = f" and {len(found.loud) - 3} more" if len(found.loud) > 3 else ""
     return f"{whole}, from {known}: {share_text(facts['loud_share'])} from {loudest}{rest}."
 
 
-CHECK = Check("addresses", "Where do the failures come from?", _queries, _judge, optional=("before",))
+CHECK = Check("addresses", "Where do the failures come from?", _queries, _judge)

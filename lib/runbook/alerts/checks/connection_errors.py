@@ -48,6 +48,11 @@ def failing(answers: Answers) -> Floats:
     return np.where(np.isnan(errors) & ~np.isnan(line(answers["pods"])), 0.0, errors)
 
 
+def _counted(answers: Answers) -> Floats:
+    """The same for the alert, which fires on the counter itself: where there is none at all, nothing is known."""
+    return failing(answers) if answers["errors"].completeness != "empty" else line(answers["errors"])
+
+
 def _impact(c: Context, answers: Answers, began: float | None) -> Mapping[str, JSON]:
     """Failed connections and failed requests since the onset, in one clause."""
     short = {name.removesuffix(", short"): answer for name, answer in answers.items() if name.endswith(", short")}
@@ -68,9 +73,9 @@ CHECK = level.check(
         unit="errors / s",
         now="connections to the database fail at {}",
         past="connections to the database failed at {}",
-        nothing="the service's pods have told nothing of their connections since the alert",
+        nothing="Prometheus has no count of failed connections since the alert",
         queries=_queries,
-        value=failing,
+        value=_counted,
         parts=("errors", "pods"),
         needs=(),
         threshold=lambda service: service.thresholds.database_errors_per_second,

@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from runbook.alerts.base import Answers, Context
+from runbook.alerts.base import Answers, Context, Results
 from runbook.alerts.checks.logs import BEFORE_ALERT
+from runbook.alerts.checks.series import fact
 from runbook.model import Query, Table
 from runbook.sources import elasticsearch
-from runbook.wording import count_text, share_text
+from runbook.wording import count_text, plural, share_text
 
 PHRASE, LEVEL = "authentication failure", "warn"
 SHOWN, COMPARED = 10, 100
 LOUD_SHARE, LOUD_COUNT = 0.05, 10  # this share of all failures, and at least so many: more than a usual user has
 GROWN = 3.0  # times the rate before
+LOGGED_SHARE, LOGGED_LEAST = 0.01, 100  # of the failures that are counted: with fewer logged, the logs tell nothing
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,20 @@ def queries(c: Context, field: str) -> Mapping[str, Query]:
         when: elasticsearch.top_values(c.service, start, end, field, size, level=LEVEL, phrase=PHRASE)
         for when, (start, end, size) in asked.items()
     }
+
+
+def gap(c: Context, answers: Answers, earlier: Results) -> str:
+    """What is missing from the logs to judge by them; "" where nothing is."""
+    for answer in answers.values():
+        if answer.completeness == "failed":
+            return answer.error
+    total = elasticsearch.total(answers["since"])[0]
+    if not total:
+        return f"the logs hold no “{PHRASE}” at level {LEVEL} since shortly before the alert."
+    failed = fact(earlier, next(iter(earlier), ""), "failed")
+    if failed and total < min(LOGGED_LEAST, LOGGED_SHARE * failed):
+        return f"the logs hold only {plural(total, 'failed login')} of the {count_text(failed)} that were counted."
+    return ""
 
 
 def spread(c: Context, answers: Answers) -> Spread:

@@ -22,6 +22,7 @@ from runbook.wording import clock_text, duration_text
 
 USUAL_PORT = 3306  # MySQL's
 NEAR_SECONDS = 900  # one created this long before the onset may be its cause
+ELSEWHERE = " (those of other namespaces and other kinds were not looked at)"
 SLACK_SECONDS = 90  # an onset found this much too early still counts as after it
 
 
@@ -131,8 +132,8 @@ def _sentence(c: Context, facts: Mapping[str, JSON], way: Way) -> str:
     if perhaps:
         return f"Perhaps: {_named(perhaps)} {way.partly.format(port)}{_when(c, facts)}."
     if not facts["policies"]:
-        return "No: the namespace has no network policy, so every pod may reach every port."
-    return f"No: none of the namespace's {facts['policies']} policies {way.keeps.format(port)}."
+        return f"No: the namespace has no NetworkPolicy of its own{ELSEWHERE}."
+    return f"No: none of the namespace's {facts['policies']} policies {way.keeps.format(port)}{ELSEWHERE}."
 
 
 def _named(names: Sequence[str]) -> str:

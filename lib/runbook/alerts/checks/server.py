@@ -15,6 +15,7 @@ LONG_SECONDS = 10  # a statement or an open transaction that takes longer is lon
 MANY = 3  # statements at the same time that run or wait so
 LONG_WAIT = 5  # seconds of a wait for a lock
 SHOWN = 15
+_SYSTEM = ("system user", "event_scheduler")  # replication and the like run for ever
 _IDLE = ("Sleep", "Daemon", "Binlog Dump", "Binlog Dump GTID", "Connect", "Slave_IO", "Slave_SQL")
 
 
@@ -55,7 +56,7 @@ def _facts(
     transactions: Sequence[Transaction] | None,
     waits: Sequence[Wait] | None,
 ) -> dict[str, JSON]:
-    busy = None if processes is None else [p for p in processes if p.command not in _IDLE and p.seconds >= LONG_SECONDS]
+    busy = None if processes is None else [p for p in processes if _is_long(p)]
     blocking = _blocking(waits or ())
     return {
         "max_connections": status.max_connections,
@@ -75,6 +76,11 @@ def _facts(
         "longest": None if not busy else busy[0].seconds,
         "longest_id": None if not busy else busy[0].id,
     }
+
+
+def _is_long(process: Process) -> bool:
+    """Whether it is somebody's statement that takes long."""
+    return process.command not in _IDLE and process.user not in _SYSTEM and process.seconds >= LONG_SECONDS
 
 
 def _locked(waits: Sequence[Wait]) -> bool:
@@ -134,7 +140,7 @@ def _sentence(facts: Mapping[str, JSON]) -> str:
     if facts["locked"] is None or facts["long"] is None:
         parts.append("what it is doing may not be read")
     bad = facts["full"] or facts["locked"] or facts["long"]
-    return f"{'No' if bad else 'Yes, now'}: {', '.join(parts)}."
+    return f"{'No' if bad else 'Yes'}, now: {', '.join(parts)}."
 
 
 CHECK = Check("server", "Is the database server well?", _queries, _judge, needs=("status",))

@@ -17,7 +17,7 @@ from runbook.sources.elasticsearch import matching, search
 from runbook.wording import clock_text, count_text, plain_text, plural
 
 MANY = 10  # failed logins before the one that succeeds
-ADDRESSES, ACCOUNTS = 20, 5
+ADDRESSES, ACCOUNTS = 1000, 5
 
 
 @dataclass(frozen=True)
@@ -65,6 +65,12 @@ def _judge(c: Context, answers: Answers, earlier: Results) -> Result:
         "accounts": accounts,
         "failures": sum(one.failures for one in intrusions),
     }
+    seen = sum(one["succeeded"]["doc_count"] for one in found["addresses"]["buckets"])
+    if not intrusions and seen < found["succeeded"]["doc_count"]:
+        told = "not all logins that succeeded could be told apart by their address"
+        return Result(
+            "unknown", f"Not known: {told} ({count_text(seen)} of {count_text(found['succeeded']['doc_count'])})."
+        )
     if not intrusions:
         checked = plural(found["succeeded"]["doc_count"], "login")
         return Result(

@@ -18,8 +18,8 @@ MANY_PODS = 100
 def _queries(c: Context) -> Mapping[str, Query]:
     firing, usual = c.started_at - c.hold_seconds, c.started_at - BEFORE_ALERT
     return {
-        "logged since": elasticsearch.top_values(c.service, firing, c.end, c.service.pod_label, MANY_PODS),
-        "logged before": elasticsearch.top_values(c.service, c.start, usual, c.service.pod_label, 1),
+        "logged since": elasticsearch.top_values(c.service, firing, c.end, c.service.pod_field, MANY_PODS),
+        "logged before": elasticsearch.top_values(c.service, c.start, usual, c.service.pod_field, 1),
     }
 
 
@@ -42,6 +42,8 @@ def _judge(c: Context, answers: Answers, earlier: Results) -> Result:
         return Result("normal", "No: Kubernetes calls none of those that are down ready without a restart.", facts)
     if answers["logged since"].completeness == "failed" or answers["logged before"].completeness == "failed":
         facts |= {"talking": None, "silent": None}
+    elif elasticsearch.total(answers["logged since"])[0] and not elasticsearch.terms(answers["logged since"])[0]:
+        facts |= {"talking": None, "silent": None}  # messages, but none that names its pod
     else:
         facts |= _spoken(c, answers, len(well), instances["all"], well)
     lives = facts["talking"] or (facts["nobody_up"] and health)

@@ -45,14 +45,18 @@ def raise_limit(c: Context, facts: Mapping[str, JSON], what: str) -> Step:
             f"this run does not know the limit of {words} of the service's container",
         )
     memory = what == "memory"
-    more = f"memory={ceil(limit * MORE / MIB)}Mi" if memory else f"cpu={ceil(round(limit * MORE * 1000, 3))}m"
+
+    def limited(amount: float) -> str:
+        value = f"memory={ceil(amount / MIB)}Mi" if memory else f"cpu={ceil(round(amount * 1000, 3))}m"
+        return kubectl(c, "set", "resources", deployment(c), "-c", container, f"--limits={value}")
+
     now = f"{limit / MIB:,.4g} MiB of memory" if memory else f"{limit:,.4g} CPU cores"
     return change(
         c,
-        kubectl(c, "set", "resources", deployment(c), "-c", container, f"--limits={more}"),
+        limited(limit * MORE),
         f"the limit is still {now}; the nodes and the namespace's quota have that much more for every pod",
         "all pods are replaced, one after the other",
-        kubectl(c, "rollout", "undo", deployment(c)),
+        limited(limit),
         f"{words} below its limit, {until_healthy(c)}",
     )
 

@@ -12,6 +12,7 @@ from math import isfinite
 
 from runbook.alerts.base import Context, Results
 from runbook.model import JSON, Step
+from runbook.sources import network
 
 RESTARTED_ANEW = "nothing to undo: the pods start anew from the same template"
 _POD = re.compile(r"[a-z0-9]([-.a-z0-9]{0,251}[a-z0-9])?")
@@ -73,6 +74,13 @@ def whole(value: JSON) -> int | None:
     """The same as a whole number."""
     known = number(value)
     return None if known is None else int(known)
+
+
+def mysql(context: Context, statement: str, user: str = "USER") -> str:
+    """A complete command of the database's own client, with its address where the settings know it."""
+    where = network.place(context.environment.database_address)
+    address = ["-h", where.host, "-P", str(where.port)] if where else []
+    return shlex.join(["mysql", *address, "-u", user, "-p", "-e", statement])
 
 
 def deployment(context: Context) -> str:

@@ -12,6 +12,7 @@ from runbook.alerts.plans.commands import (
     deployment,
     facts_of,
     kubectl,
+    mysql,
     number,
     read,
     restart,
@@ -158,29 +159,24 @@ def _fewer_queries(c: Context, results: Results) -> Step:
 def _look(c: Context) -> Step:
     """The procedure's look at the server; with the client of wherever it is run."""
     return read(
-        f'{_client(c, "USER")} -e "{_VIEW}"',
+        mysql(c, _VIEW),
         "connections against max_connections, statements that run for long, many in the same state",
         "run where the client is, or in the database's pod; USER is your own read-only account",
     )
 
 
-def _client(c: Context, user: str) -> str:
-    """The database's own client, with its address where the settings know it."""
-    where = network.place(c.environment.database_address)
-    return f"mysql{f' -h {where.host} -P {where.port}' if where else ''} -u {user} -p"
-
-
 def _end(c: Context, facts: Mapping[str, JSON]) -> tuple[Step, ...]:
     """The statement that blocks or runs longest."""
     blocking = whole(facts.get("blocking"))
-    id = blocking if blocking is not None else whole(facts.get("longest_id"))
+    id = blocking if blocking is not None else whole(facts.get("longest_id")) if facts.get("long") else None
     if id is None:
         return ()
     why = "others wait for its locks" if blocking is not None else "it runs longest"
+    kill = "KILL" if blocking is not None else "KILL QUERY"
     return (
         Step(
-            f'{_client(c, "ADMIN")} -e "KILL {id}"',
-            f"SHOW FULL PROCESSLIST still shows process {id}: {why}; and its owner agrees",
+            mysql(c, f"{kill} {id}", "ADMIN"),
+            f"SHOW FULL PROCESSLIST still shows process {id}: {why}, it is no backup; and its owner agrees",
             "its transaction is rolled back, which takes as long as it has written",
             "start it again when the load is low",
             "lock waits and running statements fall",
@@ -194,14 +190,14 @@ def _connections(facts: Mapping[str, JSON]) -> str:
 
 
 def _remove(c: Context, facts: Mapping[str, JSON]) -> tuple[Step, ...]:
-    """The newest of the policies that surely cut, kept in a file first."""
-    name, cuts = facts.get("newest"), facts.get("cuts") or ()
-    if not name or name not in cuts:
+    """The one policy that surely cuts, if it came shortly before the onset; kept in a file first."""
+    name = facts.get("newest")
+    if not name or facts.get("cuts") != [name] or not facts.get("near"):
         return ()
     created = number(facts.get("created"))
     since = f"it was created at {clock_text(created, c.started_at)}, " if created else ""
     shown = kubectl(c, "get", "networkpolicy", name, "-o", "json")
-    saved = f"{shown} | jq 'del(.metadata.resourceVersion, .metadata.uid)' > {name}.json"
+    saved = f"{shown} | jq 'del(.metadata.resourceVersion, .metadata.uid)' > {name}.json && test -s {name}.json"
     return (
         change(
             c,

@@ -21,6 +21,7 @@ from runbook.alerts.plans.commands import (
 )
 from runbook.alerts.plans.releases import roll_back
 from runbook.model import JSON, Step
+from runbook.sources import network
 from runbook.sources.prometheus import label_matchers
 from runbook.wellformed import is_object
 
@@ -73,29 +74,44 @@ def more_memory(c: Context, results: Results) -> Plan:
 def leave_node(c: Context, results: Results) -> Plan:
     """No new pods on the failing node, and those there somewhere else."""
     facts = facts_of(results, "nodes")
-    named = [name for name in [*(facts.get("failing") or ()), *(facts.get("pressed") or ())] if is_object(str(name))]
-    if not named:
+    failing, pressed = ([n for n in facts.get(kind) or () if is_object(str(n))] for kind in ("failing", "pressed"))
+    if not failing and not pressed:
         return "Find the node that fails, and move the pods", (
             read(kubectl(c, "get", "nodes"), "a node that is not Ready"),
             read(kubectl(c, "describe", "nodes"), "conditions, taints and room (Allocatable) for one more pod"),
         )
-    return "Move the pods off the failing node", tuple(step for name in named for step in _leave(c, name))
+    title = "Move the pods off the failing node" if failing else "Relieve the node that lacks room"
+    left = tuple(step for place, name in enumerate(failing) for step in _leave(c, name, first=place == 0))
+    return title, (*left, *(step for name in pressed if name not in failing for step in _relieve(c, name)))
 
 
-def _leave(c: Context, node: str) -> tuple[Step, ...]:
-    uncordon = kubectl(c, "uncordon", node)
+def _cordon(c: Context, node: str, still: str) -> Step:
+    return change(
+        c,
+        kubectl(c, "cordon", node),
+        f"the node {still} ({kubectl(c, 'get', 'nodes')}), and other nodes have room",
+        "none for pods that run; new ones go elsewhere",
+        kubectl(c, "uncordon", node),
+    )
+
+
+def _relieve(c: Context, node: str) -> tuple[Step, ...]:
+    described = kubectl(c, "describe", "node", node)
     return (
+        read(described, "which pressure (memory, disk, processes) it is under, and which pods cause it"),
+        _cordon(c, node, "is still under pressure"),
+    )
+
+
+def _leave(c: Context, node: str, *, first: bool) -> tuple[Step, ...]:
+    uncordon = kubectl(c, "uncordon", node)
+    alone = "" if first else "the pods of the node before run elsewhere; "
+    return (
+        _cordon(c, node, "is still not ready"),
         change(
             c,
-            kubectl(c, "cordon", node),
-            f"the node is still not ready ({kubectl(c, 'get', 'nodes')}), and other nodes have room",
-            "none for pods that run; new ones go elsewhere",
-            uncordon,
-        ),
-        change(
-            c,
-            kubectl(c, "drain", node, "--ignore-daemonsets", "--delete-emptydir-data"),
-            "it is cordoned; a PodDisruptionBudget may hold the drain up",
+            kubectl(c, "drain", node, "--ignore-daemonsets", "--delete-emptydir-data", "--timeout=5m"),
+            f"{alone}it is cordoned; a PodDisruptionBudget may hold the drain up",
             "every pod on the node is evicted, other services' too, and what they kept in emptyDir is lost; where the node does "
             "not answer, they stay Terminating until it does or is removed",
             f"{uncordon}; pods that moved do not come back by themselves",
@@ -130,14 +146,17 @@ def _connectivity(c: Context, results: Results) -> tuple[Step, ...]:
     """The procedure's ping and curl, from inside: from a pod that is up, or any."""
     up = [name for name in facts_of(results, "instances").get("up") or () if is_pod(name)]
     where = f"pod/{up[0]}" if up else deployment(c)
-    url = f"http://{c.service.deployment}{c.service.health_path}"
-    allowed = "you may run commands in pods, and the image has the command; the Service is named like the deployment"
+    known = network.place(c.environment.base_url)
+    host = known.host if known else c.service.deployment
+    url = f"{c.environment.base_url.rstrip('/') if known else f'http://{host}'}{c.service.health_path}"
+    allowed = "you may run commands in pods, and the image has the command"
+    allowed += "" if known else "; the Service is named like the deployment"
     return (
         read(
             kubectl(c, "get", "services,endpointslices", "-o", "wide"), "the Service has the pods' addresses behind it"
         ),
         read(
-            kubectl(c, "exec", where, "--", "ping", "-c", "3", c.service.deployment),
+            kubectl(c, "exec", where, "--", "ping", "-c", "3", host),
             "that the name resolves; a Service's own address need not answer",
             allowed,
         ),
@@ -197,8 +216,8 @@ def mend_scrape(c: Context, results: Results) -> Plan:
         _targets(c),
         *(looks if pod and port else ()),
         read(
-            f"scrape_duration_seconds{{{label_matchers(c.service.metric_labels)}}}",
-            "in Prometheus: a duration at the scrape's timeout means that collecting metrics takes too long",
+            f"Ask Prometheus: scrape_duration_seconds{{{label_matchers(c.service.metric_labels)}}}.",
+            "a duration at the scrape's timeout means that collecting metrics takes too long",
         ),
         Step(
             "Mend what lastError names: port, path, TLS or token of the scrape job; its timeout; what slows /metrics down.",

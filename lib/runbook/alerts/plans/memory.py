@@ -11,6 +11,7 @@ from runbook.alerts.plans.commands import (
     facts_of,
     is_pod,
     kubectl,
+    mysql,
     number,
     read,
     restart,
@@ -84,12 +85,10 @@ def release_connections(c: Context, results: Results) -> Plan:
             kubectl(c, "get", deployment(c), "-o", _SETTINGS),
             f"the names of the settings for the pool's size and for how long a connection may be kept ({now})",
         ),
-        Step(
-            "SHOW FULL PROCESSLIST",
-            "you may log in to the database; count the connections of the service that sleep, and for how long",
-            "none, it only reads",
-            "nothing to undo",
-            "hosts and times of connections that nobody uses",
+        read(
+            mysql(c, "SHOW FULL PROCESSLIST"),
+            "hosts and times of connections that sleep: how many the service holds and does not use, and for how long",
+            "you may log in to the database",
         ),
         _delete(c, results, "its connections are closed; they gather again"),
         Step(

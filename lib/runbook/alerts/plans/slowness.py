@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import re
-import shlex
 
 from runbook.alerts.base import Context, Plan, Results
-from runbook.alerts.plans.commands import deployment, facts_of, kubectl, number, read, restart, until_healthy, worst_pod
+from runbook.alerts.plans.commands import (
+    deployment,
+    facts_of,
+    kubectl,
+    mysql,
+    number,
+    read,
+    restart,
+    until_healthy,
+    worst_pod,
+)
 from runbook.model import JSON, Step
 
 _TABLE = re.compile(r"\w{1,64}(\.\w{1,64})?")
 _SETTINGS = "jsonpath={.spec.template.spec.containers[*].env[*].name}"
-_LOGIN = "a login to the service's database that may read it; give its options and the database's name"
-
-
-def mysql(c: Context, statement: str) -> str:
-    """A complete command for the database, as far as the settings say where it is."""
-    host, _, port = c.environment.database_address.rpartition(":")
-    where = ["-h", host, "-P", port] if host and port else []
-    return shlex.join(["mysql", *where, "-p", "-e", statement])
+_LOGIN = "USER may read the service's database; add the database's name"
 
 
 def speed_up_queries(c: Context, results: Results) -> Plan:
