@@ -22,6 +22,7 @@ from runbook.alerts.checks import (
     server,
 )
 from runbook.alerts.database_connection_errors import ALERT
+from runbook.alerts.plans.connections import mend_login, open_the_way
 from runbook.clock import Frozen
 from runbook.inquiry import Inquiry
 from runbook.investigation import Investigation
@@ -628,3 +629,14 @@ def test_queries_that_are_still_slow_are_no_recovery(p95: Answering, said: str):
     state, sentence = recovery({**CALM, P95: p95})
     assert state == "not recovered"
     assert said in sentence
+
+
+@pytest.mark.parametrize("name", ["--all", "x; reboot", "$(reboot)", "`reboot`", "", "../x", "a\nb"])
+def test_only_what_is_a_name_gets_into_a_command(name: str):
+    """A deployment may refer to a Secret of any text, and options are text too: neither reaches a ready command."""
+    found: dict[str, Result] = {
+        "policies": Result("abnormal", "", {"cuts": [name], "may_cut": [name], "newest": name, "created": ONSET}),
+        "secrets": Result("abnormal", "", {"fresh": [f"secret/{name}"], "referenced": [f"secret/{name}"]}),
+    }
+    for plan in (open_the_way, mend_login):
+        assert plan(context(), found) == plan(context(), {}), name

@@ -22,6 +22,7 @@ from runbook.alerts.plans.commands import (
 )
 from runbook.model import JSON, Step
 from runbook.sources import network
+from runbook.wellformed import is_object
 from runbook.wording import clock_text
 
 MORE = 1.5  # by so much a pool grows
@@ -72,7 +73,7 @@ def relieve_database(c: Context, results: Results) -> Plan:
 def open_the_way(c: Context, results: Results) -> Plan:
     """The policies that cut, one by one; then the name, then the port."""
     facts = facts_of(results, "policies")
-    named = [*(facts.get("cuts") or ()), *(facts.get("may_cut") or ())]
+    named = [name for name in [*(facts.get("cuts") or ()), *(facts.get("may_cut") or ())] if is_object(str(name))]
     described = tuple(
         read(kubectl(c, "describe", "networkpolicy", name), f"whether it allows egress to port {database_port(c)}")
         for name in named
@@ -88,11 +89,10 @@ def open_the_way(c: Context, results: Results) -> Plan:
 def mend_login(c: Context, results: Results) -> Plan:
     """The names first; the value is compared by those who may see it; a new one where it leaked."""
     facts = facts_of(results, "secrets")
-    used = [name.removeprefix("secret/") for name in facts.get("referenced") or () if name.startswith("secret/")]
-    fresh = [name.removeprefix("secret/") for name in facts.get("fresh") or () if name.startswith("secret/")]
+    named = [*_secrets(facts.get("fresh")), *_secrets(facts.get("referenced"))]
     described = tuple(
         read(kubectl(c, "describe", "secret", name), "its keys and their sizes (no values), its age")
-        for name in dict.fromkeys([*fresh, *used])
+        for name in dict.fromkeys(named)
     )
     return "Mend the login at the database", (
         read(
@@ -118,6 +118,12 @@ def mend_login(c: Context, results: Results) -> Plan:
             until_healthy(c),
         ),
     )
+
+
+def _secrets(names: JSON) -> list[str]:
+    """The Secrets among “secret/x” and the like; a reference may hold any text, a command only what is a name."""
+    found = [str(name).removeprefix("secret/") for name in names or () if str(name).startswith("secret/")]
+    return [name for name in found if is_object(name)]
 
 
 def _use(facts: Mapping[str, JSON]) -> str:
@@ -192,7 +198,7 @@ def _connections(facts: Mapping[str, JSON]) -> str:
 def _remove(c: Context, facts: Mapping[str, JSON]) -> tuple[Step, ...]:
     """The one policy that surely cuts, if it came shortly before the onset; kept in a file first."""
     name = facts.get("newest")
-    if not name or facts.get("cuts") != [name] or not facts.get("near"):
+    if not is_object(str(name or "")) or facts.get("cuts") != [name] or not facts.get("near"):
         return ()
     created = number(facts.get("created"))
     since = f"it was created at {clock_text(created, c.started_at)}, " if created else ""
