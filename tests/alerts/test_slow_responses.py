@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from runbook import causes
 from runbook.alerts.base import Answers, Check
 from runbook.alerts.checks import histogram, latency, paths, query_kinds, slow_log, throttling, whose_time
+from runbook.alerts.checks.kinds import _by as named_by
 from runbook.alerts.plans.slowness import speed_up_queries
 from runbook.alerts.slow_responses import ALERT
 from runbook.clock import Frozen
@@ -552,3 +553,9 @@ def test_the_rule_has_the_profile_s_threshold() -> None:
         "histogram_quantile(0.95, sum by (le) (rate(micro_frontend_http_request_duration_seconds_bucket"
     )
     assert text.endswith("[5m]))) > 2")
+
+
+def test_kinds_of_one_name_can_be_told():
+    """“a b” and “a” of “b” read alike: they are in order all the same."""
+    told = several(({"x": "a b"}, lambda t: 1.0), ({"x": "a", "y": "b"}, lambda t: 2.0), ({"x": "a"}, lambda t: 3.0))
+    assert list(named_by(asked(told), ("x", "y"))) == ["a", "a b"]

@@ -69,7 +69,7 @@ def _by(answer: Answer, labels: Sequence[str]) -> dict[str, Floats]:
         return {}
     found = matrix(answer)
     named = (" ".join(filter(None, (one.get(label, "") for label in labels))) or "?" for one in found.labels)
-    return dict(sorted(zip(named, found.values, strict=True)))
+    return dict(sorted(zip(named, found.values, strict=True), key=lambda pair: pair[0]))
 
 
 def _high(values: Floats) -> float:
