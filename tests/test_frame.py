@@ -109,6 +109,7 @@ def test_nothing_is_written_over(checkout: Path) -> None:
         {"name": "../../Etc"},
         {"metric": "up{}) or vector(1"},
         {"unit": 'x"\nimport os'},
+        {"unit": "  "},
         {"above": float("nan")},
         {"above": -1.0},
     ],

@@ -19,7 +19,7 @@ from runbook.settings import Thresholds
 TEMPLATES = Path(__file__).resolve().parent / "templates"
 _NAME = re.compile(r"([A-Z][a-z0-9]+){2,6}", re.ASCII)
 _METRIC = re.compile(r"[a-z_][a-z0-9_]{0,120}", re.ASCII)
-_UNIT = re.compile(r"[\w% /.]{1,40}")
+_UNIT = re.compile(r"[\w%][\w% /.]{0,39}")
 _PARAMETERS = (
     'environment: str = "demo"  # where to ask: production, staging, lab, or demo to replay the bundled recording',
     'incident_id: str = ""',
