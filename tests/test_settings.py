@@ -191,7 +191,8 @@ def test_a_database_may_have_any_name_or_address(tmp_path: Path, host: str):
 
 
 @pytest.mark.parametrize(
-    "address", ["db", "db:", ":3306", "db:x", "db:0", "db:65536", "mysql://db:3306", "a b:1", "fd00::1:3306", "u@db:1"]
+    "address",
+    ["db", "db:", ":3306", "db:x", "db:0", "db:65536", "mysql://db:3306", "a b:1", "fd00::1:3306", "u@db:1", "-x:1"],
 )
 def test_the_services_database_has_host_and_port(tmp_path: Path, address: str):
     """What the service connects to is written host:port, and nothing else is taken for it."""
@@ -247,7 +248,27 @@ def test_bundles_are_signed_with_a_key_from_outside_the_file(tmp_path: Path):
         settings.seal_key(live)
     (tmp_path / "key").write_text("canary\n")
     assert settings.seal_key(live) == b"canary"
+    assert settings.secrets(live) == ("canary",)
     assert "names the same secret twice" in refusal(tmp_path, f"{named}seal_key_env = 'KEY'\n")
+
+
+@pytest.mark.parametrize("name", ["~no-such-person/key", "a\\u0000b"])
+def test_a_file_that_cannot_be_named_is_one_sentence(tmp_path: Path, name: str):
+    """Nobody's home folder and a NUL are no paths; that is said, and no traceback shown."""
+    (tmp_path / "runbook.toml").write_text(f'{GOOD}seal_key_file = "{name}"\n')
+    with pytest.raises(SettingsError, match=r"^(There is no home folder|The secret file) [^\n]*\.\Z"):
+        settings.seal_key(settings.load(tmp_path / "runbook.toml").environment("live"))
+
+
+def test_lists_in_lists_without_end_are_one_sentence(tmp_path: Path):
+    """What Python cannot follow is no setting."""
+    assert "nested too deeply" in refusal(tmp_path, f"x = {'[' * 5000}")
+
+
+@pytest.mark.parametrize("path", ["{alert.__class__}", "{alert:>99}", "{alert!r}", "{{alert}", "{}", "}"])
+def test_a_recording_has_no_braces_but_the_alerts(tmp_path: Path, path: str):
+    """Only {alert} itself stands for the name."""
+    assert "no other braces" in refusal(tmp_path, f"{GOOD}recording = '{path}'\n")
 
 
 def test_a_regular_expression_that_is_none_is_refused(tmp_path: Path):

@@ -281,7 +281,7 @@ def secret(env_name: str, file_name: str) -> str:
         where = f"The secret file {file_name}"
         try:
             value = Path(file_name).expanduser().read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
+        except (OSError, ValueError, RuntimeError) as error:  # the latter: no text or path, no such home folder
             raise SettingsError(
                 f"{where} cannot be read ({type(error).__name__}); correct its path or permissions."
             ) from None
@@ -311,6 +311,7 @@ def secrets(environment: Environment) -> tuple[str, ...]:
         )
     ]
     pairs.append((environment.probe_token_env, environment.probe_token_file))
+    pairs.append((environment.seal_key_env, environment.seal_key_file))
     mysql = environment.mysql or MySQL()
     pairs.append((mysql.password_env, mysql.password_file))
     found: list[str] = []

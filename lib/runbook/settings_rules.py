@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 import msgspec
 
 from runbook import strict
+from runbook.errors import SettingsError
 from runbook.nearest import hint
 from runbook.wellformed import leaves
 
@@ -40,9 +41,7 @@ def check_environment(environment: Environment, services: Mapping[str, Service],
     """Refuse what no type can express, for one environment."""
     if environment.service not in services:
         strict.refuse(file, f"{key}.service", f"names no service of this file; {hint(environment.service, services)}")
-    try:
-        environment.recording.format(alert="")
-    except (KeyError, IndexError, ValueError):
+    if "{" in (plain := environment.recording.replace("{alert}", "")) or "}" in plain:
         strict.refuse(file, f"{key}.recording", "may hold {alert} for the alert's name, and no other braces.")
     for name in ("probe_token", "seal_key"):
         if getattr(environment, f"{name}_env") and getattr(environment, f"{name}_file"):
@@ -128,4 +127,7 @@ def _with_absolute_files(one: Struct, folder: Path) -> Struct:
 
 
 def _absolute(name: str, folder: Path) -> str:
-    return str(folder / Path(name).expanduser()) if name else ""
+    try:
+        return str(folder / Path(name).expanduser()) if name else ""
+    except RuntimeError:
+        raise SettingsError(f"There is no home folder for the path {name[:200]!r}; write it in full.") from None

@@ -31,6 +31,8 @@ def read(path: Path) -> dict[str, Any]:
         raise SettingsError(f"{path} is not UTF-8 text (byte {error.start}); save it as UTF-8.") from None
     except OSError as error:
         raise SettingsError(f"{path} cannot be read ({error.strerror}); correct its permissions.") from None
+    except RecursionError:
+        raise SettingsError(f"{path} is not valid: its lists are nested too deeply; correct them.") from None
     except tomllib.TOMLDecodeError as error:
         raise SettingsError(f"{path} is not valid TOML: {error}; correct that line.") from None
 
