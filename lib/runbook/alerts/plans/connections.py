@@ -197,8 +197,8 @@ def _connections(facts: Mapping[str, JSON]) -> str:
 
 def _remove(c: Context, facts: Mapping[str, JSON]) -> tuple[Step, ...]:
     """The one policy that surely cuts, if it came shortly before the onset; kept in a file first."""
-    name = facts.get("newest")
-    if not is_object(str(name or "")) or facts.get("cuts") != [name] or not facts.get("near"):
+    name = str(facts.get("newest") or "")
+    if not is_object(name) or facts.get("cuts") != [name] or not facts.get("near"):
         return ()
     created = number(facts.get("created"))
     since = f"it was created at {clock_text(created, c.started_at)}, " if created else ""
