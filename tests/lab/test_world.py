@@ -1,23 +1,16 @@
-"""Scenarios in the real servers: what these answer is what was drawn; and the live service makes a real alert fire."""
+"""Scenarios in the real servers: what these answer is what was drawn."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import requests
 
-from tests.lab.cluster import Kubernetes
-from tests.lab.elastic import Elasticsearch
 from tests.lab.firing import failed_ratio
-from tests.lab.live import Live
 from tests.lab.loading import load
-from tests.lab.processes import eventually
-from tests.lab.prometheus import Alertmanager, Prometheus
+from tests.lab.prometheus import Prometheus
 from tests.lab.scenarios import Scenario, matrix
 from tests.lab.servers import Lab
 from tests.lab.world import DAY, DEPLOYMENT, WEEK
@@ -109,36 +102,3 @@ def test_kubernetes_knows_of_kills_for_memory(lab: Lab, loaded: tuple[Scenario, 
         life for pod in one.fleet.pods for life in pod.lives if life.reason == "OOMKilled" and life.end <= one.ended_at
     ]
     assert bool(killed) == bool(died)
-
-
-@pytest.fixture
-def live(tmp_path: Path) -> Iterator[tuple[Live, Prometheus, Alertmanager, Kubernetes, Elasticsearch]]:
-    kubernetes, elasticsearch = Kubernetes(tmp_path / "kubernetes"), Elasticsearch(tmp_path / "elasticsearch")
-    service = Live(tmp_path / "service", kubernetes=kubernetes, elasticsearch=elasticsearch)
-    rule = {"alert": "HighErrorRate", "expr": f"{ratio('1m')} > 0.05", "for": "10s"}
-    (tmp_path / "rules.json").write_text(json.dumps({"groups": [{"name": "live", "rules": [rule]}]}))
-    alertmanager = Alertmanager(tmp_path / "alertmanager")
-    prometheus = Prometheus(
-        tmp_path / "prometheus",
-        scrape_configs=[service.scrape_config()],
-        rule_files=[tmp_path / "rules.json"],
-        alertmanager_url=alertmanager.url,
-    )
-    with kubernetes, elasticsearch, alertmanager, prometheus, service:
-        yield service, prometheus, alertmanager, kubernetes, elasticsearch
-
-
-def test_a_bad_release_of_the_live_service_fires_and_a_roll_back_mends_it(
-    live: tuple[Live, Prometheus, Alertmanager, Kubernetes, Elasticsearch],
-) -> None:
-    """Alertmanager gets the alert, the logs tell of it, and `kubectl rollout undo` ends it."""
-    service, prometheus, alertmanager, kubernetes, elasticsearch = live
-    assert eventually(lambda: len(values(prometheus, f"up{ALL} == 1")) == 6, seconds=60)
-    service.fault("bad-release", seed=3)
-    assert eventually(lambda: requests.get(f"{alertmanager.url}/api/v2/alerts", timeout=10).json(), seconds=240)
-    kubernetes.kubectl("rollout", "undo", f"deployment/{DEPLOYMENT}", "--namespace=web")
-    with elasticsearch.client() as client:
-        client.indices.refresh(index="micro-apps-*")
-        assert client.count(index="micro-apps-*", query={"match": {"level": "error"}})["count"] > 5
-    assert eventually(lambda: not values(prometheus, f"{ratio('30s')} > 0.03"), seconds=240)
-    assert requests.get(f"{service.base_url}/health", timeout=30).ok
