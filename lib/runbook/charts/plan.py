@@ -22,6 +22,7 @@ from runbook.model import Chart
 LEFT, RIGHT, EDGE = 34.0, 54.0, 3.0
 TITLE, LEGEND, EVENT, AIR, CLOCKS, MIDNIGHT, DAY = 17.0, 13.5, 12.0, 6.0, 15.0, 10.5, 14.0
 PLOT, BARE = 140.0, 80.0  # height of the axes, with and without data
+ROOM = 1.1  # times the threshold fits on the axis: the words beside it stay below the events' labels
 SHORT = 5  # characters of a unit that is repeated beside the threshold
 UNIT = 0.3  # of the title's row, for the unit at most
 SAMPLE, SPACE = 20.0, 14.0  # a legend's piece of line, and what separates two entries
@@ -144,7 +145,8 @@ def _values(chart: Chart, found: Sequence[Line], threshold: float | None) -> sca
     known = [float(end(line.top)) for line in found if not line.empty for end in (np.nanmin, np.nanmax)]
     if not known:
         return scales.Scale(0.0, 1.0, (), ())
-    return scales.values(known if threshold is None else [*known, threshold], whole=chart.kind == "bars")
+    limit = [] if threshold is None else [threshold * ROOM]
+    return scales.values([*known, *limit], whole=chart.kind == "bars")
 
 
 def _times(paper: Paper, chart: Chart, first: float, last: float, wide: float) -> scales.Scale:
