@@ -17,7 +17,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from runbook import cli
+from runbook import alerts, cli
 from runbook.settings import Settings
 from tests.bare import TEXT, bare
 
@@ -114,7 +114,7 @@ def test_a_folder_that_is_no_bundle_fails(tmp_path: Path):
 BROKEN = """
 import sys
 import click
-from runbook import cli
+from runbook import alerts, cli
 @click.group
 def group(): pass
 @group.command("break")
@@ -178,6 +178,18 @@ def test_a_run_prints_verdict_ledger_bundle_and_digest(ran: Ran):
     assert ledger == "0 of 9 checks ran."
     assert evidence == f"Evidence: {bundle_of(ran)}"
     assert re.fullmatch(r"Manifest: sha256 [0-9a-f]{64}", manifest)
+
+
+@pytest.mark.parametrize("alert", alerts.names())
+def test_each_runbook_without_sources_leaves_evidence_and_exit_code_3(alert: str, tmp_path: Path):
+    """Headless, with nobody to ask: the run ends, its bundle is whole, and nothing is claimed."""
+    bare(tmp_path)
+    process = runbook(tmp_path, "run", alert, "--environment", "bare", "--started-at", START, "--json")
+    assert process.returncode == 3, process.stderr
+    printed = json.loads(process.stdout)
+    assert printed["status"] == "incomplete"
+    assert printed["headline"].endswith(f"Not known whether {alert} is real.")
+    assert runbook(tmp_path, "audit", printed["bundle"]).returncode == 0
 
 
 def test_a_brief_run_is_one_line(settings: Settings, tmp_path: Path):
