@@ -80,11 +80,12 @@ class Ways:
         return {found.parent for found in self.evidence.glob("*/*/manifest.json")}
 
 
-def comparable(bundle: Path) -> dict[str, Any]:
-    """The findings without what each run measures anew: latencies, and what `kubectl top` says now."""
+def comparable(bundle: Path, *, without: str = "") -> dict[str, Any]:
+    """The findings without what each run measures anew: latencies, what `kubectl top` says now, one check if named."""
     outcome = findings(bundle)
+    outcome["findings"] = [finding for finding in outcome["findings"] if finding["check"] != without]
     tables = {table["name"]: table for finding in outcome["findings"] for table in finding["tables"]}
-    for name, columns in MEASURED.items():
+    for name, columns in ((name, columns) for name, columns in MEASURED.items() if name in tables):
         places = [tables[name]["columns"].index(column) for column in columns]
         for row in tables[name]["rows"]:
             for place in places:
