@@ -88,6 +88,12 @@ def deployment(context: Context) -> str:
     return f"deployment/{context.service.deployment}"
 
 
+def setting_names(context: Context) -> str:
+    """The command that prints the names of the deployment's settings, and none of their values."""
+    names = "jsonpath={.spec.template.spec.containers[*].env[*].name}"
+    return kubectl(context, "get", deployment(context), "-o", names)
+
+
 def worst_pod(c: Context, results: Results, *tops: JSON) -> tuple[Step, ...]:
     """What to read about one pod: of the restarted ones the worst, else the worst of all; none where none is known."""
     restarted = [name for name in facts_of(results, "changes").get("restarted_pods") or () if is_pod(name)]

@@ -16,6 +16,7 @@ from runbook.alerts.plans.commands import (
     number,
     read,
     restart,
+    setting_names,
     until_healthy,
     whole,
     worst_pod,
@@ -26,7 +27,6 @@ from runbook.wellformed import is_object
 from runbook.wording import clock_text
 
 MORE = 1.5  # by so much a pool grows
-_NAMES = "jsonpath={.spec.template.spec.containers[*].env[*].name}"
 _VIEW = "SHOW GLOBAL STATUS LIKE '%Connections%'; SHOW FULL PROCESSLIST;"
 
 
@@ -35,7 +35,7 @@ def enlarge_pool(c: Context, results: Results) -> Plan:
     facts = facts_of(results, "pool")
     return "Give the pool room", (
         read(
-            kubectl(c, "get", deployment(c), "-o", _NAMES),
+            setting_names(c),
             f"the names of the settings for the pool's size and time-outs; check that their values are as intended ({_use(facts)})",
         ),
         _raise(c, facts, facts_of(results, "server")),

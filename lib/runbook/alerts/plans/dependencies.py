@@ -3,7 +3,17 @@
 from __future__ import annotations
 
 from runbook.alerts.base import Context, Plan, Results
-from runbook.alerts.plans.commands import deployment, facts_of, kubectl, number, read, restart, until_healthy, worst_pod
+from runbook.alerts.plans.commands import (
+    deployment,
+    facts_of,
+    kubectl,
+    number,
+    read,
+    restart,
+    setting_names,
+    until_healthy,
+    worst_pod,
+)
 from runbook.model import Step
 
 
@@ -12,14 +22,13 @@ def restore_connections(c: Context, results: Results) -> Plan:
     facts = facts_of(results, "database")
     used, pool = number(facts.get("in_use")), number(facts.get("pool"))
     use = f"now {used:,.0f} of {pool:,.0f} in use" if used is not None and pool else "its use is not known"
-    names = "jsonpath={.spec.template.spec.containers[*].env[*].name}"
     return "Restore the database's connections", (
         read(
             kubectl(c, "get", "pods,endpoints,networkpolicies"),
             "the database's endpoints are there and no policy cuts them off",
         ),
         read(
-            kubectl(c, "get", deployment(c), "-o", names),
+            setting_names(c),
             f"the names of the settings for the pool's size and time-outs; check that their values are as intended ({use})",
         ),
         restart(c, "the database answers again, yet the pods keep broken connections"),

@@ -15,6 +15,7 @@ from runbook.alerts.plans.commands import (
     kubectl,
     read,
     restart,
+    setting_names,
     until_healthy,
 )
 from runbook.model import JSON, Step
@@ -63,14 +64,13 @@ def renew_tokens(c: Context, results: Results) -> Plan:
 
 def reach_auth_service(c: Context, results: Results) -> Plan:
     """From the network to the auth service itself."""
-    names = "jsonpath={.spec.template.spec.containers[*].env[*].name}"
     return "Reach the auth service again", (
         read(
             kubectl(c, "get", "pods,endpoints,networkpolicies"),
             "the auth service's endpoints are there, if it runs here, and no policy cuts the service off from it",
         ),
         read(
-            kubectl(c, "get", deployment(c), "-o", names),
+            setting_names(c),
             "the name of the setting that holds the auth service's address; check that its value is as intended",
         ),
         Step(

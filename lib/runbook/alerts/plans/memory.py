@@ -7,7 +7,6 @@ from runbook.alerts.plans.capacity import raise_limit, scale_out
 from runbook.alerts.plans.commands import (
     RESTARTED_ANEW,
     change,
-    deployment,
     facts_of,
     is_pod,
     kubectl,
@@ -15,13 +14,12 @@ from runbook.alerts.plans.commands import (
     number,
     read,
     restart,
+    setting_names,
     until_healthy,
     worst_pod,
 )
 from runbook.model import Step
 from runbook.wording import bytes_text, duration_text
-
-_SETTINGS = "jsonpath={.spec.template.spec.containers[*].env[*].name}"
 
 
 def restart_leaking(c: Context, results: Results) -> Plan:
@@ -54,7 +52,7 @@ def bound_cache(c: Context, results: Results) -> Plan:
     now = f"now {bytes_text(size)} in one pod" if size is not None else "its size is not known"
     return "Bound the cache", (
         read(
-            kubectl(c, "get", deployment(c), "-o", _SETTINGS),
+            setting_names(c),
             f"the names of the settings for the cache's size and the life (TTL) of its entries ({now})",
         ),
         Step(
@@ -82,7 +80,7 @@ def release_connections(c: Context, results: Results) -> Plan:
     now = f"{held:,.0f} in use in one pod" if held is not None else "their number is not known"
     return "Give the connections back", (
         read(
-            kubectl(c, "get", deployment(c), "-o", _SETTINGS),
+            setting_names(c),
             f"the names of the settings for the pool's size and for how long a connection may be kept ({now})",
         ),
         read(

@@ -13,13 +13,13 @@ from runbook.alerts.plans.commands import (
     number,
     read,
     restart,
+    setting_names,
     until_healthy,
     worst_pod,
 )
 from runbook.model import JSON, Step
 
 _TABLE = re.compile(r"\w{1,64}(\.\w{1,64})?")
-_SETTINGS = "jsonpath={.spec.template.spec.containers[*].env[*].name}"
 _LOGIN = "USER may read the service's database; add the database's name"
 
 
@@ -87,7 +87,7 @@ def pool_size(c: Context, results: Results) -> Step:
     used, pool = number(facts.get("in_use")), number(facts.get("pool"))
     use = f"now {used:,.0f} of {pool:,.0f} in use" if used is not None and pool else "its use is not known"
     return read(
-        kubectl(c, "get", deployment(c), "-o", _SETTINGS),
+        setting_names(c),
         f"the setting of the pool's size: is it as intended ({use})? If it is too small, raise it with kubectl set env",
         "the database takes more connections (max_connections)",
     )
@@ -103,7 +103,7 @@ def spare_dependency(c: Context, results: Results) -> Plan:
             f"which service the requests{where} wait for: its name stands in time-outs and slow calls",
         ),
         read(
-            kubectl(c, "get", deployment(c), "-o", _SETTINGS),
+            setting_names(c),
             "the names of the settings for addresses and time-outs of external services",
         ),
         Step(
