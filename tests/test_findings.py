@@ -237,6 +237,22 @@ def test_a_sharp_onset_is_surer_than_a_vague_one():
     assert typical(lambda u: 10 * np.clip((u - 200) / 40, 0, 1)) < 0.9
 
 
+def test_a_rollout_minutes_after_the_first_scrape_has_an_onset():
+    """Failures that come pod by pod over a minute are noisier than those before: no smooth curve that explains both."""
+    window, step, rolled_out = 4, 5.0, 390.0
+    late = []
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        ends = step * np.arange(1, 117)
+        requests = rng.poisson(19 * step, len(ends))
+        failures = rng.binomial(requests, 0.004 + 0.17 * np.clip((ends - rolled_out) / 70, 0, 1))
+        failed, every = (np.convolve(counts, np.ones(window), "valid") for counts in (failures, requests))
+        times = ends[window - 1 :]
+        found = onset(times, failed / every, window=window * step, min_effect=0.025, noise_floor=0.002)
+        late.append((found.time - rolled_out) / step if found else float("inf"))
+    assert np.mean(np.abs(late) <= 6) >= 0.9
+
+
 def test_smaller_rises_than_wanted_are_none():
     """`min_effect` and `noise_floor` are in the values' unit."""
     values = 0.01 * seen(np.random.default_rng(1), lambda u: 10.0 * (u > 200))

@@ -21,7 +21,7 @@ from tests.runs import findings
 pytestmark = pytest.mark.lab
 
 ALERT = "HighErrorRate"
-QUIET_SECONDS = 390  # before the release: a rate over five minutes is young for as long
+QUIET_SECONDS = 510  # before the release: a rate over five minutes is young for as long, the rest is what was usual
 AFTERWARDS = 20  # seconds from the alert until somebody looks
 
 
@@ -45,12 +45,13 @@ def test_a_bad_release_is_found_in_every_way_then_rolled_back_and_verified(tmp_p
         time.sleep(AFTERWARDS)
         started = datetime.fromisoformat(alerted(lab)[0]["startsAt"]).timestamp()
         given = {"environment": "lab", "incident_id": "INC-2026-01-15-01", "started_at": iso(started)}
-        given |= {"ended_at": iso(time.time()), "lookback": "12m"}
+        given |= {"ended_at": iso(time.time()), "lookback": "15m"}
         ways = Ways(ALERT, given, lab.settings, lab.settings.parent / "evidence")
 
         done, bundle = ways.run()
         found = findings(bundle)
-        assert done.returncode == 0, (done.stderr, found["ledger"])
+        unknown = [finding["sentence"] for finding in found["findings"] if finding["status"] == "unknown"]
+        assert (done.returncode, unknown) == (0, []), done.stderr
         assert [v["cause"] for v in found["verdicts"] if v["state"] == "supported"] == ["deployment"]
         assert compare(found, ways.replay(bundle)) == []
         for other in (ways.papermill(tmp_path), ways.jupyterlab(tmp_path)):

@@ -14,8 +14,8 @@ from math import sqrt
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from runbook.findings.levels import LOUD, Disturbance, Measured, disturbance
-from runbook.findings.samples import Change, Floats, changed
+from runbook.findings.levels import CALM, LOUD, Disturbance, Measured, disturbance
+from runbook.findings.samples import Change, Floats, changed, noise
 
 SMOOTH = 10  # points on either side that the usual course is smoothed over
 AROUND = 60  # points on either side that the start is fitted on
@@ -166,16 +166,21 @@ def _jump(seen: Measured, start: float) -> float:
 
 
 def _odds_against_curve(seen: Measured, start: float, used: NDArray[np.bool_]) -> float:
-    """Log odds that the values were level and left it, against all being one smooth curve, such as a season or drift."""
+    """Log odds that the values were level and left it, against all being one smooth curve, such as a season or drift.
+
+    What is high is often noisier, as a share of failures is: the values before are measured by a noise of their own.
+    """
     t, r = seen.t[used], seen.r[used]
     after = t >= start
-    broken = _misfit(t[~after], r[~after], 0) + _misfit(t[after], r[after], LATER)
-    return (_misfit(t, r, CURVE) - broken) / (2 * seen.sigma**2 * seen.lag)
+    calm = max(CALM * seen.sigma, min(seen.sigma, noise(r[~after], seen.lag)))
+    sigmas = np.where(after, seen.sigma, calm)
+    broken = _misfit(t[~after], r[~after], sigmas[~after], 0) + _misfit(t[after], r[after], sigmas[after], LATER)
+    return (_misfit(t, r, sigmas, CURVE) - broken) / (2 * seen.lag)
 
 
-def _misfit(t: Floats, r: Floats, degree: int) -> float:
-    """Sum of squared deviations from the best polynomial."""
+def _misfit(t: Floats, r: Floats, sigmas: Floats, degree: int) -> float:
+    """Sum of squared deviations from the best polynomial, each in its own sigmas."""
     if len(t) <= degree:
         return 0.0
-    basis = np.polynomial.legendre.legvander((t - t[0]) / (t[-1] - t[0] or 1.0) * 2 - 1, degree)
-    return float(np.sum((r - basis @ np.linalg.lstsq(basis, r, rcond=None)[0]) ** 2))
+    basis = np.polynomial.legendre.legvander((t - t[0]) / (t[-1] - t[0] or 1.0) * 2 - 1, degree) / sigmas[:, None]
+    return float(np.sum((r / sigmas - basis @ np.linalg.lstsq(basis, r / sigmas, rcond=None)[0]) ** 2))
