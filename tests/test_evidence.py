@@ -10,6 +10,7 @@ import stat
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -253,14 +254,14 @@ def dies(root, step):
     draft.seal("complete")
     os._exit(0)
 
-for step in range(20):
+for step in range(30):
     child = os.fork() or dies(f"{sys.argv[1]}/{step}", step)
     print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 """
     codes = [int(line) for line in run(code, tmp_path).stdout.split()]
-    assert len(codes) == 20
+    assert len(codes) == 30
     assert set(codes) == {0, -signal.SIGKILL}
-    for step in range(20):
+    for step in range(30):
         folder = tmp_path / str(step) / INCIDENT
         assert not (folder / NAME).exists() or (folder / NAME / "manifest.json").exists()
         assert opened(tmp_path / str(step)).seal("failed").is_dir()
@@ -305,12 +306,22 @@ def test_a_replayed_recording_is_taken_along(tmp_path: Path) -> None:
     assert len(list(Replay(draft.seal("complete") / evidence.RECORDING).answers)) == 1
 
 
-def test_sealing_twice_is_refused(tmp_path: Path) -> None:
-    """What is sealed stays as it is."""
+def test_what_is_sealed_stays_as_it_is(tmp_path: Path) -> None:
+    """Neither a second seal nor anything written later gets into it."""
+    record(tmp_path / "another.jsonl.gz")
     draft = opened(tmp_path)
-    draft.seal("complete")
-    with pytest.raises(EvidenceError, match="sealed already"):
-        draft.seal("failed")
+    record(draft.recording)
+    bundle = draft.seal("complete")
+    later: tuple[Callable[[], object], ...] = (
+        lambda: draft.seal("failed"),
+        lambda: draft.put("report.md", b"better"),
+        lambda: draft.write(samples.RESTORED),
+        lambda: draft.adopt(tmp_path / "another.jsonl.gz"),
+    )
+    for act in later:
+        with pytest.raises(EvidenceError, match="sealed already"):
+            act()
+    assert audit(bundle).unedited
 
 
 @pytest.mark.parametrize("name", ["", "..", "a/b", ".hidden", "a..b", "INC\n", "é", "x" * 65, "-rf", "a b", "a\x00"])

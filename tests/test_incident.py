@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from runbook.alerts.checks import reachability
+from runbook.audit import audit
 from runbook.incident import Given, Incident
 from runbook.preparation import iso
 from runbook.recording import Header, Recorder
@@ -31,6 +32,17 @@ def test_a_time_ahead_of_the_recorded_now_is_that_now(tmp_path: Path, mitigated:
     context = Incident.replay(recorded(tmp_path / "r.jsonl.gz", given, STARTED)).investigation().context
     assert (context.started_at, context.end, context.now) == (STARTED, STARTED, STARTED)
     assert context.mitigated_at == (STARTED if mitigated else None)
+
+
+def test_the_last_cell_run_again_leaves_the_evidence_as_it_is(tmp_path: Path):
+    """In JupyterLab a person may run it twice: there is one bundle, and nobody edited it."""
+    nowhere = Environment(service="shop", evidence=str(tmp_path), deadline_seconds=0.1)
+    given = asdict(Given("here", "INC-2026-01-15-01", iso(STARTED), "90m"))
+    live = Incident.open("HighErrorRate", Settings(tmp_path, {"here": nowhere}, {"shop": SERVICE}), **given)
+    live.record()
+    live.record()
+    (manifest,) = tmp_path.glob("*/*/manifest.json")
+    assert audit(manifest.parent).unedited
 
 
 def test_a_replay_tries_the_same_places(tmp_path: Path):

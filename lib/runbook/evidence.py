@@ -15,7 +15,7 @@ import re
 import shutil
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +41,7 @@ class Draft:
     """
 
     def __init__(self, root: Path, incident: str, alert: str, started_at: float, key: bytes = b"") -> None:
-        self._key = key
+        self._key, self._sealed = key, False
         self.incident, self.alert, self.started_at = _part(incident), _part(alert), started_at
         folder = root / self.incident
         with sealing.explained(folder):
@@ -61,7 +61,7 @@ class Draft:
         draft = cls.__new__(cls)
         draft.incident, draft.alert, draft.started_at = path.parent.name, alert, started_at
         draft.path, draft.name, draft.notices, draft.manifest_sha256 = path, name, (), ""
-        draft._reservation, draft._key = None, b""
+        draft._reservation, draft._key, draft._sealed = None, b"", False
         return draft
 
     @property
@@ -71,12 +71,12 @@ class Draft:
 
     def adopt(self, recording: Path) -> None:
         """Take a copy of the recording that was replayed: the bundle then replays by itself."""
-        with sealing.explained(self.path):
+        with self._opened():
             sealing.copy(recording, self.recording)
 
     def put(self, name: str, content: bytes) -> None:
         """One more file, whole or not at all."""
-        with sealing.explained(self.path):
+        with self._opened():
             sealing.put(self.path / name, content)
 
     def write(self, investigation: Investigation, *, made: float | None = None) -> None:
@@ -88,7 +88,7 @@ class Draft:
             len(investigation.answers),
             manifest.entry(self.recording).sha256 if self.recording.is_file() else "",
         )
-        with sealing.explained(self.path):
+        with self._opened():
             for name, content in bundle.files(investigation, proof):
                 sealing.put(self.path / name, content)
 
@@ -106,8 +106,6 @@ class Draft:
 
         Afterwards `manifest_sha256` is what proves the bundle: print it, or note it where the bundle is not.
         """
-        if self._reservation is None:
-            raise EvidenceError(f"{self.path} is sealed already, or is the draft of another process; open a new one.")
         about = Manifest(
             alert=self.alert,
             incident=self.incident,
@@ -122,11 +120,22 @@ class Draft:
             ledger=manifest.ledger(self.path),
             files={},
         )
-        with sealing.explained(self.path):
+        with self._opened():
+            if self._reservation is None:
+                raise EvidenceError(f"{self.path} is the draft of another process, which will seal it.")
             sealed, self.manifest_sha256 = sealing.seal(self.path, self._reservation.final, about, self._key)
             self._reservation.release()
-        self._reservation, self.path, self.name = None, sealed, sealed.name
+        self._reservation, self._sealed = None, True
+        self.path, self.name = sealed, sealed.name
         return sealed
+
+    @contextmanager
+    def _opened(self) -> Iterator[None]:
+        """What is sealed is not touched again; an error of the disk becomes one sentence."""
+        if self._sealed:
+            raise EvidenceError(f"{self.path} is sealed already and stays as it is; run the notebook anew for another.")
+        with sealing.explained(self.path):
+            yield
 
     def discard(self) -> None:
         """Leave nothing where nothing was recorded; a recording stays, and the next run seals it."""

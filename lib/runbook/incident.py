@@ -54,6 +54,7 @@ class Incident:
 
     def __init__(self, inquiry: Inquiry, given: Given, trail: Trail) -> None:
         self._inquiry, self._given, self._trail = inquiry, given, trail
+        self._left: Path | None = None
 
     @classmethod
     def open(cls, alert: str, known: settings.Settings | None = None, **given: str) -> Incident:
@@ -130,8 +131,10 @@ class Incident:
         display.show_recovery(self._inquiry.recovery(display.progress), self._inquiry.context)
 
     def record(self) -> None:
-        """Leave the evidence and say where it is."""
-        display.show_record(self._leave(), self.investigation())
+        """Leave the evidence, once, and say where it is."""
+        if self._left is None:
+            self._left = self._leave()
+        display.show_record(self._left, self.investigation())
 
     def investigation(self, *, verified: bool = False) -> Investigation:
         """All of it as data; `verified` includes the recovery even where no cell asked for it."""

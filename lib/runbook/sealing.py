@@ -24,8 +24,8 @@ from runbook.manifest import Manifest
 
 def seal(partial: Path, final: Path, about: Manifest, key: bytes) -> tuple[Path, str]:
     """List the files, bring all of it to the disk, give it its name. Returns the bundle and its manifest's SHA-256."""
-    for name in manifest.OWN:
-        (partial / name).unlink(missing_ok=True)
+    for unwanted in (*(partial / name for name in manifest.OWN), *partial.rglob(_unfinished("*"))):
+        unwanted.unlink(missing_ok=True)
     raw = manifest.encoded(msgspec.structs.replace(about, files=manifest.entries(partial)))
     digest = hashlib.sha256(raw).hexdigest()
     put(partial / manifest.NAME, raw)
@@ -70,25 +70,33 @@ def _named(partial: Path, final: Path) -> Path:
 
 
 def put(path: Path, content: bytes) -> None:
-    """A whole file or none."""
+    """A whole file, or what was there before."""
     path.parent.mkdir(exist_ok=True)
-    with _whole(path):
-        path.write_bytes(content)
+    with _whole(path) as made:
+        made.write_bytes(content)
 
 
 def copy(source: Path, path: Path) -> None:
-    """A whole copy or none."""
-    with _whole(path):
-        shutil.copyfile(source, path)
+    """A whole copy, or what was there before."""
+    with _whole(path) as made:
+        shutil.copyfile(source, made)
 
 
 @contextmanager
-def _whole(path: Path) -> Iterator[None]:
+def _whole(path: Path) -> Iterator[Path]:
+    """A file to write beside it, which takes its name once it is whole."""
+    made = path.with_name(_unfinished(path.name))
     try:
-        yield
+        yield made
+        made.replace(path)
     except OSError:
-        path.unlink(missing_ok=True)
+        made.unlink(missing_ok=True)
         raise
+
+
+def _unfinished(name: str) -> str:
+    """What a file is called until it is whole."""
+    return f".{name}.new"
 
 
 @contextmanager
