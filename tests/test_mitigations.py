@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -101,6 +102,16 @@ def test_without_facts_every_step_is_whole_and_names_no_number(cause: str, found
         assert all(texts(step))
         assert "None" not in " ".join(texts(step))
         assert not re.search(r"--(replicas|current-replicas|to-revision|limits)=\S", " ".join(texts(step)))
+
+
+@pytest.mark.parametrize("cause", PLANS)
+def test_commands_in_pods_name_the_services_container(cause: str) -> None:
+    """Where the profile names it, no exec and no logs meet a sidecar that was put before it."""
+    service = msgspec.structs.replace(fakes.SERVICE, container="app", jwt_public_key_path="/keys/jwt.pem")
+    environment = Environment(service="shop", kubernetes=Kubernetes(context="eu"), database_address="db:3306")
+    told = commands(made(cause, fakes.context(service=service, environment=environment), results()))
+    inside = [command for command in told if re.search(r" -n web (exec|logs) ", command)]
+    assert [command for command in inside if " -c app " not in command] == []
 
 
 @given(

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -689,6 +691,19 @@ def test_what_runs_in_a_pod_is_the_one_command(tmp_path: Path):
         "stderr": ["true"],
         "command": ["head", "-n", "3", "/etc/keys/jwt.pem"],
     }
+
+
+@pytest.mark.parametrize("ask", [partial(public_key, *WEB, "/k"), partial(clock, *WEB)], ids=["public_key", "clock"])
+def test_a_command_runs_in_the_container_that_is_named(ask: Callable[..., Query], tmp_path: Path):
+    """Else in the pod's first, which may be a sidecar; a name that needs quoting is refused before anything is asked."""
+    with Canned(repeating("bad_rollout", exec=FORBIDDEN)) as server:
+        for query in (ask(), ask(container="proxy")):
+            refused(looking_inside(tmp_path, server), query)
+        sent = [urlsplit(one.path).query for one in server.requests if "/exec" in one.path]
+    assert {parse_qs(query)["container"][0] for query in sent} == {"app", "proxy"}
+    assert " -c proxy -- " in ask(container="proxy").text
+    with pytest.raises(UsageError, match=r"is not the name of a container; correct `container` of the service"):
+        ask(container="a;b")
 
 
 def test_without_a_running_pod_there_is_nothing_to_look_into(tmp_path: Path):

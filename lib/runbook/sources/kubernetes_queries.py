@@ -75,20 +75,17 @@ def public_key(namespace: str, deployment: str, path: str, container: str = "") 
         raise UsageError(
             f"{path[:80]!r} is not the absolute path of a file; correct `jwt_public_key_path` of the service in runbook.toml."
         )
-    if container and not is_object(container):
-        raise UsageError(
-            f"{container[:80]!r} is not the name of a container; correct `container` of the service in runbook.toml."
-        )
-    where = f" -c {container}" if container else ""
-    command = f"kubectl -n {{0}} exec deployment/{{1}}{where} -- head -n 3 {path}"
+    command = f"kubectl -n {{0}} exec deployment/{{1}}{_in(container)} -- head -n 3 {path}"
     return _about(namespace, deployment, "public_key", command, path=path, container=container)
 
 
-def clock(namespace: str, deployment: str) -> Query:
-    """How far the clocks of a deployment's pods are from ours; see `clocks_of`. Only where `exec` is allowed."""
-    return _about(
-        namespace, deployment, "clock", "kubectl -n {0} exec deployment/{1} -- date -u +%s.%N && date -u +%s.%N"
-    )
+def clock(namespace: str, deployment: str, container: str = "") -> Query:
+    """How far the clocks of a deployment's pods are from ours; see `clocks_of`. Only where `exec` is allowed.
+
+    `container`: a pod's first one, if not named. Empty if no pod runs.
+    """
+    command = f"kubectl -n {{0}} exec deployment/{{1}}{_in(container)} -- date -u +%s.%N && date -u +%s.%N"
+    return _about(namespace, deployment, "clock", command, container=container)
 
 
 def access(namespace: str, deployment: str) -> Query:
@@ -99,6 +96,14 @@ def access(namespace: str, deployment: str) -> Query:
 def version() -> Query:
     """What the API server says it is; see `version_of`."""
     return Query("kubernetes", "version", "kubectl version")
+
+
+def _in(container: str) -> str:
+    if container and not is_object(container):
+        raise UsageError(
+            f"{container[:80]!r} is not the name of a container; correct `container` of the service in runbook.toml."
+        )
+    return f" -c {container}" if container else ""
 
 
 def _about(namespace: str, name: str, kind: str, command: str, **more: str) -> Query:

@@ -170,16 +170,20 @@ class Question:
 
     def _key_head(self, pod: JSON) -> JSON:
         name, path = pod["metadata"]["name"], self._params["path"]
-        container = self._params.get("container") or _first_container(pod)
+        container = self._container(pod)
         ran = self._run(name, container, "head", "-n", "3", path)
         form, lines = ("unreadable", []) if ran.error else containers.key_head(ran.printed)
         return {"pod": name, "container": container, "path": path, "form": form, "lines": lines, "error": ran.error}
 
     def _clock(self, pod: JSON) -> JSON:
         name = pod["metadata"]["name"]
-        ran = self._run(name, _first_container(pod), "date", "-u", "+%s.%N")
+        ran = self._run(name, self._container(pod), "date", "-u", "+%s.%N")
         said = projection.cut(ran.printed.strip(), 40)
         return {"pod": name, "sent": ran.sent, "received": ran.received, "said": said, "error": ran.error}
+
+    def _container(self, pod: JSON) -> str:
+        """The one that is asked for, else the pod's first."""
+        return str(self._params.get("container") or pod["spec"]["containers"][0]["name"])
 
     def _run(self, pod: str, container: str, *command: str) -> Ran:
         from runbook.sources.kubernetes_exec import run  # 30 ms, only where a command may run
@@ -276,7 +280,3 @@ class Question:
 
 def _template(deployment: JSON) -> JSON:
     return {"labels": projection.template_labels(deployment), "ports": projection.template_ports(deployment)}
-
-
-def _first_container(pod: JSON) -> str:
-    return str(pod["spec"]["containers"][0]["name"])

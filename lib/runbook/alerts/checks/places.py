@@ -43,7 +43,7 @@ def _queries(c: Context) -> Mapping[str, Query]:
         "pods": kubernetes.pods(c.service.namespace, c.service.deployment),
     }
     if c.environment.kubernetes and c.environment.kubernetes.exec:
-        asked["clocks"] = kubernetes.clock(c.service.namespace, c.service.deployment)
+        asked["clocks"] = kubernetes.clock(c.service.namespace, c.service.deployment, c.service.container)
     return asked
 
 

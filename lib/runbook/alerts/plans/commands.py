@@ -116,6 +116,16 @@ def is_pod(name: JSON) -> bool:
     return isinstance(name, str) and name != "none" and bool(_POD.fullmatch(name))
 
 
+def inside(c: Context, where: str, *command: str) -> str:
+    """The command that runs another one in one of the service's pods."""
+    return kubectl(c, "exec", where, *in_container(c), "--", *command)
+
+
+def in_container(c: Context) -> tuple[str, ...]:
+    """The option that names the service's container where the profile does: a sidecar may come first in its pods."""
+    return ("-c", c.service.container) if c.service.container else ()
+
+
 def container(c: Context, results: Results) -> str:
     """The service's container: as found in its pods, else as the settings name it; "" where neither is known."""
     return facts_of(results, "resources").get("container") or c.service.container

@@ -11,6 +11,7 @@ from runbook.alerts.plans.commands import (
     change,
     deployment,
     facts_of,
+    inside,
     kubectl,
     mysql,
     number,
@@ -221,17 +222,17 @@ def _names_and_ports(c: Context) -> tuple[Step, ...]:
     where = network.place(c.environment.database_address)
     if not where:
         return (there,)
-    inside = "the image has this program; else an ephemeral container: kubectl debug"
+    has_it = "the image has this program; else an ephemeral container: kubectl debug"
     return (
         there,
         read(
-            kubectl(c, "exec", deployment(c), "--", "getent", "hosts", where.host),
+            inside(c, deployment(c), "getent", "hosts", where.host),
             f"whether {where.host} resolves in a pod; if not, look at the cluster's DNS",
-            inside,
+            has_it,
         ),
         read(
-            kubectl(c, "exec", deployment(c), "--", "nc", "-z", "-w", "3", where.host, str(where.port)),
+            inside(c, deployment(c), "nc", "-z", "-w", "3", where.host, str(where.port)),
             f"whether {where.host} lets a pod connect to port {where.port}",
-            inside,
+            has_it,
         ),
     )

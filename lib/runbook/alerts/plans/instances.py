@@ -13,6 +13,8 @@ from runbook.alerts.plans.commands import (
     change,
     deployment,
     facts_of,
+    in_container,
+    inside,
     is_pod,
     kubectl,
     read,
@@ -156,11 +158,11 @@ def _connectivity(c: Context, results: Results) -> tuple[Step, ...]:
             kubectl(c, "get", "services,endpointslices", "-o", "wide"), "the Service has the pods' addresses behind it"
         ),
         read(
-            kubectl(c, "exec", where, "--", "ping", "-c", "3", host),
+            inside(c, where, "ping", "-c", "3", host),
             "that the name resolves; a Service's own address need not answer",
             allowed,
         ),
-        read(kubectl(c, "exec", where, "--", "curl", "-sv", "-m", "5", url), "200 from inside the cluster", allowed),
+        read(inside(c, where, "curl", "-sv", "-m", "5", url), "200 from inside the cluster", allowed),
     )
 
 
@@ -210,7 +212,7 @@ def mend_scrape(c: Context, results: Results) -> Plan:
             "whether the pod gives its metrics, whole and within the scrape's timeout",
             "you may use the API server's proxy to pods",
         ),
-        read(kubectl(c, "logs", f"pod/{pod}", "--since=10m"), "complaints about /metrics"),
+        read(kubectl(c, "logs", f"pod/{pod}", *in_container(c), "--since=10m"), "complaints about /metrics"),
     )
     return "Mend the scrape; leave the pods alone", (
         _targets(c),

@@ -11,6 +11,7 @@ from runbook.alerts.plans.commands import (
     change,
     deployment,
     facts_of,
+    inside,
     is_pod,
     kubectl,
     read,
@@ -161,8 +162,8 @@ def _key_file(c: Context) -> tuple[Step, ...]:
                 "it is the key that the issuer signs with",
             ),
         )
-    head = kubectl(c, "exec", deployment(c), "--", "head", "-n", "3", path)
-    whole = kubectl(c, "exec", deployment(c), "--", "cat", path)
+    head = inside(c, deployment(c), "head", "-n", "3", path)
+    whole = inside(c, deployment(c), "cat", path)
     may = "you may look into the pods (exec); the file holds the public key, never the private one"
     return (
         read(head, "it begins with BEGIN PUBLIC KEY or BEGIN CERTIFICATE, without blanks or a second key before", may),
@@ -172,7 +173,7 @@ def _key_file(c: Context) -> tuple[Step, ...]:
 
 def _clocks(c: Context) -> Step:
     return read(
-        f"{kubectl(c, 'exec', deployment(c), '--', 'date', '-u')} && date -u",
+        f"{inside(c, deployment(c), 'date', '-u')} && date -u",
         "both times are the same; exec takes one pod: repeat it for a pod of each node",
         "you may look into the pods (exec), and your own clock is right",
     )

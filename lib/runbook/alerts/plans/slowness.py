@@ -8,6 +8,7 @@ from runbook.alerts.base import Context, Plan, Results
 from runbook.alerts.plans.commands import (
     deployment,
     facts_of,
+    in_container,
     kubectl,
     mysql,
     number,
@@ -99,7 +100,7 @@ def spare_dependency(c: Context, results: Results) -> Plan:
     where = f" of {slow}" if isinstance(slow, str) else ""
     return "Wait less for the external service", (
         read(
-            kubectl(c, "logs", deployment(c), "--since=15m", "--tail=500"),
+            kubectl(c, "logs", deployment(c), *in_container(c), "--since=15m", "--tail=500"),
             f"which service the requests{where} wait for: its name stands in time-outs and slow calls",
         ),
         read(
