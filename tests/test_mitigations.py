@@ -114,6 +114,16 @@ def test_commands_in_pods_name_the_services_container(cause: str) -> None:
     assert [command for command in inside if " -c app " not in command] == []
 
 
+@pytest.mark.parametrize("cause", PLANS)
+def test_a_paused_deployment_is_resumed_before_it_is_rolled_back_or_restarted(cause: str) -> None:
+    """Kubectl refuses both while it is paused; where it is not, nobody is told to resume it."""
+    told = commands(plan(cause, changes={"paused": True}))
+    resumed = [n for n, command in enumerate(told) if "rollout resume" in command]
+    refused = [n for n, command in enumerate(told) if re.search("rollout (undo|restart)", command)]
+    assert resumed == [n - 1 for n in refused]
+    assert not [command for command in commands(plan(cause)) if "resume" in command]
+
+
 @given(
     st.fixed_dictionaries(
         {

@@ -11,7 +11,8 @@ import pytest
 
 from runbook import causes, inquiry
 from runbook.alerts.base import Check, Context, Results
-from runbook.alerts.checks import down, instances, last_words, nodes, pods, policies, serving, unseen
+from runbook.alerts.checks import changes, down, instances, last_words, nodes, pods, policies, serving, unseen
+from runbook.alerts.checks.signal import FAILED_SCRAPES
 from runbook.alerts.instance_down import ALERT
 from runbook.alerts.plans.instances import leave_node
 from runbook.clock import Frozen
@@ -252,6 +253,14 @@ class TestServing:
     def test_who_is_up_must_be_known(self) -> None:
         """Without the instances nothing is said of those that are left."""
         assert judged(serving.CHECK, {BY_POD: by_pod(a=lambda t: 1.0), FAILED: nothing}).status == "unknown"
+
+
+def test_a_paused_deployment_is_known_as_one() -> None:
+    """Whether its rollouts are paused is a fact, for what to do depends on it."""
+    one = {"metadata": {"name": "web"}, "spec": {"replicas": 6, "paused": True}}
+    check = changes.watching(FAILED_SCRAPES)
+    told = {("rollout history",): given({"deployment": one, "replicasets": []})}
+    assert judged(check, told).facts["paused"] is True
 
 
 HERE = {"down": ["a", "b"], "all": 6, "up": ["c"]}

@@ -83,6 +83,7 @@ def _judge(c: Context, answers: Answers, earlier: Results, signal: Signal) -> Re
         "previous_revision": _previous(known, suspect),
         "image": ", ".join(suspect.images) if suspect else None,
         "wanted": deployment.wanted if deployment else None,
+        "paused": deployment.paused if deployment else None,
         "distance": number(onset - rollout.rolled_out_at, 0) if rollout and rollout.rolled_out_at and onset else None,
         "near": _near(rollout, onset, known),
         "restarts": None if restarts is None else len(restarts),

@@ -131,7 +131,24 @@ def container(c: Context, results: Results) -> str:
     return facts_of(results, "resources").get("container") or c.service.container
 
 
-def restart(c: Context, precondition: str) -> Step:
+def restart(c: Context, results: Results, precondition: str) -> tuple[Step, ...]:
     """All pods anew, one after the other."""
     command = kubectl(c, "rollout", "restart", deployment(c))
-    return change(c, command, precondition, "fewer pods serve for a minute or two", RESTARTED_ANEW)
+    anew = change(c, command, precondition, "fewer pods serve for a minute or two", RESTARTED_ANEW)
+    return (*resume(c, results), anew)
+
+
+def resume(c: Context, results: Results) -> tuple[Step, ...]:
+    """What has to come before a roll-back or a restart where the deployment is paused: kubectl refuses both."""
+    if not facts_of(results, "changes").get("paused"):
+        return ()
+    return (
+        change(
+            c,
+            kubectl(c, "rollout", "resume", deployment(c)),
+            f"it is still paused, and whoever paused it agrees: {kubectl(c, 'describe', deployment(c))}",
+            "what was changed while it was paused is rolled out at once",
+            kubectl(c, "rollout", "pause", deployment(c)),
+            "the next command is not refused",
+        ),
+    )

@@ -40,7 +40,7 @@ def enlarge_pool(c: Context, results: Results) -> Plan:
             f"the names of the settings for the pool's size and time-outs; check that their values are as intended ({_use(facts)})",
         ),
         _raise(c, facts, facts_of(results, "server")),
-        restart(c, "connections are held and not given back: in use stays high though few queries run"),
+        *restart(c, results, "connections are held and not given back: in use stays high though few queries run"),
         _fewer_queries(c, results),
         *worst_pod(c, results, facts.get("top_pod")),
     )
@@ -67,7 +67,7 @@ def relieve_database(c: Context, results: Results) -> Plan:
             until_healthy(c),
         ),
         _fewer_queries(c, results),
-        restart(c, "the database answers again, yet the pods keep broken connections"),
+        *restart(c, results, "the database answers again, yet the pods keep broken connections"),
     )
 
 
@@ -110,7 +110,7 @@ def mend_login(c: Context, results: Results) -> Plan:
             "nothing to undo",
             "a login with it succeeds",
         ),
-        restart(c, "the Secret is right and the pods still hold the old password"),
+        *restart(c, results, "the Secret is right and the pods still hold the old password"),
         Step(
             "Rotate the credentials: a second account or password in the database first, then the Secret, then a restart, then the old one is dropped.",
             "they may be compromised: logins from unknown addresses, a value in a log or a repository; tell security",

@@ -31,7 +31,7 @@ def restore_connections(c: Context, results: Results) -> Plan:
             setting_names(c),
             f"the names of the settings for the pool's size and time-outs; check that their values are as intended ({use})",
         ),
-        restart(c, "the database answers again, yet the pods keep broken connections"),
+        *restart(c, results, "the database answers again, yet the pods keep broken connections"),
         Step(
             "Ask the database's owners for more capacity (CPU, connections, a read replica).",
             "the database itself is overloaded",
@@ -55,7 +55,7 @@ def restore_verification(c: Context, results: Results) -> Plan:
             "the key's age: was it rotated just before the onset? Has its certificate expired?",
             "your account may list them (names and ages only)",
         ),
-        restart(c, "the right key is in place and the pods still hold the old one"),
+        *restart(c, results, "the right key is in place and the pods still hold the old one"),
         Step(
             "Ask the owners of the auth service whether it answers and whether its keys or certificates changed.",
             "the key is right",

@@ -42,7 +42,7 @@ def restore_key(c: Context, results: Results) -> Plan:
             "put the newer key back",
             until_healthy(c),
         ),
-        restart(c, "the right key is in its Secret and the pods still hold the other one"),
+        *restart(c, results, "the right key is in its Secret and the pods still hold the other one"),
     )
 
 
@@ -58,7 +58,7 @@ def renew_tokens(c: Context, results: Results) -> Plan:
             until_healthy(c),
         ),
         *_key_file(c),
-        restart(c, "the issuer's certificate was renewed and the pods still hold the old one"),
+        *restart(c, results, "the issuer's certificate was renewed and the pods still hold the old one"),
         _leeway(c, "the issuer needs longer: a little more leeway bridges it"),
     )
 
@@ -81,7 +81,7 @@ def reach_auth_service(c: Context, results: Results) -> Plan:
             UNDONE,
             "complaints about the auth service end in the logs",
         ),
-        restart(c, "the auth service answers again, yet the pods keep broken connections to it"),
+        *restart(c, results, "the auth service answers again, yet the pods keep broken connections to it"),
     )
 
 

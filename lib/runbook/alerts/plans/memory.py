@@ -34,7 +34,7 @@ def restart_leaking(c: Context, results: Results) -> Plan:
             "the file is complete outside of the pod",
         ),
         _delete(c, results, f"a temporary fix: {_again(results)}"),
-        restart(c, "more pods than one leak, and each has been looked at"),
+        *restart(c, results, "more pods than one leak, and each has been looked at"),
         Step(
             "Give the dump and the time of the onset to the service's authors.",
             "the pods are restarted",

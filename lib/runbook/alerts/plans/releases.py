@@ -12,6 +12,7 @@ from runbook.alerts.plans.commands import (
     kubectl,
     number,
     read,
+    resume,
     until_healthy,
     whole,
     worst_pod,
@@ -29,7 +30,7 @@ def roll_back(c: Context, results: Results) -> Plan:
         return "Roll back to the revision that did well", (_find_revision(c), *pods)
     if suspect != current:
         return f"Revision {suspect} is out of service already", (*_rolled_back(c, facts, suspect, current), *pods)
-    return "Roll back to the previous revision", (*_undo(c, facts, suspect), *pods)
+    return "Roll back to the previous revision", (*resume(c, results), *_undo(c, facts, suspect), *pods)
 
 
 def _find_revision(c: Context) -> Step:

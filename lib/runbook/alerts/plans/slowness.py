@@ -71,7 +71,7 @@ def widen_pool(c: Context, results: Results) -> Plan:
             _LOGIN,
         ),
         pool_size(c, results),
-        restart(c, "connections are held and not given back: new pods begin with empty pools"),
+        *restart(c, results, "connections are held and not given back: new pods begin with empty pools"),
         Step(
             "Find in the code what keeps a connection while it waits for something else, and give it back earlier.",
             "the pool's size is as intended",
