@@ -299,6 +299,21 @@ class TestPods:
         assert found.status == "normal"
         assert found.sentence.startswith("2 of 2 pods ready; 2 of those that are down for Prometheus are ready")
 
+    def test_a_pod_that_is_gone_is_not_known(self) -> None:
+        """Of one that was down and is not there any more nobody can say how it ended: not that all is well."""
+        found = judged(pods.CHECK, {PODS: cluster(pod("b"), pod("c"))}, instances={"down": ["a"]})
+        assert (found.status, found.facts["gone"]) == ("unknown", ["a"])
+        assert [found.facts[name] for name in ("killed", "crashed", "blocked")] == [None, None, None]
+        assert found.sentence == (
+            "2 of 2 pods ready; 1 of those that are down not there any more, and how they ended is not known."
+        )
+
+    def test_what_is_seen_of_others_is_known_though_one_is_gone(self) -> None:
+        """A pod that was killed was killed, whoever is gone; that none crashed is not known."""
+        killed = pod("b", ready=False, ended=("OOMKilled", 137, ONSET + 60))
+        found = judged(pods.CHECK, {PODS: cluster(killed)}, instances={"down": ["a", "b"]})
+        assert (found.status, found.facts["killed"], found.facts["crashed"]) == ("abnormal", ["b"], None)
+
 
 def words(*lines: str) -> Answering:
     return given({"previous_logs": [{"pod": "a", "container": "app", "lines": list(lines)}]})
@@ -432,6 +447,7 @@ CALM: dict[str, dict[str, Any]] = {
         "distance": 60,
     },
     "pods": {
+        "gone": [],
         "killed": [],
         "crashed": [],
         "crashed_revisions": [],
@@ -503,6 +519,28 @@ def test_an_innocent_rollout_takes_no_blame(cause: str) -> None:
     """A release shortly before something else went wrong is not supported as its cause."""
     found = causes.of(ALERT, results(**{**SCENES[cause], "changes": {"near": True}}))
     assert [v.cause for v in found if v.state == "supported"] == [cause]
+
+
+def test_what_was_not_seen_is_not_refuted() -> None:
+    """The pod that was down is gone, another is not ready: none of the ways in which it may have ended is excluded."""
+    unseen_ends = {"gone": ["a"], "killed": None, "crashed": None, "blocked": None}
+    found = causes.of(ALERT, results(pods=unseen_ends))
+    assert {v.cause for v in found if v.state == "not tested"} == {"deployment", "crash", "memory", "configuration"}
+
+
+def test_a_replaced_pod_leaves_every_cause_open_but_those_that_show_elsewhere() -> None:
+    """Killed and replaced before anybody looked: memory and configuration are not tested, nor is it only the scrape."""
+    told = {
+        **USUAL,
+        DOWN: line(since(0.0, 1.0)),
+        MISSED: line(since(0.0, 0.17)),
+        UP: ups(**{"web-14-aaaaa": since(1.0, 0.0), "web-14-bbbbb": lambda t: 1.0}),
+        PODS: cluster(pod("web-14-bbbbb"), pod("web-14-ccccc")),
+        LAST: given({"previous_logs": []}, "empty"),
+        ("terms",): logged(600, **{"web-14-bbbbb": 300}),
+    }
+    found = {verdict.cause: verdict.state for verdict in investigated(told).verdicts}
+    assert {found[name] for name in ("crash", "memory", "configuration", "network", "scrape")} == {"not tested"}
 
 
 def test_two_causes_at_once_come_first() -> None:

@@ -56,7 +56,7 @@ NONE_WELL = Sign(
 NOT_STARTED = Sign(
     "pods",
     0.6,
-    lambda f: bool(f["blocked"]) and not f["crashed"],
+    lambda f: bool(f["blocked"]) and f["crashed"] == [],
     lambda f: f"nothing crashed: containers did not even start ({f['blocked_by']})",
 )
 
@@ -64,6 +64,7 @@ CRASH = replace(
     DEPLOYMENT,
     plan=back_to_good,
     needs=("changes", "pods"),
+    decides=(*DEPLOYMENT.decides, ("pods", "crashed")),
     supports=(
         *DEPLOYMENT.supports,
         Sign(
@@ -83,7 +84,7 @@ CRASH = replace(
     ),
     refutes=(
         *DEPLOYMENT.refutes,
-        Sign("pods", 0.7, lambda f: not f["crashed"], lambda f: "no container crashed"),
+        Sign("pods", 0.7, lambda f: f["crashed"] == [], lambda f: "no container crashed"),
         NOT_STARTED,
         ONLY_UNSEEN,
     ),
@@ -95,7 +96,7 @@ UNPROVOKED = Cause(
     phrase=lambda results: f"a crash that no rollout explains ({results['pods'].facts['exits']})",
     plan=start_anew,
     needs=("changes", "pods"),
-    decides=(("changes", "near"),),
+    decides=(("changes", "near"), ("pods", "crashed")),
     supports=(
         Sign(
             "pods",
@@ -106,7 +107,7 @@ UNPROVOKED = Cause(
         Sign("last_words", 0.1, lambda f: f["times"] >= 1, lambda f: f"last said “{f['last']}”"),
     ),
     refutes=(
-        Sign("pods", 0.9, lambda f: not f["crashed"], lambda f: "no container crashed"),
+        Sign("pods", 0.9, lambda f: f["crashed"] == [], lambda f: "no container crashed"),
         Sign("changes", 0.7, lambda f: f["near"], lambda f: f"revision {f['revision']} came shortly before"),
     ),
 )
@@ -117,6 +118,7 @@ MEMORY = Cause(
     phrase=lambda results: "containers killed for using too much memory",
     plan=more_memory,
     needs=("pods",),
+    decides=(("pods", "killed"),),
     supports=(
         Sign(
             "pods",
@@ -125,7 +127,7 @@ MEMORY = Cause(
             lambda f: f"{plural(len(f['killed']), 'container')} OOMKilled near the onset or since",
         ),
     ),
-    refutes=(Sign("pods", 0.9, lambda f: not f["killed"], lambda f: "no container was OOMKilled"),),
+    refutes=(Sign("pods", 0.9, lambda f: f["killed"] == [], lambda f: "no container was OOMKilled"),),
 )
 
 NODE = Cause(
@@ -178,7 +180,7 @@ NETWORK = Cause(
         else "the network between the pods and those who ask them"
     ),
     plan=open_way,
-    needs=("pods",),
+    needs=(),
     decides=(("policies", "cuts"), ("unseen", "silent")),
     supports=(
         Sign(
@@ -209,6 +211,7 @@ CONFIGURATION = Cause(
     phrase=lambda results: _blocked(results),
     plan=let_start,
     needs=("pods",),
+    decides=(("pods", "blocked"),),
     supports=(
         Sign(
             "pods",
@@ -228,7 +231,7 @@ CONFIGURATION = Cause(
         Sign(
             "pods",
             0.9,
-            lambda f: not f["blocked"] and not f["waiting"],
+            lambda f: f["blocked"] == [] and not f["waiting"],
             lambda f: "no container waits for a Secret or an image",
         ),
     ),
@@ -239,7 +242,7 @@ SCRAPE = Cause(
     "Scrape broken",
     phrase=lambda results: "a broken scrape: the service itself is fine",
     plan=mend_scrape,
-    needs=("pods", "unseen"),
+    needs=("unseen",),
     decides=(("unseen", "talking"),),
     supports=(
         Sign(

@@ -22,7 +22,7 @@ def _queries(c: Context) -> Mapping[str, Query]:
 
 def _judge(c: Context, answers: Answers, earlier: Results) -> Result:
     known = earlier["pods"].facts if "pods" in earlier else {}
-    ended = [*known.get("crashed", ()), *known.get("killed", ())]
+    ended = [*(known.get("crashed") or ()), *(known.get("killed") or ())]
     found = [log for log in previous_logs_of(answers["previous logs"]) if log.pod in ended or not known]
     spoken = [log for log in found if log.lines]
     lasts = Counter(_last(log.lines) for log in spoken)

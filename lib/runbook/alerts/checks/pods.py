@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from runbook.alerts.base import Answers, Check, Context, Results
 from runbook.alerts.checks.series import onset_of, turn
-from runbook.model import JSON, Query, Result, Table
+from runbook.model import JSON, Query, Result, Status, Table
 from runbook.sources import kubernetes
 from runbook.sources.kubernetes_objects import Container, Pod, Termination, pods_of
 from runbook.wording import clock_text, plain_text, plural
@@ -41,15 +41,17 @@ def _judge(c: Context, answers: Answers, earlier: Results) -> Result:
     waiting = [pod for pod in troubled if _bare(pod.reason) in STARTING and c.end - pod.created_at > SLOW_START]
     homeless = [pod for pod in troubled if pod.unschedulable]
     well = [pod for pod in here if pod.name in missed and pod.ready and pod.name not in ended]
+    gone = [name for name in missed if name not in {pod.name for pod in here}]
     blocker = _blocking(blocked[0]) if blocked else None
     facts: dict[str, JSON] = {
         "all": len(here),
         "ready": sum(pod.ready for pod in here),
-        "killed": [pod.name for pod in killed],
-        "crashed": [pod.name for pod in crashed],
+        "gone": gone,
+        "killed": _seen(killed, gone),
+        "crashed": _seen(crashed, gone),
         "crashed_revisions": sorted({pod.revision for pod in crashed if pod.revision is not None}),
         "exits": _exits(ended[pod.name] for pod in crashed),
-        "blocked": [pod.name for pod in blocked],
+        "blocked": _seen(blocked, gone),
         "blocked_by": blocker.reason if blocker else None,
         "blocked_message": plain_text(blocker.message) if blocker else None,
         "blocked_image": blocker.image if blocker else None,
@@ -65,7 +67,13 @@ def _judge(c: Context, answers: Answers, earlier: Results) -> Result:
         p.name for p in troubled if not p.ready and p not in [*killed, *crashed, *blocked, *waiting, *homeless]
     ]
     shown = [*troubled, *(pod for pod in here if pod not in troubled)][:SHOWN]
-    return Result("abnormal" if abnormal else "normal", _sentence(facts), facts, tables=(_table(c, shown, missed),))
+    status: Status = "abnormal" if abnormal else "unknown" if gone else "normal"
+    return Result(status, _sentence(facts), facts, tables=(_table(c, shown, missed),))
+
+
+def _seen(these: Sequence[Pod], gone: Sequence[str]) -> list[str] | None:
+    """Their names; none there is not none at all where pods are gone: then it is not known."""
+    return None if gone and not these else [pod.name for pod in these]
 
 
 def _end(c: Context, pod: Pod, began: float) -> Termination | None:
@@ -140,6 +148,8 @@ def _sentence(facts: Mapping[str, JSON]) -> str:
         parts.append(f"{len(facts['unready'])} not ready, without a word why")
     if facts["well"]:
         parts.append(f"{len(facts['well'])} of those that are down for Prometheus are ready and did not restart")
+    if facts["gone"]:
+        parts.append(f"{len(facts['gone'])} of those that are down not there any more, and how they ended is not known")
     return f"{'; '.join(parts)}."
 
 

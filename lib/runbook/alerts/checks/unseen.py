@@ -38,6 +38,8 @@ def _judge(c: Context, answers: Answers, earlier: Results) -> Result:
         "talking": False,
         "silent": False,
     }
+    if not well and pods.get("gone"):
+        return Result("unknown", "Not known: the pods of those that are down are not there any more.")
     if not well:
         return Result("normal", "No: Kubernetes calls none of those that are down ready without a restart.", facts)
     if answers["logged since"].completeness == "failed" or answers["logged before"].completeness == "failed":
