@@ -95,8 +95,9 @@ def pod(
     node: str = "node-1",
     conditions: Sequence[JSON] = (),
     replicaset: str = "web-14",
+    over: str = "",
 ) -> JSON:
-    """A pod as the API tells of it; `ended`: reason, exit code and time of its last container."""
+    """A pod as the API tells of it; `ended`: reason, exit code and time of its last container; `over`: why it failed."""
     last = {}
     if ended:
         reason, code, at = ended
@@ -114,7 +115,7 @@ def pod(
             "containers": [{"name": "app", "image": "shop:1.4", "resources": {"limits": {"memory": "512Mi"}}}],
         },
         "status": {
-            "phase": "Running",
+            **({"phase": "Failed", "reason": over} if over else {"phase": "Running"}),
             "conditions": [{"type": "Ready", "status": str(ready)}, *conditions],
             "containerStatuses": [told],
         },
@@ -298,6 +299,20 @@ class TestPods:
         found = judged(pods.CHECK, {PODS: cluster(pod("a"), pod("b"))}, instances=HERE)
         assert found.status == "normal"
         assert found.sentence.startswith("2 of 2 pods ready; 2 of those that are down for Prometheus are ready")
+
+    def test_pods_that_are_over_do_not_count_but_are_shown(self) -> None:
+        """What was evicted and left behind is neither ready nor missing; its reason stands in the table."""
+        left = pod("a", ready=False, over="Evicted")
+        found = judged(pods.CHECK, {PODS: cluster(left, pod("b"))}, instances={"down": []})
+        assert (found.status, found.facts["unready"]) == ("normal", [])
+        assert found.sentence == "1 of 1 pod ready; 1 over and left behind (Evicted)."
+        assert found.tables[0].rows[0][:2] == ("a", "Evicted")
+
+    def test_one_that_is_over_is_told_where_it_is_the_one_that_is_down(self) -> None:
+        """The pod that was evicted is the one that Prometheus misses."""
+        left = pod("a", ready=False, over="Evicted")
+        found = judged(pods.CHECK, {PODS: cluster(left, pod("b"))}, instances={"down": ["a"]})
+        assert (found.status, found.facts["gone"], found.facts["over"]) == ("abnormal", [], ["a"])
 
     def test_a_pod_that_is_gone_is_not_known(self) -> None:
         """Of one that was down and is not there any more nobody can say how it ended: not that all is well."""
@@ -646,6 +661,14 @@ def test_a_pod_that_is_not_ready_is_no_recovery() -> None:
     found = recovered({**UP_AGAIN, PODS: cluster(pod("a"), pod("b", ready=False))})
     assert found.state == "not recovered"
     assert "1 pod not ready: b" in found.sentence
+
+
+def test_pods_that_are_over_hold_up_no_recovery() -> None:
+    """What was evicted stays listed, perhaps for ever; only where no other pod is left is there none."""
+    left = pod("b", ready=False, over="Evicted")
+    assert recovered({**UP_AGAIN, PODS: cluster(pod("a"), left)}).state == "recovered"
+    found = recovered({**UP_AGAIN, PODS: cluster(left)})
+    assert (found.state, "Kubernetes has no pod" in found.sentence) == ("not recovered", True)
 
 
 def test_still_down_and_unknown_are_no_recovery() -> None:

@@ -301,8 +301,9 @@ def _recovery_series(c: Context, answers: Answers) -> Series:
 
 def _amiss(c: Context, answers: Answers) -> str:
     """The procedure's second question: do the pods run?"""
-    unready = [pod for pod in pods_of(answers["pods"]) if not pod.ready]
-    if not answers["pods"].usable:
+    living = [pod for pod in pods_of(answers["pods"]) if not pod.over]
+    unready = [pod for pod in living if not pod.ready]
+    if not living:
         return "Kubernetes has no pod of the deployment"
     if not unready:
         return ""

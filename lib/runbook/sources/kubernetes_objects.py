@@ -83,6 +83,11 @@ class Pod:
     ip: str
     labels: Mapping[str, str]
 
+    @property
+    def over(self) -> bool:
+        """Whether it ended for good (Evicted, Shutdown, Completed): it is listed until somebody clears it away."""
+        return self.phase in ("Failed", "Succeeded")
+
 
 @dataclass(frozen=True)
 class Happening:

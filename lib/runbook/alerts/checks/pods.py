@@ -33,7 +33,8 @@ def _queries(c: Context) -> Mapping[str, Query]:
 def _judge(c: Context, answers: Answers, earlier: Results) -> Result:
     here, began = pods_of(answers["pods"]), turn(c, onset_of(earlier))
     missed = earlier["instances"].facts.get("down", ()) if "instances" in earlier else ()
-    troubled = [pod for pod in here if pod.name in missed or not pod.ready]
+    living = [pod for pod in here if not pod.over]
+    troubled = [pod for pod in here if pod.name in missed or not (pod.ready or pod.over)]
     ended = {pod.name: end for pod in troubled if (end := _end(c, pod, began))}
     killed = [pod for pod in troubled if pod.name in ended and ended[pod.name].reason == "OOMKilled"]
     crashed = [pod for pod in troubled if pod.name in ended and pod not in killed]
@@ -44,8 +45,10 @@ def _judge(c: Context, answers: Answers, earlier: Results) -> Result:
     gone = [name for name in missed if name not in {pod.name for pod in here}]
     blocker = _blocking(blocked[0]) if blocked else None
     facts: dict[str, JSON] = {
-        "all": len(here),
-        "ready": sum(pod.ready for pod in here),
+        "all": len(living),
+        "ready": sum(pod.ready for pod in living),
+        "over": [pod.name for pod in here if pod.over],
+        "over_by": ", ".join(sorted({pod.reason or pod.phase for pod in here if pod.over})),
         "gone": gone,
         "killed": _seen(killed, gone),
         "crashed": _seen(crashed, gone),
@@ -62,11 +65,10 @@ def _judge(c: Context, answers: Answers, earlier: Results) -> Result:
         "nodes": {pod.name: pod.node for pod in troubled if pod.node},
         **_limit(killed, ended),
     }
-    abnormal = bool(facts["ready"] < len(here) or killed or crashed)
-    facts["unready"] = [
-        p.name for p in troubled if not p.ready and p not in [*killed, *crashed, *blocked, *waiting, *homeless]
-    ]
-    shown = [*troubled, *(pod for pod in here if pod not in troubled)][:SHOWN]
+    abnormal = len(troubled) > len(well)
+    explained = [*killed, *crashed, *blocked, *waiting, *homeless]
+    facts["unready"] = [pod.name for pod in living if not pod.ready and pod not in explained]
+    shown = sorted(here, key=lambda pod: (pod not in troubled, not pod.over))[:SHOWN]
     status: Status = "abnormal" if abnormal else "unknown" if gone else "normal"
     return Result(status, _sentence(facts), facts, tables=(_table(c, shown, missed),))
 
@@ -146,6 +148,8 @@ def _sentence(facts: Mapping[str, JSON]) -> str:
         parts.append(f"{len(facts['unschedulable'])} without a node ({facts['unschedulable_message']})")
     if facts["unready"]:
         parts.append(f"{len(facts['unready'])} not ready, without a word why")
+    if facts["over"]:
+        parts.append(f"{len(facts['over'])} over and left behind ({facts['over_by']})")
     if facts["well"]:
         parts.append(f"{len(facts['well'])} of those that are down for Prometheus are ready and did not restart")
     if facts["gone"]:
