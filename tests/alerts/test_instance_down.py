@@ -38,6 +38,7 @@ TOTAL: Words = ("sum(rate", "http_requests_total")
 BY_POD: Words = ("sum by (pod) (rate",)
 PODS: Words = ("get pods -o wide | grep",)
 LAST: Words = ("--previous",)
+DEPLOYMENT: Words = ("rollout history",)
 NODES: Words = ("describe nodes",)
 POLICIES: Words = ("networkpolicies",)
 FIRING = f'"gte":{round((ONSET + 15) * 1000)}'
@@ -260,7 +261,7 @@ def test_a_paused_deployment_is_known_as_one() -> None:
     """Whether its rollouts are paused is a fact, for what to do depends on it."""
     one = {"metadata": {"name": "web"}, "spec": {"replicas": 6, "paused": True}}
     check = changes.watching(FAILED_SCRAPES)
-    told = {("rollout history",): given({"deployment": one, "replicasets": []})}
+    told = {DEPLOYMENT: given({"deployment": one, "replicasets": []})}
     assert judged(check, told).facts["paused"] is True
 
 
@@ -646,7 +647,19 @@ def _asked(told: Told, queries: Mapping[str, Query]) -> dict[str, Answer]:
 
 
 HEALTHY = given({"status": 200, "error": None})
-UP_AGAIN: Told = {DOWN: line(lambda t: 0.0), PODS: cluster(pod("a")), ("/health",): HEALTHY}
+
+
+def deployed(available: int, wanted: int = 1) -> Answering:
+    one = {"metadata": {"name": "web"}, "spec": {"replicas": wanted}, "status": {"availableReplicas": available}}
+    return given({"deployment": one, "replicasets": []})
+
+
+UP_AGAIN: Told = {
+    DOWN: line(lambda t: 0.0),
+    PODS: cluster(pod("a")),
+    DEPLOYMENT: deployed(1),
+    ("/health",): HEALTHY,
+}
 
 
 def test_recovered_when_none_is_down_pods_run_and_health_answers() -> None:
@@ -663,6 +676,13 @@ def test_a_pod_that_is_not_ready_is_no_recovery() -> None:
     assert "1 pod not ready: b" in found.sentence
 
 
+def test_a_pod_that_may_not_be_made_is_no_recovery() -> None:
+    """Refused by a quota, a pod is neither listed nor a target: only the deployment misses it."""
+    found = recovered({**UP_AGAIN, DEPLOYMENT: deployed(1, 6)})
+    assert found.state == "not recovered"
+    assert "1 of 6 pods available" in found.sentence
+
+
 def test_pods_that_are_over_hold_up_no_recovery() -> None:
     """What was evicted stays listed, perhaps for ever; only where no other pod is left is there none."""
     left = pod("b", ready=False, over="Evicted")
@@ -674,6 +694,7 @@ def test_pods_that_are_over_hold_up_no_recovery() -> None:
 def test_still_down_and_unknown_are_no_recovery() -> None:
     """An instance that is still down, or an answer that is missing, is told as such."""
     assert recovered({**UP_AGAIN, DOWN: line(lambda t: 1.0)}).state == "not recovered"
-    assert recovered({key: UP_AGAIN[key] for key in UP_AGAIN if key != PODS}).state == "not enough data"
+    for silent in (PODS, DEPLOYMENT):
+        assert recovered({key: UP_AGAIN[key] for key in UP_AGAIN if key != silent}).state == "not enough data"
     bad = replace(HEALTHY(Query("probe", "get", "/health")), data={"status": 503, "error": None})
     assert recovered({**UP_AGAIN, ("/health",): lambda query: bad}).state == "not recovered"

@@ -288,10 +288,11 @@ def _blocked(results: Results) -> str:
 
 
 def _recovery_queries(c: Context, end: float) -> Mapping[str, Query]:
-    asked = kubernetes.pods(c.service.namespace, c.service.deployment)
+    about = (c.service.namespace, c.service.deployment)
+    asked = {"pods": kubernetes.pods(*about), "deployment": kubernetes.deployment(*about)}
     return {
         "down": since_mitigation(c, down.down(c.service), end),
-        "pods": replace(asked, params={**asked.params, "at": int(end)}),
+        **{name: replace(one, params={**one.params, "at": int(end)}) for name, one in asked.items()},
     }
 
 
@@ -300,15 +301,18 @@ def _recovery_series(c: Context, answers: Answers) -> Series:
 
 
 def _amiss(c: Context, answers: Answers) -> str:
-    """The procedure's second question: do the pods run?"""
+    """The procedure's second question: do the pods run, all that are wanted? One that was refused is no pod at all."""
     living = [pod for pod in pods_of(answers["pods"]) if not pod.over]
     unready = [pod for pod in living if not pod.ready]
     if not living:
         return "Kubernetes has no pod of the deployment"
-    if not unready:
-        return ""
-    first = unready[0]
-    return f"{plural(len(unready), 'pod')} not ready: {first.name} ({first.reason or first.phase})"
+    if unready:
+        first = unready[0]
+        return f"{plural(len(unready), 'pod')} not ready: {first.name} ({first.reason or first.phase})"
+    whole = kubernetes.deployment_of(answers["deployment"])
+    if whole and whole.available < whole.wanted:
+        return f"{whole.available} of {plural(whole.wanted, 'pod')} available, as the deployment counts them"
+    return ""
 
 
 ALERT = Alert(
