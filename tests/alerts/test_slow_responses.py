@@ -7,6 +7,7 @@ from dataclasses import replace
 from math import nan
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given
@@ -297,16 +298,33 @@ class TestThrottling:
     def told(self, throttled: Told) -> dict[tuple[str, ...], Told]:
         return {
             ("throttled_periods",): throttled,
-            ("cfs_periods",): line(lambda t: 10.0, pod=self.PODS),
             ("process_",): line(lambda t: 0.1, pod=self.PODS),
             ("pods",): lambda query: Answer(query, "complete", {"items": []}),
         }
 
     def test_periods_without_cpu_are_abnormal(self) -> None:
         """Below its limit on average, and still held back half of the time: too little CPU."""
-        found = judged(throttling.CHECK, self.told(line(step(0.0, 5.0), pod=self.PODS)))
+        found = judged(throttling.CHECK, self.told(line(step(0.0, 0.5), pod=self.PODS)))
         assert (found.status, found.facts["throttled"], found.facts["throttled_share"]) == ("abnormal", True, 0.5)
         assert found.sentence.startswith("Yes: CPU held back in 50 % of its periods at most, ")
+
+    def test_another_deployments_pods_are_none_of_it(self) -> None:
+        """Its name may begin with this one's: a pod that neither Kubernetes nor the service's metrics know is not ours."""
+        other = line(step(0.0, 0.5), pod="rust-micro-front-end-batch-5f6d8-zzzzz")
+        assert judged(throttling.CHECK, self.told(other)).facts["throttled"] is None
+
+    def test_each_container_is_looked_at_by_itself(self) -> None:
+        """The share is taken per container, the profile's where it names one; never of the pod as a whole."""
+        (asked, named) = (
+            throttling.CHECK.queries(context(service=msgspec.structs.replace(SERVICE, container=name)))[
+                "throttled"
+            ].text
+            for name in ("", "app")
+        )
+        assert asked.startswith(
+            "max by (pod) (sum by (pod, container) (rate(container_cpu_cfs_throttled_periods_total{"
+        )
+        assert (asked.count('container!=""'), named.count('container="app"')) == (2, 2)
 
     def test_who_does_not_measure_it_is_not_told_of_it(self) -> None:
         """Without cAdvisor's counters throttling is not known, which says nothing of memory and CPU."""

@@ -9,8 +9,19 @@ import numpy as np
 
 from runbook.alerts.base import Answers, Context, Results
 from runbook.alerts.checks import resources
-from runbook.alerts.checks.series import Floats, change, number, onset_of, over_window, pods, rate_window, ratio, series
+from runbook.alerts.checks.series import (
+    Floats,
+    by_label,
+    change,
+    number,
+    onset_of,
+    over_window,
+    pods,
+    rate_window,
+    series,
+)
 from runbook.model import Chart, Query, Result
+from runbook.sources.kubernetes_objects import pods_of
 from runbook.sources.prometheus import label_matchers, quote
 from runbook.wording import share_text
 
@@ -19,24 +30,22 @@ SHOWN = 6
 
 
 def _queries(c: Context) -> Mapping[str, Query]:
-    """cAdvisor's counters carry the cluster's labels, not the service's."""
-    whose = f"{label_matchers({'namespace': c.service.namespace})},pod=~{quote(f'{c.service.deployment}-.*')}"
+    """cAdvisor's counters carry the cluster's labels, not the service's. An idle sidecar must not hide its neighbour."""
+    named = f"={quote(c.service.container)}" if c.service.container else '!=""'
+    ours = f"pod=~{quote(f'{c.service.deployment}-.*')},container{named}"
+    whose = f"{label_matchers({'namespace': c.service.namespace})},{ours}"
 
-    def periods(which: str) -> Query:
-        rate = f"rate(container_cpu_cfs_{which}_total{{{whose}}}[{rate_window(c)}])"
-        return over_window(c, f"sum by (pod) ({rate})")
+    def periods(which: str) -> str:
+        return f"sum by (pod, container) (rate(container_cpu_cfs_{which}_total{{{whose}}}[{rate_window(c)}]))"
 
-    return {
-        **resources.CHECK.queries(c),
-        "throttled periods": periods("throttled_periods"),
-        "periods": periods("periods"),
-    }
+    share = f"max by (pod) ({periods('throttled_periods')} / {periods('periods')})"
+    return {**resources.CHECK.queries(c), "throttled": over_window(c, share)}
 
 
 def _judge(c: Context, answers: Answers, earlier: Results) -> Result:
     found = resources.CHECK.judge(c, answers, earlier)
-    held, every = pods(c, answers["throttled periods"]), pods(c, answers["periods"])
-    by_pod = {pod: ratio(held[pod], every[pod]) for pod in held if pod in every}
+    own = _own(c, answers)
+    by_pod = {pod: shares for pod, shares in by_label(answers["throttled"], "pod").items() if pod in own}
     since = {pod: change(c, shares, onset_of(earlier), _high).since for pod, shares in by_pod.items()}
     known = {pod: share for pod, share in since.items() if not np.isnan(share)}
     worst = max(known.values(), default=float("nan"))
@@ -55,6 +64,12 @@ def _judge(c: Context, answers: Answers, earlier: Results) -> Result:
     )
 
 
+def _own(c: Context, answers: Answers) -> set[str]:
+    """The service's pods, those of the past as well: another deployment's name may begin with this one's."""
+    listed = pods_of(answers["pods"]) if answers["pods"].usable else ()
+    return {*(pod.name for pod in listed), *pods(c, answers["memory"]), *pods(c, answers["cpu"])}
+
+
 def _high(values: Floats) -> float:
     return float(np.percentile(values, 75))
 
@@ -69,5 +84,5 @@ CHECK = replace(
     resources.CHECK,
     queries=_queries,
     judge=_judge,
-    optional=(*resources.CHECK.optional, "throttled periods", "periods"),
+    optional=(*resources.CHECK.optional, "throttled"),
 )
