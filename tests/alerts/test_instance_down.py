@@ -58,6 +58,18 @@ def since(before: float, after: float, at: float = ONSET) -> Callable[[float], f
     return lambda t: after if at <= t < at + DAY else before
 
 
+def until(end: float, value: float) -> Answering:
+    """A level over the last minute that nothing is left of a minute after this time; the same hours of other days are whole."""
+
+    def answer(query: Query) -> Answer:
+        whole = line(lambda t: value)(query)
+        found = whole.data["result"][0]
+        kept = [pair for pair in found["values"] if pair[0] < end + 60 or query.params["end"] < ONSET]
+        return replace(whole, data={"resultType": "matrix", "result": [{**found, "values": kept}]})
+
+    return answer
+
+
 def ups(**rows: Callable[[float], float]) -> Answering:
     """`up` of these pods, each at an address of its own; NaN where there is no such target."""
 
@@ -182,6 +194,14 @@ class TestDown:
             "No. 0 instances down at most since the alert, below the threshold of 1 instance"
         )
 
+    def test_all_that_left_service_discovery_are_missed(self) -> None:
+        """Up until a minute before the alert, then no target any more: real, with its onset, and told in one sentence."""
+        told = {**USUAL, **{words: until(ONSET, told) for words, told in ((DOWN, 0.0), (COUNT, 6.0), (MISSED, 0.0))}}
+        found = judged(down.CHECK, told)
+        assert (found.status, found.facts["now"]) == ("abnormal", 6.0)
+        assert abs(found.facts["onset"] - ONSET) <= 60
+        assert found.sentence.endswith("; no instance is a target of Prometheus any more.")
+
     def test_no_target_is_not_health(self) -> None:
         """Without any target, as after a wrong scrape configuration, it is not known whether instances are up."""
         assert judged(down.CHECK, {DOWN: nothing}).status == "unknown"
@@ -215,6 +235,16 @@ class TestInstances:
         found = judged(instances.CHECK, {UP: ups(a=lambda t: 0.0, b=lambda t: 1.0)})
         assert found.facts["never_up"] == []
         assert "a (since before 09:17 UTC)" in found.sentence
+
+    def test_all_that_are_no_target_any_more_are_down(self) -> None:
+        """Together they left: each is missed, and none of them up; one that went alone is no outage."""
+        gone = {name: lambda t: 1.0 if t < ONSET + 60 else float("nan") for name in "ab"}
+        found = judged(instances.CHECK, {UP: ups(**gone)})
+        assert (found.facts["down"], found.facts["up"]) == (["a", "b"], [])
+        assert found.sentence == (
+            "2 of 2: a (since 10:40 UTC), b (since 10:40 UTC); none is a target of Prometheus any more."
+        )
+        assert judged(instances.CHECK, {UP: ups(**gone, c=lambda t: 1.0)}).facts["down"] == []
 
     def test_one_that_was_down_before_the_alert_is_none_of_it(self) -> None:
         """An outage that ended half an hour before is another one."""
@@ -557,6 +587,20 @@ def test_a_replaced_pod_leaves_every_cause_open_but_those_that_show_elsewhere() 
     }
     found = {verdict.cause: verdict.state for verdict in investigated(told).verdicts}
     assert {found[name] for name in ("crash", "memory", "configuration", "network", "scrape")} == {"not tested"}
+
+
+def test_all_that_left_service_discovery_and_serve_on_are_only_unseen() -> None:
+    """Ready in Kubernetes and logging as usual: the scrape is broken, and no other cause is supported."""
+    told = {
+        **USUAL,
+        **{words: until(ONSET, value) for words, value in ((DOWN, 0.0), (COUNT, 2.0), (MISSED, 0.0))},
+        UP: ups(**{name: lambda t: 1.0 if t < ONSET + 60 else float("nan") for name in "ab"}),
+        PODS: cluster(pod("a"), pod("b")),
+        (FIRING,): logged(600, a=300, b=300),
+        ("terms",): logged(600, a=300, b=300),
+    }
+    found = investigated(told)
+    assert [verdict.cause for verdict in found.verdicts if verdict.state == "supported"] == ["scrape"]
 
 
 def test_two_causes_at_once_come_first() -> None:

@@ -40,8 +40,12 @@ from runbook.wording import plural
 
 
 def expression(service: Service) -> str:
-    """The alerting rule's PromQL: one alert per instance."""
-    return f"{metric(service, 'up')} == 0"
+    """The alerting rule's PromQL: one alert per instance, or one for all where Prometheus has none left to ask.
+
+    What leaves service discovery (a label changed, the deployment deleted) has no `up` that could be 0: nobody would be told.
+    """
+    up = metric(service, "up")
+    return f"{up} == 0 or absent({up})"
 
 
 ONLY_UNSEEN = Sign(

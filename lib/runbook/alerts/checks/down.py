@@ -10,7 +10,18 @@ import numpy as np
 from runbook.alerts.base import Answers, Context
 from runbook.alerts.checks import level
 from runbook.alerts.checks.errors import count, failed_rate, total_rate
-from runbook.alerts.checks.series import change, grid, last, line, metric, number, over_window, short_window, turn
+from runbook.alerts.checks.series import (
+    Floats,
+    change,
+    grid,
+    last,
+    line,
+    metric,
+    number,
+    over_window,
+    short_window,
+    turn,
+)
 from runbook.findings import stretch_start
 from runbook.model import JSON, Query
 from runbook.settings import Service
@@ -45,18 +56,39 @@ def _queries(c: Context, window: str, ago: int) -> Mapping[str, Query]:
     }
 
 
+def left(c: Context, known: Floats) -> float | None:
+    """When the last instance stopped being a target, to the step; None where one still is, or none ever was.
+
+    `known`: any level over the last `held` seconds on the window's grid, NaN where it found no sample.
+    """
+    seen = np.flatnonzero(~np.isnan(known))
+    if not len(seen) or seen[-1] == len(known) - 1:
+        return None
+    return float(grid(c)[seen[-1]]) + c.step - held(c.service)
+
+
+def _value(answers: Answers) -> Floats:
+    """How many are down; where none is a target any more, all that there were."""
+    known = line(answers["down"])
+    seen = np.flatnonzero(~np.isnan(known))
+    if "instances" in answers and len(seen):
+        known[seen[-1] + 1 :] = last(line(answers["instances"]))
+    return known
+
+
 def _began(c: Context, answers: Answers, onset: float | None) -> float | None:
     """An outage that has just begun is too short for a test of levels, but no less plain."""
     if onset is not None:
         return onset
     missed, window = line(answers["missed, short"]), short_window(c)
-    return stretch_start(grid(c), missed, at=c.started_at, least=ANY, gap=TOGETHER, window=window)
+    began = stretch_start(grid(c), missed, at=c.started_at, least=ANY, gap=TOGETHER, window=window)
+    return began if began is not None else left(c, line(answers["down"]))
 
 
 def _impact(c: Context, answers: Answers, began: float | None) -> Mapping[str, JSON]:
     """How many were down at worst and for how long; requests that failed, and that were not even counted."""
     firing = grid(c) >= c.started_at - c.hold_seconds
-    worst = int(np.nanmax(line(answers["down"])[firing]))
+    worst = int(np.nanmax(_value(answers)[firing]))
     every = last(line(answers["instances"]))
     minutes = (c.end - turn(c, began)) / 60
     of_all = "" if np.isnan(every) else f" of {max(int(every), worst)}"
@@ -69,6 +101,7 @@ def _impact(c: Context, answers: Answers, began: float | None) -> Mapping[str, J
         missed = 1.0 if np.isnan(rate.since) else 1 - rate.times
         said.append(f"{share_text(round(missed, 2))} fewer counted than before")
     return {
+        "left": left(c, line(answers["down"])),
         "worst": worst,
         "instances": number(every, 0),
         "failed_requests": failed,
@@ -85,7 +118,7 @@ LEVEL = level.Level(
     past="{} down",
     nothing="Prometheus has had no instance of the service to ask since the alert",
     queries=_queries,
-    value=lambda answers: line(answers["down"]),
+    value=_value,
     parts=("down",),
     needs=("down",),
     threshold=lambda service: ANY,
@@ -95,5 +128,6 @@ LEVEL = level.Level(
     moving=lambda service, answers: line(answers["missed"]),
     began=_began,
     impact=_impact,
+    count=lambda facts: "no instance is a target of Prometheus any more" if facts["left"] is not None else "",
 )
 CHECK = level.check(LEVEL)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runbook.alerts.base import Answers, Check, Context, Results
-from runbook.alerts.checks.down import held
+from runbook.alerts.checks.down import HOLD_SECONDS, held, left
 from runbook.alerts.checks.series import Floats, grid, metric, over_window
 from runbook.model import JSON, Answer, Query, Result, Table
 from runbook.sources import network
@@ -33,7 +33,7 @@ class Instance:
 
 @dataclass(frozen=True)
 class Outage:
-    """One instance that has been down since the alert: `since` when (to the step), `state` now."""
+    """One instance that has been down, or no target, since the alert: `since` when (to the step), `state` now."""
 
     instance: Instance
     since: float
@@ -59,8 +59,10 @@ def _instances(c: Context, answer: Answer) -> list[Instance]:
 def _judge(c: Context, answers: Answers, earlier: Results) -> Result:
     every = _instances(c, answers["up"])
     firing = grid(c) >= c.started_at - c.hold_seconds
+    all_left = left(c, np.fmax.reduce([one.up for one in every])) if every else None
     outages = sorted(
-        (outage for one in every if (outage := _outage(c, one, firing))), key=lambda o: (o.since, o.instance.name)
+        (outage for one in every if (outage := _outage(c, one, firing) or _left(c, one, all_left))),
+        key=lambda outage: (outage.since, outage.instance.name),
     )
     together = np.sum([~np.isnan(one.up[firing]) for one in every], axis=0)
     up = [one for one in every if _last_known(c, one) == 1]
@@ -71,6 +73,7 @@ def _judge(c: Context, answers: Answers, earlier: Results) -> Result:
         "now": [outage.instance.name for outage in outages if outage.state == "down"],
         "never_up": [outage.instance.name for outage in outages if outage.never_up],
         "up": [one.name for one in up],
+        "left": all_left,
         "since": outages[0].since if outages else None,
         "port": max(set(ports), key=ports.count) if ports else None,
     }
@@ -98,6 +101,13 @@ def _outage(c: Context, one: Instance, firing: NDArray[np.bool_]) -> Outage | No
     )
 
 
+def _left(c: Context, one: Instance, all_left: float | None) -> Outage | None:
+    """An instance that was up until all of them stopped being targets together."""
+    own = left(c, one.up)
+    together = own is not None and all_left is not None and all_left - own <= HOLD_SECONDS
+    return Outage(one, own, False, "no target") if own is not None and together else None
+
+
 def _last_known(c: Context, one: Instance) -> float | None:
     """Its state at the end of the window; None where it is no target any more."""
     recent = one.up[grid(c) >= c.end - 2 * c.step]
@@ -123,9 +133,11 @@ def _sentence(c: Context, facts: Mapping[str, JSON], outages: Sequence[Outage]) 
     named = ", ".join(_named(c, outage) for outage in outages[:NAMED])
     more = f" and {len(outages) - NAMED} more" if len(outages) > NAMED else ""
     back = len(outages) - len(facts["now"])
+    if facts["left"] is not None:
+        return f"{len(outages)} of {facts['all']}: {named}{more}; none is a target of Prometheus any more."
     again = f" ({back} of them not any more)" if back else ""
-    left = "nobody is up" if not facts["up"] else f"{plural(len(facts['up']), 'instance')} up"
-    return f"{len(outages)} of {facts['all']}{again}: {named}{more}; {left} now."
+    rest = "nobody is up" if not facts["up"] else f"{plural(len(facts['up']), 'instance')} up"
+    return f"{len(outages)} of {facts['all']}{again}: {named}{more}; {rest} now."
 
 
 def _named(c: Context, outage: Outage) -> str:
