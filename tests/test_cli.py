@@ -361,7 +361,7 @@ def test_doctor_tells_line_by_line(settings: Settings, tmp_path: Path):
     assert plain.returncode == machine.returncode == 3
     lines = json.loads(machine.stdout)
     assert len(plain.stdout.splitlines()) == len(lines)
-    assert plain.stdout.startswith("failed  prometheus    connection: ")
+    assert plain.stdout.startswith("failed   prometheus    connection: ")
 
 
 def test_rules_are_printed_for_prometheus_and_for_machines():

@@ -11,10 +11,16 @@ from typing import Any
 import pytest
 
 from runbook import alerts, doctor, needs
+from runbook.clock import Frozen
 from runbook.doctor import Line
 from runbook.errors import SourceError
+from runbook.incident import Incident
+from runbook.inquiry import Inquiry
 from runbook.model import JSON, Answer, Query, failed
+from runbook.preparation import notebook_of
+from runbook.recording import Replay
 from runbook.settings import Settings
+from runbook.sources.base import Source
 from tests.bare import bare
 from tests.fakes import context
 
@@ -92,6 +98,53 @@ def test_a_metric_that_is_missing_says_which_checks_it_costs(world: World, exami
     assert (line.source, line.about, line.state) == ("prometheus", "micro_frontend_auth_attempts_total", "missing")
     assert "was not seen in the last hour: check metric_prefix" in line.says
     assert "authentication" in line.says.partition("without it: ")[2].split(", ")
+    assert not doctor.fit([line])
+
+
+def test_a_metric_that_no_check_needs_is_optional(world: World, examine: Callable[[], tuple[Line, ...]]):
+    """Without it every check runs: the doctor says so, and which of them then say less."""
+    del world.labels["micro_frontend_cache_size_bytes"]
+    line = wrong(examine())
+    assert (line.about, line.state) == ("micro_frontend_cache_size_bytes", "optional")
+    assert line.says.endswith("; all checks run without it, but these say less: companions")
+    assert doctor.fit(examine())
+
+
+def test_metrics_of_which_a_check_needs_any_are_missing_together():
+    """Each alone costs the check nothing; without all of them it has nothing to judge by."""
+    some = [metric for metric in NEEDED if "_database_" in metric]
+    alert = alerts.load("HighErrorRate")
+    for metric in some:
+        assert needs.lost([alert], context(), frozenset({metric})) == {metric: ()}
+    whole = needs.lost([alert], context(), frozenset(some))
+    assert whole["micro_frontend_database_connections"] == ("database",)
+
+
+@pytest.mark.parametrize("alert", alerts.names())
+def test_what_is_said_to_cost_no_check_costs_none(alert: str):
+    """Each metric in turn is taken out of the recorded incident: the checks that then know nothing are those named."""
+    replayed = notebook_of(alert).parent / "recordings" / f"{alert}.jsonl.gz"
+    found = Incident.replay(replayed).investigation()
+    recorded, context = Replay(replayed), found.context
+    ran = {finding.check for finding in found.findings if finding.ran}
+    for need in needs.metrics([found.alert], context):
+        (stopped,) = needs.lost([found.alert], context, frozenset({need.metric})).values()
+        results = Inquiry(found.alert, context, Lacking(need.metric, recorded), Frozen(context.now)).results()
+        unknown = {name for name in need.checks if results[name].status == "unknown"}
+        assert unknown & ran == set(stopped) & ran, need.metric
+
+
+class Lacking:
+    """A source in which one metric is not there."""
+
+    def __init__(self, metric: str, source: Source) -> None:
+        self._metric, self._source = metric, source
+
+    def ask(self, query: Query) -> Answer:
+        answer = self._source.ask(query)
+        if query.source != "prometheus" or self._metric not in needs.of(query.text, "micro_frontend_"):
+            return answer
+        return Answer(query, "empty", {"resultType": "matrix", "result": []})
 
 
 def test_a_metric_with_another_label_value_says_which(world: World, examine: Callable[[], tuple[Line, ...]]):

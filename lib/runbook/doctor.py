@@ -20,7 +20,7 @@ from runbook.sources import elasticsearch, kubernetes, mysql, probe, prometheus
 from runbook.sources.base import Source
 from runbook.sources.connect import connect
 
-State = Literal["ok", "missing", "failed"]
+State = Literal["ok", "optional", "missing", "failed"]
 RECENT_SECONDS = 3600
 FIELD_TYPES = {  # what the checks can do with a field of the logs
     "time_field": ("date", "date_nanos"),
@@ -33,7 +33,10 @@ FIELD_TYPES = {  # what the checks can do with a field of the logs
 
 @dataclass(frozen=True)
 class Line:
-    """One thing looked at. `says` is what was found or, where the state is not ok, what is wrong and what to do."""
+    """One thing looked at. `says` is what was found or, where the state is not ok, what is wrong and what to do.
+
+    What is missing costs a check, or makes one wrong; without what is optional every check runs, and some say less.
+    """
 
     source: str
     about: str
@@ -56,7 +59,7 @@ def examine(
     asked = sources if sources is not None else connect(name, environment)
     context = _context(name, environment, service, now)
     looks: tuple[Callable[[], list[Line]], ...] = (
-        lambda: _prometheus(asked["prometheus"], needs.metrics(catalogue, context), service, int(now)),
+        lambda: _prometheus(asked["prometheus"], catalogue, context, int(now)),
         lambda: _elasticsearch(asked["elasticsearch"], service, now),
         lambda: _kubernetes(asked["kubernetes"], service, inside=_may_exec(environment)),
         lambda: _mysql(asked["mysql"]),
@@ -64,6 +67,11 @@ def examine(
     )
     with ThreadPoolExecutor(len(looks)) as pool:
         return tuple(line for lines in pool.map(lambda look: look(), looks) for line in lines)
+
+
+def fit(lines: Iterable[Line]) -> bool:
+    """Whether every check can run: all is there but, perhaps, what they do without."""
+    return all(line.state in ("ok", "optional") for line in lines)
 
 
 def _context(name: str, environment: Environment, service: Service, now: float) -> Context:
@@ -98,7 +106,7 @@ def _failed(answer: Answer, about: str) -> Line:
 # --- Prometheus ------------------------------------------------------------------------------------------------
 
 
-def _prometheus(source: Source, needed: tuple[Need, ...], service: Service, now: int) -> list[Line]:
+def _prometheus(source: Source, catalogue: tuple[Alert, ...], context: Context, now: int) -> list[Line]:
     hello = source.ask(prometheus.instant("vector(1)", now))
     if not hello.usable:
         return [_failed(hello, "connection")]
@@ -107,21 +115,38 @@ def _prometheus(source: Source, needed: tuple[Need, ...], service: Service, now:
     first = Line(
         "prometheus", "connection", "ok", f"reachable, {f'version {version}' if version else 'of unknown version'}"
     )
+    service, needed = context.service, needs.metrics(catalogue, context)
+    found = _ask(source, (_labels(need, service, now) for need in needed))
+    absent = frozenset(
+        need.metric
+        for need, answer in zip(needed, found, strict=True)
+        if answer.completeness != "failed" and not answer.data
+    )
+    lost = needs.lost(catalogue, context, absent)
     with ThreadPoolExecutor(16) as pool:
-        return [first, *pool.map(lambda need: _metric(source, need, service, now), needed)]
+        return [first, *pool.map(lambda need, answer: _metric(source, need, answer, lost, service, now), needed, found)]
 
 
-def _metric(source: Source, need: Need, service: Service, now: int) -> Line:
+def _labels(need: Need, service: Service, now: int) -> Query:
     selector = f"{need.metric}{{{prometheus.label_matchers(service.metric_labels)}}}"
-    answer = source.ask(prometheus.label_names(selector, now - RECENT_SECONDS, now))
+    return prometheus.label_names(selector, now - RECENT_SECONDS, now)
+
+
+def _metric(
+    source: Source, need: Need, answer: Answer, lost: Mapping[str, tuple[str, ...]], service: Service, now: int
+) -> Line:
     if answer.completeness == "failed":
         return _failed(answer, need.metric)
-    cost = f"without it: {', '.join(need.checks)}"
-    if not answer.data:
-        return Line("prometheus", need.metric, "missing", f"{_why_none(source, need.metric, service, now)}; {cost}")
+    if need.metric in lost:
+        why = _why_none(source, need.metric, service, now)
+        if stopped := lost[need.metric]:
+            return Line("prometheus", need.metric, "missing", f"{why}; without it: {', '.join(stopped)}")
+        less = f"all checks run without it, but these say less: {', '.join(need.checks)}"
+        return Line("prometheus", need.metric, "optional", f"{why}; {less}")
     lacking = sorted(need.labels - set(answer.data))
     if lacking:
         advice = "set instance_label or pod_label of the service in runbook.toml, or let the service export it"
+        cost = f"asked for by: {', '.join(need.checks)}"
         return Line("prometheus", need.metric, "missing", f"has no label {', '.join(lacking)}: {advice}; {cost}")
     return Line("prometheus", need.metric, "ok", "there, with all its labels")
 

@@ -6,7 +6,8 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from runbook.alerts.base import Alert, Context
+from runbook.alerts.base import Alert, Check, Context
+from runbook.model import Query
 
 _STRING = r'"(?:[^"\\]|\\.)*"'
 _MATCHERS = rf"\{{((?:[^\"}}]|{_STRING})*)\}}"
@@ -16,7 +17,7 @@ _GROUPING = re.compile(r"\b(?:by|without|on|ignoring)\s*\(([^)]*)\)")
 
 @dataclass(frozen=True)
 class Need:
-    """One metric with the labels that queries use, and the checks that cannot do without it."""
+    """One metric with the labels that queries use, and the checks that ask for it."""
 
     metric: str
     labels: frozenset[str]
@@ -30,11 +31,33 @@ def metrics(alerts: Iterable[Alert], context: Context) -> tuple[Need, ...]:
     for alert in alerts:
         for check in alert.checks:
             for query in check.queries(context).values():
-                if query.source == "prometheus":
-                    for metric, used in of(query.text, context.service.metric_prefix).items():
-                        labels.setdefault(metric, set()).update(used)
-                        checks.setdefault(metric, {})[check.name] = None
+                for metric, used in _asked(query, context).items():
+                    labels.setdefault(metric, set()).update(used)
+                    checks.setdefault(metric, {})[check.name] = None
     return tuple(Need(metric, frozenset(labels[metric]), tuple(checks[metric])) for metric in sorted(labels))
+
+
+def lost(alerts: Iterable[Alert], context: Context, missing: frozenset[str]) -> Mapping[str, tuple[str, ...]]:
+    """For each missing metric the checks that cannot run because of it; others run without it, and may say less."""
+    checks: dict[str, dict[str, None]] = {metric: {} for metric in missing}
+    for alert in alerts:
+        for check in alert.checks:
+            for metric in _stopping(check, context, missing):
+                checks[metric][check.name] = None
+    return {metric: tuple(names) for metric, names in checks.items()}
+
+
+def _stopping(check: Check, context: Context, missing: frozenset[str]) -> frozenset[str]:
+    """Those of the missing metrics that a needed query asks for; of any query where none of them will have data."""
+    if check.empty_is_none:
+        return frozenset()
+    lacks = {name: missing & _asked(query, context).keys() for name, query in check.queries(context).items()}
+    needed = frozenset[str]().union(*(lacks[name] for name in check.needs))
+    return needed or (frozenset().union(*lacks.values()) if all(lacks.values()) else needed)
+
+
+def _asked(query: Query, context: Context) -> Mapping[str, frozenset[str]]:
+    return of(query.text, context.service.metric_prefix) if query.source == "prometheus" else {}
 
 
 def of(text: str, prefix: str) -> Mapping[str, frozenset[str]]:

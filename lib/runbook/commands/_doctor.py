@@ -10,7 +10,7 @@ import click
 
 from runbook.commands import options
 
-COLOURS = {"ok": "green", "missing": "yellow", "failed": "red"}
+COLOURS = {"ok": "green", "optional": "cyan", "missing": "yellow", "failed": "red"}
 
 
 @click.command("doctor")
@@ -21,11 +21,11 @@ COLOURS = {"ok": "green", "missing": "yellow", "failed": "red"}
 def command(alert: tuple[str, ...], environment: str | None, settings_path: Path | None, json_: bool) -> int:
     """Check each source of an environment: reachable, allowed, and with what the checks of ALERT (or of all) need.
 
-    Exit code 0 if all is well, 3 if some check could not run.
+    Exit code 0 if every check can run, 3 if some check could not.
     """
     from runbook import alerts
     from runbook import settings as reader
-    from runbook.doctor import examine
+    from runbook.doctor import examine, fit
 
     settings = reader.load(settings_path)
     name = options.chosen_environment(settings, environment)
@@ -34,7 +34,7 @@ def command(alert: tuple[str, ...], environment: str | None, settings_path: Path
         options.print_json([asdict(line) for line in lines])
     else:
         for line in lines:
-            mark = click.style(f"{line.state:7}", fg=COLOURS[line.state])
+            mark = click.style(f"{line.state:8}", fg=COLOURS[line.state])
             click.echo(f"{mark} ", nl=False)
             options.line(f"{line.source:13} {line.about}: {line.says}")
-    return 0 if all(line.state == "ok" for line in lines) else 3
+    return 0 if fit(lines) else 3

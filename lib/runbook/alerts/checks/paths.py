@@ -100,4 +100,4 @@ def _seconds(value: float) -> str:
     return f"{value:.3f}" if isfinite(value) else ""
 
 
-CHECK = Check("paths", "Which endpoints are slow?", _queries, _judge, needs=("p95",))
+CHECK = Check("paths", "Which endpoints are slow?", _queries, _judge, needs=("p95", "count"))

@@ -118,4 +118,6 @@ def _milliseconds(value: float) -> str:
     return f"{max(value, 0.0) * 1000:,.1f}" if isfinite(value) else ""
 
 
-CHECK = Check("time", "Whose time is it?", _queries, _judge, needs=("seconds", "requests"), optional=("waiting", "cpu"))
+CHECK = Check(
+    "time", "Whose time is it?", _queries, _judge, needs=("seconds", "requests", "queries"), optional=("waiting", "cpu")
+)
