@@ -2,27 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
-from runbook.alerts.base import Answers, Check, Context, Results
 from runbook.alerts.checks import failed_by
-from runbook.model import JSON, Query, Result
+from runbook.model import JSON, Result
 from runbook.wording import plain_text, plural, share_text
 
 FEW_SHARE = 0.5
 
 
-def _queries(c: Context) -> Mapping[str, Query]:
-    return failed_by.queries(c, c.service.username_field)
-
-
-def _judge(c: Context, answers: Answers, earlier: Results) -> Result:
-    if gap := failed_by.gap(c, answers, earlier):
-        return Result("unknown", f"Not known: {gap}")
-    found = failed_by.spread(c, answers)
-    if not found.top:
-        field = c.service.username_field
-        return Result("unknown", f"Not known: failed logins are logged without the account, or not in “{field}”.")
+def _judge(found: failed_by.Spread) -> Result:
     facts: dict[str, JSON] = {
         "distinct": found.distinct,
         "loud": [value for value, _ in found.loud],
@@ -46,4 +33,6 @@ def _sentence(found: failed_by.Spread) -> str:
     return f"{share_text(found.loud_share)} of the failed logins are aimed at {names}{rest}, of {known}."
 
 
-CHECK = Check("accounts", "Which accounts are aimed at?", _queries, _judge)
+CHECK = failed_by.check(
+    "accounts", "Which accounts are aimed at?", "account", lambda service: service.username_field, _judge
+)

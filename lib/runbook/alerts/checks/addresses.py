@@ -5,26 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from ipaddress import ip_address
 
-from runbook.alerts.base import Answers, Check, Context, Results
 from runbook.alerts.checks import failed_by
-from runbook.model import JSON, Query, Result
+from runbook.model import JSON, Result
 from runbook.wording import plural, share_text
 
 FEW_SHARE = 0.5  # from this share of all failures on, a few addresses make them
 MANY, EVEN_SHARE = 50, 0.05  # so many addresses, none of which has more than this share: spread
 
 
-def _queries(c: Context) -> Mapping[str, Query]:
-    return failed_by.queries(c, c.service.client_ip_field)
-
-
-def _judge(c: Context, answers: Answers, earlier: Results) -> Result:
-    if gap := failed_by.gap(c, answers, earlier):
-        return Result("unknown", f"Not known: {gap}")
-    found = failed_by.spread(c, answers)
-    if not found.top:
-        field = c.service.client_ip_field
-        return Result("unknown", f"Not known: failed logins are logged without the address, or not in “{field}”.")
+def _judge(found: failed_by.Spread) -> Result:
     few = found.grown and found.loud_share >= FEW_SHARE
     facts: dict[str, JSON] = {
         "failures": found.total,
@@ -66,4 +55,6 @@ def _sentence(facts: Mapping[str, JSON], found: failed_by.Spread) -> str:
     return f"{whole}, from {known}: {share_text(facts['loud_share'])} from {loudest}{rest}."
 
 
-CHECK = Check("addresses", "Where do the failures come from?", _queries, _judge)
+CHECK = failed_by.check(
+    "addresses", "Where do the failures come from?", "address", lambda service: service.client_ip_field, _judge
+)

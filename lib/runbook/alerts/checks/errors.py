@@ -34,17 +34,26 @@ def _queries(c: Context, window: str, ago: int) -> Mapping[str, Query]:
     }
 
 
-def impact(c: Context, answers: Answers, began: float | None) -> Mapping[str, JSON]:
-    """Failed and all requests since the onset, and both with the worst share in one clause."""
-    failed, requests = (count(c, answers[f"{part}, short"], began) for part in ("failed", "total"))
-    facts: dict[str, JSON] = {"failed_requests": failed, "requests": requests}
+def impact(c: Context, answers: Answers, began: float | None, whole: str, noun: str) -> Mapping[str, JSON]:
+    """Failed ones and all (the part `whole`) since the onset, and both with the worst share in one clause.
+
+    The facts are named for the noun: `failed_requests` and `requests` of a "request".
+    """
+    failed, every = (count(c, answers[f"{part}, short"], began) for part in ("failed", whole))
+    facts: dict[str, JSON] = {f"failed_{noun}s": failed, f"{noun}s": every}
     if failed is None:
         return facts
-    firing = share(answers["failed"], answers["total"])[grid(c) >= c.started_at - c.hold_seconds]
-    of_all = f" of {count_text(requests)}" if requests else ""
+    firing = share(answers["failed"], answers[whole])[grid(c) >= c.started_at - c.hold_seconds]
+    of_all = f" of {count_text(every)}" if every else ""
     minutes, worst = (c.end - turn(c, began)) / 60, share_text(float(np.nanmax(firing)))
-    said = f"{count_text(failed)}{of_all} requests failed in {minutes:,.0f} minutes, {worst} of all at worst."
+    said = f"{count_text(failed)}{of_all} {noun}s failed in {minutes:,.0f} minutes, {worst} of all at worst."
     return {**facts, "impact": said}
+
+
+def failed_since(facts: Mapping[str, JSON], noun: str) -> str:
+    """How many failed since the onset, as a clause; "" where it is not known."""
+    failed = facts[f"failed_{noun}s"]
+    return "" if failed is None else f"{plural(failed, noun)} failed since"
 
 
 def count(c: Context, rate: Answer, since: float | None) -> int | None:
@@ -52,11 +61,6 @@ def count(c: Context, rate: Answer, since: float | None) -> int | None:
     if rate.completeness == "failed":
         return None
     return round(float(np.nansum(line(rate)[grid(c) >= turn(c, since)])) * c.step)
-
-
-def _count(facts: Mapping[str, JSON]) -> str:
-    failed = facts["failed_requests"]
-    return "" if failed is None else f"{plural(failed, 'request')} failed since"
 
 
 CHECK = level.check(
@@ -75,7 +79,7 @@ CHECK = level.check(
         least=lambda service: service.thresholds.error_ratio / 2,
         noise=NOISE,
         scale=100,
-        impact=impact,
-        count=_count,
+        impact=lambda c, answers, began: impact(c, answers, began, "total", "request"),
+        count=lambda facts: failed_since(facts, "request"),
     )
 )

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from runbook.alerts.base import Answers, Context, Results
+from runbook.alerts.base import Answers, Check, Context, Results
 from runbook.alerts.checks.logs import BEFORE_ALERT
 from runbook.alerts.checks.series import fact
-from runbook.model import Query, Table
+from runbook.model import Query, Result, Table
+from runbook.settings import Service
 from runbook.sources import elasticsearch
 from runbook.wording import count_text, plural, share_text
 
@@ -46,7 +47,7 @@ class Spread:
         return Table(name, (column, "Failed logins", "Of all"), tuple(rows))
 
 
-def queries(c: Context, field: str) -> Mapping[str, Query]:
+def _queries(c: Context, field: str) -> Mapping[str, Query]:
     """The values since shortly before the alert, and those before."""
     parted = c.started_at - BEFORE_ALERT
     asked = {"since": (parted, c.end, SHOWN), "before": (c.start, parted, COMPARED)}
@@ -56,7 +57,34 @@ def queries(c: Context, field: str) -> Mapping[str, Query]:
     }
 
 
-def gap(c: Context, answers: Answers, earlier: Results) -> str:
+def check(
+    name: str,
+    question: str,
+    what: str,
+    field: Callable[[Service], str],
+    judge: Callable[[Spread], Result],
+) -> Check:
+    """A check of the values of one field, which hold `what`, e.g. "account": `judge` has some to judge by."""
+    return Check(
+        name,
+        question,
+        lambda c: _queries(c, field(c.service)),
+        lambda c, answers, earlier: _judged(c, answers, earlier, what, field(c.service), judge),
+    )
+
+
+def _judged(
+    c: Context, answers: Answers, earlier: Results, what: str, field: str, judge: Callable[[Spread], Result]
+) -> Result:
+    if gap := _gap(answers, earlier):
+        return Result("unknown", f"Not known: {gap}")
+    found = _spread(c, answers)
+    if not found.top:
+        return Result("unknown", f"Not known: failed logins are logged without the {what}, or not in “{field}”.")
+    return judge(found)
+
+
+def _gap(answers: Answers, earlier: Results) -> str:
     """What is missing from the logs to judge by them; "" where nothing is."""
     for answer in answers.values():
         if answer.completeness == "failed":
@@ -64,13 +92,13 @@ def gap(c: Context, answers: Answers, earlier: Results) -> str:
     total = elasticsearch.total(answers["since"])[0]
     if not total:
         return f"the logs hold no “{PHRASE}” at level {LEVEL} since shortly before the alert."
-    failed = fact(earlier, next(iter(earlier), ""), "failed")
+    failed = fact(earlier, next(iter(earlier), ""), "failed_logins")
     if failed and total < min(LOGGED_LEAST, LOGGED_SHARE * failed):
         return f"the logs hold only {plural(total, 'failed login')} of the {count_text(failed)} that were counted."
     return ""
 
 
-def spread(c: Context, answers: Answers) -> Spread:
+def _spread(c: Context, answers: Answers) -> Spread:
     """A value is loud that has a remarkable part of the failures, and had far fewer in the same time before."""
     parted = c.started_at - BEFORE_ALERT
     minutes, minutes_before = (c.end - parted) / 60, max(1.0, (parted - c.start) / 60)

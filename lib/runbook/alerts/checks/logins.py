@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import numpy as np
-
-from runbook.alerts.base import Answers, Context
+from runbook.alerts.base import Context
 from runbook.alerts.checks import level
-from runbook.alerts.checks.errors import count
-from runbook.alerts.checks.series import grid, over_window, share, turn
+from runbook.alerts.checks.errors import failed_since, impact
+from runbook.alerts.checks.series import over_window, share
 from runbook.alerts.checks.signal import FAILED_LOGINS
-from runbook.model import JSON, Query
-from runbook.wording import count_text, plural, share_text
+from runbook.model import Query
 
 NOISE = 0.01  # a share that wanders less than this is still calm
 
@@ -23,26 +20,6 @@ def queries(c: Context, window: str, ago: int) -> Mapping[str, Query]:
         "failed": over_window(c, f"sum({FAILED_LOGINS.part(c, window)})", ago),
         "attempts": over_window(c, f"sum({FAILED_LOGINS.whole(c, window)})", ago),
     }
-
-
-def impact(c: Context, answers: Answers, began: float | None) -> Mapping[str, JSON]:
-    """Failed and all attempts since the onset, and both with the worst share in one clause."""
-    failed, attempts = (count(c, answers[f"{part}, short"], began) for part in ("failed", "attempts"))
-    facts: dict[str, JSON] = {"failed": failed, "attempts": attempts}
-    if failed is None:
-        return facts
-    firing = share(answers["failed"], answers["attempts"])[grid(c) >= c.started_at - c.hold_seconds]
-    of_all = f" of {count_text(attempts)}" if attempts else ""
-    minutes, worst = (c.end - turn(c, began)) / 60, share_text(float(np.nanmax(firing)))
-    return {
-        **facts,
-        "impact": f"{count_text(failed)}{of_all} logins failed in {minutes:,.0f} minutes, {worst} at worst.",
-    }
-
-
-def _count(facts: Mapping[str, JSON]) -> str:
-    failed = facts["failed"]
-    return "" if failed is None else f"{plural(failed, 'login')} failed since"
 
 
 CHECK = level.check(
@@ -61,7 +38,7 @@ CHECK = level.check(
         least=lambda service: service.thresholds.auth_failure_ratio / 2,
         noise=NOISE,
         scale=100,
-        impact=impact,
-        count=_count,
+        impact=lambda c, answers, began: impact(c, answers, began, "attempts", "login"),
+        count=lambda facts: failed_since(facts, "login"),
     )
 )
