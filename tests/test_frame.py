@@ -9,11 +9,13 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from runbook.errors import UsageError
 from runbook.frame import Frame
+from tests.fakes import context
 
 ROOT = Path(__file__).parent.parent
 PAGE = (ROOT / "docs/adding-an-alert.md").read_text(encoding="utf-8")
@@ -99,6 +101,23 @@ def test_nothing_is_written_over(checkout: Path) -> None:
     assert (again.returncode, again.stderr.count("\n")) == (2, 1)
     assert "There is an alert QueueTooLong already" in again.stderr
     assert (checkout / "lib/runbook/alerts/queue_too_long.py").read_text() == before
+
+
+def test_a_module_without_its_notebook_is_not_left(checkout: Path) -> None:
+    """Where the notebook cannot be written, the module is taken back: the command can be given again."""
+    (checkout / "notebooks/StackTooDeep.ipynb").symlink_to("nowhere")
+    asked = runbook(checkout, "new", "StackTooDeep", "--metric", "stack_frames", "--above", "9", "--unit", "frames")
+    assert (asked.returncode, asked.stderr.count("\n")) == (2, 1)
+    assert "StackTooDeep.ipynb is there already" in asked.stderr
+    assert not (checkout / "lib/runbook/alerts/stack_too_deep.py").exists()
+
+
+def test_the_frame_watches_a_gauge() -> None:
+    """A gauge is asked for its value: not twice, as a rate over a long and a short window is."""
+    framed = Frame("QueueTooLong", "queue_length", 10.0, "jobs")
+    module: dict[str, Any] = {}
+    exec(framed.source(), module)  # noqa: S102 - the frame is Python, and to be run as it stands
+    assert set(module["ALERT"].checks[0].queries(context())) == {"total", "total, yesterday", "total, last week"}
 
 
 @pytest.mark.parametrize(

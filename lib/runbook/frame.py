@@ -121,12 +121,16 @@ def _code(*lines: str, tags: Sequence[str] = ()) -> dict[str, Any]:
 
 
 def write(frame: Frame, alerts_folder: Path, notebooks_folder: Path) -> tuple[Path, Path]:
-    """Write the module, load the alert from it, write the notebook; neither is written over what is there."""
+    """Write the module, load the alert from it, write the notebook: both or none, neither over what is there."""
     module, opened = alerts_folder / f"{frame.module}.py", notebooks_folder / f"{frame.name}.ipynb"
     if opened.exists():
         raise UsageError(f"{opened} is there already; choose another name.")
     _new(module, frame.source())
-    _new(opened, json.dumps(notebook(alerts.load(frame.name)), ensure_ascii=False, indent=1) + "\n")
+    try:
+        _new(opened, json.dumps(notebook(alerts.load(frame.name)), ensure_ascii=False, indent=1) + "\n")
+    except BaseException:
+        module.unlink()
+        raise
     return module, opened
 
 
@@ -137,4 +141,5 @@ def _new(path: Path, text: str) -> None:
     except FileExistsError:
         raise UsageError(f"{path} is there already; choose another name.") from None
     except OSError as error:
+        path.unlink(missing_ok=True)
         raise EvidenceError(f"{path} cannot be written ({error.strerror}); work in a checkout of your own.") from None
