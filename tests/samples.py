@@ -278,6 +278,12 @@ INVESTIGATION = Investigation(
     tuple(answer for finding in FINDINGS for answer in finding.answers),
 )
 RESTORED = replace(INVESTIGATION, context=replace(CONTEXT, mitigated_at=MITIGATED), recovery=RECOVERED)
+FAULTY = replace(
+    INVESTIGATION,
+    verdicts=(
+        Verdict("database", "Database", "not tested", None, "its signs could not be read", (), "KeyError: 'p95'"),
+    ),
+)
 NOTHING = replace(
     INVESTIGATION,
     findings=(),

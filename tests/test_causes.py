@@ -36,6 +36,15 @@ def test_missing_data_leaves_a_cause_untested():
     assert verdict.because == "no data from: database"
 
 
+def test_signs_that_meet_odd_facts_leave_their_cause_untested():
+    """What the person reads names the checks to judge by; the error itself is for whoever repairs the rules."""
+    odd = Sign("database", 0.6, lambda facts: facts["share"] > 0.5, lambda facts: "it is high")
+    verdict = judge(cause(supports=(odd,)), results(errors={}, database={}))
+    assert (verdict.state, verdict.score) == ("not tested", None)
+    assert verdict.because == "its signs could not be read off errors, database: judge by what these checks found"
+    assert verdict.fault == "KeyError: 'share'"
+
+
 def test_a_check_that_never_ran_counts_as_missing():
     """A result that is not there at all is no data either."""
     assert judge(cause(), results(errors={})).state == "not tested"

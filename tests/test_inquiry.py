@@ -88,7 +88,10 @@ def test_odd_data_costs_its_check_only():
         return Answer(query, "complete", {"resultType": "matrix", "result": [{"surprise": 1}]})
 
     inquiry = inquire(Scripted({("auth_attempts_total",): odd, FAILED: nothing, ALL: line(lambda t: 50.0)}))
-    assert "could not be judged" in inquiry.finding("authentication").result.sentence
+    found = inquiry.finding("authentication").result
+    assert found.sentence.startswith("Not known: the answers of Prometheus could not be judged, having another form")
+    assert "Error" not in found.sentence
+    assert found.facts == {"fault": "KeyError: 'values'"}
     assert inquiry.finding("errors").result.status == "normal"
 
 

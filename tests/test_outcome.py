@@ -21,7 +21,8 @@ SCHEMA = json.loads((TEMPLATES.parent / "findings.schema.json").read_text())
 
 
 @pytest.mark.parametrize(
-    "investigation", [samples.INVESTIGATION, samples.RESTORED, samples.NOTHING, with_text("".join(HOSTILE))]
+    "investigation",
+    [samples.INVESTIGATION, samples.RESTORED, samples.NOTHING, samples.FAULTY, with_text("".join(HOSTILE))],
 )
 def test_it_is_as_the_schema_says(investigation: Investigation) -> None:
     """Found, recovered, empty or hostile: the file fits the published schema."""

@@ -11,6 +11,7 @@ from dataclasses import replace
 from math import prod
 
 from runbook.alerts.base import Alert, Cause, Results, Sign
+from runbook.errors import fault
 from runbook.model import JSON, Result, State, Verdict
 
 SUPPORTED_FROM = 0.5
@@ -49,8 +50,8 @@ def judge(cause: Cause, results: Results) -> Verdict:
     try:
         return _weighed(cause, results)
     except Exception as error:  # a sign that meets odd facts must cost its cause, never the ranking
-        why = f"its signs could not be read ({type(error).__name__}: {str(error)[:80]})"
-        return Verdict(cause.name, cause.title, "not tested", None, why, cause.needs)
+        why = f"its signs could not be read off {', '.join(cause.needs)}: judge by what these checks found"
+        return Verdict(cause.name, cause.title, "not tested", None, why, cause.needs, fault(error))
 
 
 def _weighed(cause: Cause, results: Results) -> Verdict:

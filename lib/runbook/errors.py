@@ -56,3 +56,8 @@ class RecordingCorrupt(RecordingError):
 
 class EvidenceError(RunbookError):
     """A bundle cannot be written, or does not prove what it claims."""
+
+
+def fault(error: Exception) -> str:
+    """An error that nobody foresaw, for a developer, as it stands in findings.json: its type and the head of its text."""
+    return f"{type(error).__name__}: {str(error)[:200]}"

@@ -10,6 +10,7 @@ from runbook import causes, recovery
 from runbook.alerts.base import Alert, Answers, Check, Context, Results
 from runbook.alerts.checks.series import marks
 from runbook.clock import Clock
+from runbook.errors import fault
 from runbook.investigation import Investigation, conclude
 from runbook.model import Answer, Finding, Mitigation, Query, Recovery, Result, Verdict
 from runbook.sources.base import Source
@@ -101,10 +102,7 @@ def judge(check: Check, context: Context, answers: Answers, earlier: Results) ->
     try:
         result = check.judge(context, answers, earlier)
     except Exception as error:  # odd data must cost this check, never the notebook
-        return Result(
-            "unknown",
-            f"Not known: the answers could not be judged ({type(error).__name__}: {str(error)[:120]}); replay the recording to look into it.",
-        )
+        return Result("unknown", _unreadable(answers), {"fault": fault(error)})
     if result.status == "normal" and (gap := _gap(check, answers)):
         return replace(
             result,
@@ -112,6 +110,15 @@ def judge(check: Check, context: Context, answers: Answers, earlier: Results) ->
             sentence=f"Not sure: {result.sentence} But the data is not whole ({gap.rstrip('.')}).",
         )
     return result
+
+
+def _unreadable(answers: Answers) -> str:
+    sources = " and ".join(dict.fromkeys(source_text(answer.query.source) for answer in answers.values()))
+    what = f"the answers of {sources}" if sources else "what earlier checks found"
+    return (
+        f"Not known: {what} could not be judged, having another form than this check knows; "
+        "look at them yourself, and report the bundle to whoever keeps the runbooks."
+    )
 
 
 def _gap(check: Check, answers: Answers) -> str:

@@ -126,7 +126,8 @@ class Table:
 class Result:
     """What a check found: a status, one sentence from the data, and the evidence for both.
 
-    `facts` are JSON values that the rules for causes, mitigations and later checks read.
+    `facts` are JSON values that the rules for causes, mitigations and later checks read; of a check that failed itself,
+    the `fault`, for a developer.
     """
 
     status: Status
@@ -163,7 +164,10 @@ class Finding:
 
 @dataclass(frozen=True)
 class Verdict:
-    """A cause after the rules: its state, a score in 0..1 (None if not tested), and why, in one clause."""
+    """A cause after the rules: its state, a score in 0..1 (None if not tested), and why, in one clause.
+
+    `fault` is the error where the rules themselves failed, for a developer.
+    """
 
     cause: str
     title: str
@@ -171,6 +175,7 @@ class Verdict:
     score: float | None
     because: str
     checks: tuple[str, ...] = ()
+    fault: str = ""
 
 
 @dataclass(frozen=True)

@@ -47,6 +47,7 @@ def findings_json(investigation: Investigation) -> dict[str, JSON]:
                 "score": v.score,
                 "because": v.because,
                 "checks": list(v.checks),
+                **({"fault": v.fault} if v.fault else {}),
             }
             for v in investigation.verdicts
         ],

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from runbook import interruption
-from runbook.errors import EvidenceError
+from runbook.errors import EvidenceError, RunbookError
 from runbook.execution import Executed, Limits, Progress, Tell, execute
 from runbook.interruption import Interruptible
 from runbook.kernel import Kernel
@@ -150,10 +150,10 @@ def _salvage(draft: Draft, prepared: Plan) -> str:
         draft.write(Incident.replay(draft.recording, partial_ok=True).investigation(verified=True))
     except EvidenceError as error:
         return str(error)
-    except Exception as error:  # it must be sealed in any case
-        return (
-            f"What was recorded until then is kept, but cannot be judged ({type(error).__name__}: {str(error)[:200]})."
-        )
+    except RunbookError as error:
+        return f"What was recorded until then is kept, but cannot be judged: {error}"
+    except Exception:  # it must be sealed in any case
+        return "What was recorded until then is kept, but cannot be judged; `runbook replay` of the bundle says why."
     return "The findings are judged by what was recorded until then."
 
 
