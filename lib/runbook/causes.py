@@ -13,6 +13,7 @@ from math import prod
 from runbook.alerts.base import Alert, Cause, Results, Sign
 from runbook.errors import fault
 from runbook.model import JSON, Result, State, Verdict
+from runbook.wording import READABLE, shortened
 
 SUPPORTED_FROM = 0.5
 
@@ -63,7 +64,7 @@ def _weighed(cause: Cause, results: Results) -> Verdict:
         why = f"not known: {', '.join(unknown).replace('_', ' ')}"
         return Verdict(cause.name, cause.title, "not tested", None, why, cause.needs)
     telling = supports if state == "supported" else refutes + supports
-    because = "; ".join(_say(s, results) for s in telling) or "no sign of it"
+    because = shortened("; ".join(_say(s, results) for s in telling), READABLE) or "no sign of it"
     return Verdict(
         cause.name,
         cause.title,

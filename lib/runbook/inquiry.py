@@ -14,7 +14,7 @@ from runbook.errors import fault
 from runbook.investigation import Investigation, conclude
 from runbook.model import Answer, Finding, Mitigation, Query, Recovery, Result, Verdict
 from runbook.sources.base import Source
-from runbook.wording import source_text
+from runbook.wording import READABLE, shortened, source_text
 
 PARALLEL = 64  # more than any alert has queries: a source that hangs costs one deadline, not two
 SHOWN_CAUSES = 2
@@ -92,7 +92,12 @@ class Inquiry:
 
 
 def judge(check: Check, context: Context, answers: Answers, earlier: Results) -> Result:
-    """A check's result; unknown wherever its data is missing, or too partial to call it normal."""
+    """A check's result, its sentence of a readable length; unknown where data is missing, or too partial for "normal"."""
+    result = _judged(check, context, answers, earlier)
+    return replace(result, sentence=shortened(result.sentence, READABLE))
+
+
+def _judged(check: Check, context: Context, answers: Answers, earlier: Results) -> Result:
     telling = ("complete", "partial", "empty") if check.empty_is_none else ("complete", "partial")
     for name in check.needs:
         if answers[name].completeness not in telling:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from runbook.alerts.base import Alert, Context, Results
 from runbook.model import Answer, Event, Finding, Mitigation, Recovery, Verdict
+from runbook.wording import READABLE, shortened
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,7 @@ def conclude(alert: Alert, results: Results, verdicts: Sequence[Verdict]) -> tup
         return f"{remark}{_unexplained(verdicts)}", first.sentence
     phrases = {cause.name: cause.phrase for cause in alert.causes}
     named = ", and ".join(phrases[v.cause](results) for v in supported)
-    return f"{remark}Probably {named}.", f"{first.sentence} {_sentence(supported[0].because)}"
+    return shortened(f"{remark}Probably {named}.", READABLE), f"{first.sentence} {_sentence(supported[0].because)}"
 
 
 def _unexplained(verdicts: Sequence[Verdict]) -> str:

@@ -26,6 +26,7 @@ MONTHS = (
 )
 MINUTE, HOUR, DAY = 60, 3600, 86_400
 ELLIPSIS = "…"
+READABLE = 1000  # characters of a sentence, or a few: nobody reads more
 
 _INVISIBLE = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
 

@@ -7,7 +7,7 @@ from ipaddress import ip_address
 
 from runbook.alerts.checks import failed_by
 from runbook.model import JSON, Result
-from runbook.wording import plural, share_text
+from runbook.wording import plain_text, plural, share_text
 
 FEW_SHARE = 0.5  # from this share of all failures on, a few addresses make them
 MANY, EVEN_SHARE = 50, 0.05  # so many addresses, none of which has more than this share: spread
@@ -50,7 +50,7 @@ def _sentence(facts: Mapping[str, JSON], found: failed_by.Spread) -> str:
     if not found.loud:
         each = f"; none has more than {share_text(facts['top_share'])} of them" if found.distinct != 1 else ""
         return f"{whole}, from {known}{each}."
-    loudest = ", ".join(value for value, _ in found.loud[:3])
+    loudest = ", ".join(plain_text(value, 60) for value, _ in found.loud[:3])
     rest = f" and {len(found.loud) - 3} more" if len(found.loud) > 3 else ""
     return f"{whole}, from {known}: {share_text(facts['loud_share'])} from {loudest}{rest}."
 

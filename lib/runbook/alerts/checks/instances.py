@@ -14,7 +14,7 @@ from runbook.alerts.checks.series import Floats, grid, metric, over_window
 from runbook.model import JSON, Answer, Query, Result, Table
 from runbook.sources import network
 from runbook.sources.prometheus import matrix
-from runbook.wording import clock_text, duration_text, plural
+from runbook.wording import clock_text, duration_text, plain_text, plural
 
 SHOWN, NAMED = 12, 3
 
@@ -141,7 +141,7 @@ def _sentence(c: Context, facts: Mapping[str, JSON], outages: Sequence[Outage]) 
 
 
 def _named(c: Context, outage: Outage) -> str:
-    return f"{outage.instance.name} ({'never up' if outage.never_up else f'since {_since(c, outage)}'})"
+    return f"{plain_text(outage.instance.name)} ({'never up' if outage.never_up else f'since {_since(c, outage)}'})"
 
 
 CHECK = Check("instances", "Which instances are down?", _queries, _judge, needs=("up",))

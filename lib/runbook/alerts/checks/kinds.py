@@ -12,6 +12,9 @@ from runbook.alerts.checks import histogram
 from runbook.alerts.checks.series import Change, Floats, change, grid, over_window, rate_window, short_window, turn
 from runbook.model import Answer, Query
 from runbook.sources.prometheus import matrix
+from runbook.wording import plain_text
+
+NAME_LENGTH = 120
 
 
 @dataclass(frozen=True)
@@ -68,7 +71,8 @@ def _by(answer: Answer, labels: Sequence[str]) -> dict[str, Floats]:
     if not answer.usable:
         return {}
     found = matrix(answer)
-    named = (" ".join(filter(None, (one.get(label, "") for label in labels))) or "?" for one in found.labels)
+    values = ([one[label] for label in labels if one.get(label)] for one in found.labels)
+    named = (plain_text(" ".join(each), NAME_LENGTH) or "?" for each in values)
     return dict(sorted(zip(named, found.values, strict=True), key=lambda pair: pair[0]))
 
 

@@ -20,7 +20,7 @@ from runbook.alerts.checks.series import (
     turn,
 )
 from runbook.model import JSON, Chart, Query, Result, Table
-from runbook.wording import count_text, plural, share_text
+from runbook.wording import count_text, plain_text, plural, share_text
 
 SHOWN = 10
 RECENT_SECONDS = 120
@@ -80,7 +80,7 @@ def _sentence(facts: Mapping[str, JSON]) -> str:
         return f"None: hardly a connection of {plural(every, 'pod')} fails."
     if facts["all"]:
         return f"All: each of {plural(every, 'pod')} fails to connect." if every > 1 else "The only one there is."
-    return f"Some: {count_text(affected)} of {plural(every, 'pod')}, most often {facts['top_pod']}."
+    return f"Some: {count_text(affected)} of {plural(every, 'pod')}, most often {plain_text(facts['top_pod'])}."
 
 
 CHECK = Check("reporters", "Which pods cannot connect?", _queries, _judge, needs=("errors",))

@@ -8,7 +8,7 @@ from runbook.alerts.base import Answers, Check, Context, Results
 from runbook.alerts.checks.series import FAILED, by_label, metric, over_window, rate_window, series
 from runbook.model import JSON, Answer, Chart, Query, Result, Table
 from runbook.sources.prometheus import instant, vector
-from runbook.wording import count_text, plural, share_text
+from runbook.wording import count_text, plain_text, plural, share_text
 
 ALONE = 0.8  # from this share of all failures on, one path or pod has the trouble alone
 FEW_PODS = 2
@@ -91,8 +91,8 @@ def _sentence(facts: Mapping[str, JSON], tops: Mapping[str, tuple[str, float]], 
     if not facts["failed_requests"]:
         return f"Nobody: none of {plural(facts['requests'], 'request')} failed."
     (code, code_share), (path, path_share) = tops["status code"], tops["path"]
-    told = [f"{share_text(code_share)} with {code}"] if code_share else []
-    told += [f"{share_text(path_share)} on {path}"] if path_share else []
+    told = [f"{share_text(code_share)} with {plain_text(code, 20)}"] if code_share else []
+    told += [f"{share_text(path_share)} on {plain_text(path)}"] if path_share else []
     whole = f"{count_text(facts['failed_requests'])} of {plural(facts['requests'], 'request')} failed since the alert began to hold"
     return f"{whole}: {', '.join(told)}{spread}."
 
@@ -104,10 +104,10 @@ def _spread(failed: Mapping[str, float], every: Mapping[str, float]) -> str:
         return ""
     name, share = _top(failed)
     if share >= 0.99:
-        return f"; only in the pod {name}"
+        return f"; only in the pod {plain_text(name)}"
     if own[0] >= own[-1] / 2:
         return "; all pods alike"
-    return f"; {share_text(share)} in the pod {name}"
+    return f"; {share_text(share)} in the pod {plain_text(name)}"
 
 
 CHECK = Check("scope", "Who is affected?", _queries, _judge, needs=("all by path",))

@@ -1,0 +1,72 @@
+"""However long a label, a message or a name is, what is said of it stays readable."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import cache
+
+import pytest
+
+from runbook import alerts
+from runbook.clock import Frozen
+from runbook.incident import Incident
+from runbook.inquiry import Inquiry
+from runbook.investigation import Investigation
+from runbook.model import JSON, Answer, Query
+from runbook.preparation import notebook_of
+from runbook.recording import Replay
+from runbook.wording import READABLE
+
+NAMED = ("message", "reason", "key", "image", "user", "state", "command", "host", "info")
+
+
+class LongWinded:
+    """The answers of a recording, in which each label is a megabyte longer, and each text of a log or a cluster by much as well."""
+
+    def __init__(self, recorded: Replay) -> None:
+        self._recorded = recorded
+
+    def ask(self, query: Query) -> Answer:
+        answer = self._recorded.ask(query)
+        return replace(answer, data=self._longer(answer.data))
+
+    def _longer(self, value: JSON, name: str = "", label: bool = False) -> JSON:
+        if isinstance(value, dict):
+            return {key: self._longer(one, key, label or name == "metric") for key, one in value.items()}
+        if isinstance(value, list):
+            return [self._longer(one, name, label) for one in value]
+        if not isinstance(value, str) or name == "le" or not (label or name in NAMED):
+            return value
+        return _long(value, 2**20 if label else 2**15)
+
+
+@cache
+def _long(text: str, by: int) -> str:
+    return text + "x" * by
+
+
+def said(found: Investigation) -> Iterator[str]:
+    """Every sentence of an investigation that is made from data."""
+    yield from (found.headline, *found.why.split(". "))
+    for finding in found.findings:
+        yield finding.result.sentence
+        yield str(finding.result.facts.get("impact", ""))
+    for verdict in found.verdicts:
+        yield verdict.because
+    for mitigation in found.mitigations:
+        yield mitigation.title
+        for step in mitigation.steps:
+            yield from (step.command, step.precondition, step.risk, step.undo, step.watch)
+
+
+@pytest.mark.parametrize("alert", alerts.names())
+def test_no_sentence_is_longer_than_is_readable(alert: str) -> None:
+    """Labels of a megabyte, long messages and names are cut where they are put into words, and the words around them stay."""
+    path = notebook_of(alert).parent / "recordings" / f"{alert}.jsonl.gz"
+    context = Incident.replay(path).investigation().context
+    found = Inquiry(alerts.load(alert), context, LongWinded(Replay(path)), Frozen(context.now)).investigation()
+    for sentence in said(found):
+        assert len(sentence) <= READABLE, sentence[:200]
+    for finding in found.findings:
+        assert "x" * 250 not in finding.result.sentence, finding.check
