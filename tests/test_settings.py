@@ -256,7 +256,9 @@ def test_bundles_are_signed_with_a_key_from_outside_the_file(tmp_path: Path):
 def test_a_file_that_cannot_be_named_is_one_sentence(tmp_path: Path, name: str):
     """Nobody's home folder and a NUL are no paths; that is said, and no traceback shown."""
     (tmp_path / "runbook.toml").write_text(f'{GOOD}seal_key_file = "{name}"\n')
-    with pytest.raises(SettingsError, match=r"^(There is no home folder|The secret file) [^\n]*\.\Z"):
+    with pytest.raises(
+        SettingsError, match=r"^(There is no home folder|The file [^\n]* of `seal_key_file`) [^\n]*\.\Z"
+    ):
         settings.seal_key(settings.load(tmp_path / "runbook.toml").environment("live"))
 
 

@@ -270,21 +270,21 @@ def child_environment(**more: str) -> dict[str, str]:
     return {**os.environ, **more}
 
 
-def secret(env_name: str, file_name: str) -> str:
+def secret(env_name: str, file_name: str, setting: str) -> str:
     """The secret in that environment variable or else in that file, read now; "" if neither is named.
 
-    One newline at its end is dropped. Raises SettingsError if it is missing, unreadable or empty.
+    One newline at its end is dropped. Raises SettingsError if it is missing, unreadable or empty, naming `setting`, which
+    is without its ending: "password".
     """
     if env_name:
-        where, value = f"The environment variable {env_name}", os.environ.get(env_name, "")
+        where, value = f"The environment variable {env_name} of `{setting}_env`", os.environ.get(env_name, "")
     elif file_name:
-        where = f"The secret file {file_name}"
+        where = f"The file {file_name} of `{setting}_file`"
         try:
             value = Path(file_name).expanduser().read_text(encoding="utf-8")
         except (OSError, ValueError, RuntimeError) as error:  # the latter: no text or path, no such home folder
-            raise SettingsError(
-                f"{where} cannot be read ({type(error).__name__}); correct its path or permissions."
-            ) from None
+            why = error.strerror if isinstance(error, OSError) else "it is no text, or its path is none"
+            raise SettingsError(f"{where} cannot be read ({why}); correct its path or permissions.") from None
     else:
         return ""
     value = value.removesuffix("\n").removesuffix("\r")
@@ -295,7 +295,7 @@ def secret(env_name: str, file_name: str) -> str:
 
 def seal_key(environment: Environment) -> bytes:
     """The key that signs this environment's bundles; b"" where none is named. Raises SettingsError as `secret` does."""
-    return secret(environment.seal_key_env, environment.seal_key_file).encode()
+    return secret(environment.seal_key_env, environment.seal_key_file, "seal_key").encode()
 
 
 def secrets(environment: Environment) -> tuple[str, ...]:
@@ -317,9 +317,9 @@ def secrets(environment: Environment) -> tuple[str, ...]:
     found: list[str] = []
     for env_name, file_name in pairs:
         with suppress(SettingsError):  # one that cannot be read will be missed when its source is asked
-            found.append(secret(env_name, file_name))
+            found.append(secret(env_name, file_name, ""))
     with suppress(SettingsError):
-        found += dsn.spellings(secret(mysql.dsn_env, mysql.dsn_file))
+        found += dsn.spellings(secret(mysql.dsn_env, mysql.dsn_file, "dsn"))
     for header in (auth.headers for auth in named):
         values = [value for name, value in header.items() if names_secret(name)]
         found += [part for value in values for part in (value, value.partition(" ")[2])]

@@ -7,8 +7,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from runbook.model import Query
-from runbook.settings import Environment
+from runbook.settings import Auth, Elasticsearch, Environment, Kubernetes, MySQL, Prometheus
+from runbook.sources import elasticsearch, kubernetes, mysql, probe, prometheus
 from runbook.sources.connect import connect
 from tests.faulty import Faulty
 
@@ -38,6 +41,47 @@ with ThreadPoolExecutor(len(queries)) as pool:
     for told in sorted({answer.error or answer.data["error"] for answer in pool.map(ask, queries)}):
         print(told)
 """
+
+
+def bad_files(file: str) -> dict[str, Environment]:
+    """An environment for each setting that names a file: this one."""
+    url, host = "https://127.0.0.1:9", {"host": "127.0.0.1", "port": 9, "user": "oncall"}
+    ways = ("ca_file", "bearer_file", "api_key_file", "client_cert_file")
+    by_way = {way: Auth(**{way: file}) for way in ways} | {"password_file": Auth(username="u", password_file=file)}
+    named: dict[str, dict[str, object]] = {
+        **{f"prometheus {way}": {"prometheus": Prometheus(url=url, auth=auth)} for way, auth in by_way.items()},
+        **{
+            f"elasticsearch {way}": {"elasticsearch": Elasticsearch(url=url, auth=auth)} for way, auth in by_way.items()
+        },
+        "kubernetes kubeconfig": {"kubernetes": Kubernetes(kubeconfig=file)},
+        "mysql password_file": {"mysql": MySQL(**host, password_file=file)},
+        "mysql dsn_file": {"mysql": MySQL(dsn_file=file)},
+        "mysql ca_file": {"mysql": MySQL(**host, password_file=__file__, ca_file=file)},
+        "probe base_url_ca_file": {"base_url": url, "base_url_ca_file": file},
+        "probe probe_token_file": {"base_url": url, "probe_token_file": file},
+    }
+    return {name: Environment(service="shop", deadline_seconds=10, **more) for name, more in named.items()}
+
+
+@pytest.mark.parametrize("name", bad_files(""))
+@pytest.mark.parametrize("file", ["absent", "."])
+def test_a_file_that_cannot_be_read_is_named_with_its_setting(name: str, file: str, tmp_path: Path) -> None:
+    """Whatever the settings name and is not there, or is a folder: one sentence with the setting and the path."""
+    path = str(tmp_path / file)
+    source, setting = name.split()
+    queries = {
+        "prometheus": prometheus.instant("up", 0),
+        "elasticsearch": elasticsearch.info(),
+        "kubernetes": kubernetes.version(),
+        "mysql": mysql.info(),
+        "probe": probe.login("/me") if setting == "probe_token_file" else probe.get("/health"),
+    }
+    error = connect("here", bad_files(path)[name])[source].ask(queries[source]).error
+    assert f"`{setting}`" in error
+    assert path in error
+    assert "Error" not in error
+    assert error.endswith(".")
+    assert "\n" not in error
 
 
 def test_all_sources_can_be_asked_first_at_once(tmp_path: Path) -> None:

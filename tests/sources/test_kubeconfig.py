@@ -87,7 +87,7 @@ def test_a_wrong_kubeconfig_says_what_is_wrong(content: str, words: str, tmp_pat
 def test_a_missing_kubeconfig_is_named(tmp_path: Path):
     """A file that is not there is told with its path and the setting that names it."""
     with pytest.raises(
-        SettingsError, match=r"nowhere cannot be read \(FileNotFoundError\); name another one as `kubeconfig`"
+        SettingsError, match=r"nowhere cannot be read \(No such file or directory\); name another one as `kubeconfig`"
     ):
         Kubernetes(Settings(kubeconfig=str(tmp_path / "nowhere"))).ask(version())
 

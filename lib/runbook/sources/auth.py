@@ -29,7 +29,7 @@ def hidden(text: str, auth: Auth, url: str = "") -> str:
     """A server's own words with every secret that we sent it struck out."""
     credentials = authorization(auth, url)
     sent = [credentials, credentials.partition(" ")[2], urlsplit(url).password or "", *auth.headers.values()]
-    sent += [secret(auth.password_env, auth.password_file)] if auth.username else []
+    sent += [secret(auth.password_env, auth.password_file, "password")] if auth.username else []
     for value in sorted(filter(None, sent), key=len, reverse=True):
         text = text.replace(value, "***")
     return text
@@ -56,16 +56,16 @@ def client_certificate(auth: Auth) -> str | tuple[str, str] | None:
 
 
 def _basic(auth: Auth) -> str:
-    return _encoded(auth.username, secret(auth.password_env, auth.password_file)) if auth.username else ""
+    return _encoded(auth.username, secret(auth.password_env, auth.password_file, "password")) if auth.username else ""
 
 
 def _bearer(auth: Auth) -> str:
-    token = secret(auth.bearer_env, auth.bearer_file)
+    token = secret(auth.bearer_env, auth.bearer_file, "bearer")
     return f"Bearer {token}" if token else ""
 
 
 def _api_key(auth: Auth) -> str:
-    key = secret(auth.api_key_env, auth.api_key_file)
+    key = secret(auth.api_key_env, auth.api_key_file, "api_key")
     return f"ApiKey {key}" if key else ""
 
 

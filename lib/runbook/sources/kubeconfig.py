@@ -201,7 +201,7 @@ def _read(file: Path) -> _File:
         return msgspec.yaml.decode(file.read_bytes(), type=_File | None) or _File()
     except OSError as error:
         raise SettingsError(
-            f"The kubeconfig {file} cannot be read ({type(error).__name__}); name another one as `kubeconfig` in runbook.toml."
+            f"The kubeconfig {file} cannot be read ({error.strerror}); name another one as `kubeconfig` in runbook.toml."
         ) from None
     except msgspec.MsgspecError as error:
         where = str(error).rpartition(" - at `")[2].rstrip("`") if " - at `" in str(error) else ""

@@ -161,9 +161,11 @@ class Session:
 
 def login(config: settings.MySQL) -> dsn.Login:
     """Where and as whom, its secret read now; SettingsError where that is missing or no DSN."""
-    text = secret(config.dsn_env, config.dsn_file)
+    text = secret(config.dsn_env, config.dsn_file, "dsn")
     if not text:
-        return dsn.Login(config.host, config.port, config.user, secret(config.password_env, config.password_file))
+        return dsn.Login(
+            config.host, config.port, config.user, secret(config.password_env, config.password_file, "password")
+        )
     try:
         return dsn.parse(text)
     except ValueError:

@@ -14,7 +14,8 @@ from urllib.parse import urlsplit, urlunsplit
 
 from runbook.errors import ParameterError, SourceError
 from runbook.model import JSON, Answer, Query
-from runbook.settings import Auth
+from runbook.settings import Auth, secret
+from runbook.sources import auth as authentication
 from runbook.sources import load as loading
 from runbook.sources import network
 from runbook.wellformed import leaves
@@ -79,6 +80,7 @@ class Probe:
                 f"The probe of {_shown(self._base_url)} refuses the path {query.text[:200]!r}: it {trouble}; correct it.",
                 "refused",
             )
+        authentication.existing(self._auth.ca_file, "base_url_ca_file")
         began = time.monotonic()
         if query.kind == "load":
             return self._load(query)
@@ -87,7 +89,7 @@ class Probe:
 
     def _login(self, path: str) -> JSON:
         """The body is somebody's own page, and might show the token: it is not even read."""
-        if not (self._login_auth.bearer_env or self._login_auth.bearer_file):
+        if not secret(self._login_auth.bearer_env, self._login_auth.bearer_file, "probe_token"):
             raise SourceError(
                 f"The probe has no token for {path}; name one by probe_token_env or probe_token_file in runbook.toml.",
                 "refused",
@@ -117,10 +119,10 @@ class Probe:
         import requests
         import urllib3
 
-        from runbook.sources import auth, faults, timelimit
+        from runbook.sources import faults, timelimit
 
         seen: dict[str, JSON] = dict.fromkeys(("status", "latency_ms", "error", "location", "content_type"))
-        url = auth.without_userinfo(self._base_url) + path
+        url = authentication.without_userinfo(self._base_url) + path
         with timelimit.TimeLimit(seconds) as limit:
             began = time.perf_counter()
             try:
