@@ -137,17 +137,6 @@ class Draft:
         with sealing.explained(self.path):
             yield
 
-    def discard(self) -> None:
-        """Leave nothing where nothing was recorded; a recording stays, and the next run seals it."""
-        if self._reservation is None:
-            return
-        if self.recording.exists():
-            self._reservation.abandon()
-        else:
-            shutil.rmtree(self.path, ignore_errors=True)
-            self._reservation.release()
-        self._reservation = None
-
 
 def sweep(root: Path) -> tuple[str, ...]:
     """Seal what killed runs left anywhere below the evidence folder; a sentence for each."""

@@ -136,17 +136,6 @@ def test_prometheus_reads_a_quoted_value_as_it_was(prometheus: Prometheus, value
     assert prometheus.ask(instant(f"load{{{label_matchers({'pod': value + '!'})}}}", START)).completeness == "empty"
 
 
-def test_several_values_match_literally_in_re2(prometheus: Prometheus) -> None:
-    """Values with the characters of regular expressions match themselves alone."""
-    for value in ("a.b", "(c", "[d]", "^e$", "f|g", "h\\i", "j{2}", "k+*?"):
-        made = f'label_replace(vector(1), "x", {prom.quote(value.replace("$", "$$"))}, "", "")'
-        found = prometheus.ask(instant(f'label_replace({made}, "y", "1", "x", {prom.quote_any([value, "z"])})', START))
-        assert vector(found)[0][0].get("y") == "1"
-    made = 'label_replace(vector(1), "x", "axb", "", "")'
-    found = prometheus.ask(instant(f'label_replace({made}, "y", "1", "x", {prom.quote_any(["a.b"])})', START))
-    assert "y" not in vector(found)[0][0]
-
-
 def test_a_query_that_takes_too_long_is_given_up(prometheus_server: PrometheusServer) -> None:
     """Prometheus itself stops a query a little before our time is up, and says so."""
     hasty = Prometheus(PrometheusSettings(url=prometheus_server.url), 0.3)

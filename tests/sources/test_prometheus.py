@@ -30,7 +30,6 @@ from runbook.sources.prometheus import (
     label_values,
     matrix,
     quote,
-    quote_any,
     range_,
     series,
     vector,
@@ -542,11 +541,6 @@ def test_text_that_is_no_unicode_is_refused():
     """A lone surrogate cannot be sent, and says so instead of failing in a client library."""
     with pytest.raises(ParameterError):
         quote("\ud800")
-
-
-def test_several_values_match_literally():
-    """For `=~` each value stands for itself, dots and brackets included."""
-    assert quote_any(["a.b", "c|d", "(e"]) == '"a\\\\.b|c\\\\|d|\\\\(e"'
 
 
 def unquote(inner: str) -> str:

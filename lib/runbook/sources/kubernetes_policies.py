@@ -9,13 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 from runbook.model import JSON, Answer
 from runbook.sources.kubernetes_objects import seconds
 
 Labels = Mapping[str, str]
-Direction = Literal["ingress", "egress"]
 
 
 @dataclass(frozen=True)

@@ -31,7 +31,6 @@ MAX_POINTS = 11_000  # Prometheus refuses a range query with more points per ser
 
 _LABEL_NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 _ESCAPES = {"\\": "\\\\", '"': '\\"', "\n": "\\n"}
-_RE2_SPECIAL = re.compile(r"([\\.+*?()|\[\]{}^$])")
 _API_PATHS = {"series": "/api/v1/series", "label names": "/api/v1/labels"}
 
 
@@ -78,11 +77,6 @@ def quote(value: str) -> str:
         + "".join(_ESCAPES.get(c) or (c if c.isprintable() or ord(c) > 0x7F else f"\\x{ord(c):02x}") for c in value)
         + '"'
     )
-
-
-def quote_any(values: Iterable[str]) -> str:
-    """A literal for `=~` that matches exactly these values, whatever characters they hold."""
-    return quote("|".join(_RE2_SPECIAL.sub(r"\\\1", value) for value in values))
 
 
 def label_matchers(labels: Mapping[str, str]) -> str:
