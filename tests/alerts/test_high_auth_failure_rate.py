@@ -9,7 +9,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from runbook.alerts.base import Context, Results
+from runbook.alerts.base import Check, Context, Results
+from runbook.alerts.checks import logs, rejections
 from runbook.alerts.checks.addresses import is_address
 from runbook.alerts.checks.rejections import reason
 from runbook.alerts.checks.takeover import PHRASE
@@ -181,6 +182,22 @@ class TestAddresses:
         lost = addresses(values({"203.0.113.7": 900}, others=10), before=lambda query: failed(query, "It is down."))
         assert (lost.status, lost.sentence) == ("unknown", "Not known: It is down.")
 
+    @pytest.mark.parametrize(("lookback", "status"), [(600, "unknown"), (900, "unknown"), (1800, "normal")])
+    def test_a_window_that_begins_too_late_calls_nobody_loud(self, lookback: int, status: Status):
+        """An office that always fails a lot is not loud because the window leaves no time before."""
+
+        def always(query: Query) -> Answer:
+            asked = msgspec.json.decode(query.text)["query"]["bool"]["filter"][0]["range"]["timestamp"]
+            each = max(0, asked["lt"] - asked["gte"]) // 2000
+            return values({"203.0.113.7": each} if each else {}, others=each, distinct=40)(query)
+
+        result = finding("addresses", {(ADDRESSES,): always}, start=STARTED - lookback)
+        assert result.status == status
+        assert "203.0.113.7" not in result.sentence
+        assert status == "normal" or result.sentence.endswith(
+            "begins too late to know what is usual; look back 30m or more."
+        )
+
     def test_logs_that_hold_hardly_any_of_the_failures_clear_nobody(self):
         """A handful of lines beside thousands of counted failures says nothing of where they come from."""
         few = values({"203.0.113.7": 6})
@@ -216,12 +233,23 @@ def logged_in(address: str, failures: int, accounts: Sequence[str], early: int =
     }
 
 
-def takeover(*buckets: JSON, succeeded: int | None = None) -> Result:
+def takeover(*buckets: JSON, succeeded: int | None = None, **changes: object) -> Result:
     """`succeeded`: how many logins did in all; those of the buckets unless told otherwise."""
     of_buckets = sum(one["succeeded"]["doc_count"] for one in buckets)
     every = of_buckets if succeeded is None else succeeded
     answer = found(900, addresses={"buckets": list(buckets)}, succeeded={"doc_count": every})
-    return finding("takeover", {(LOGINS,): answer})
+    return finding("takeover", {(LOGINS,): answer}, **changes)
+
+
+@pytest.mark.parametrize("check", [logs.CHECK, rejections.CHECK], ids=lambda check: check.name)
+def test_samples_stay_inside_a_short_window(check: Check):
+    """However short the window is, no message from before it is compared with its rates."""
+    c = context(start=STARTED - 600)
+    samples = [msgspec.json.decode(q.text) for q in check.queries(c).values() if "random_score" in q.text]
+    spans = [
+        one["query"]["function_score"]["query"]["bool"]["filter"][0]["range"]["timestamp"]["gte"] for one in samples
+    ]
+    assert samples and min(spans) == c.start * 1000
 
 
 class TestTakeover:
@@ -238,6 +266,12 @@ class TestTakeover:
     def test_an_address_that_logged_in_before_is_known(self):
         """An office whose users fail and succeed, as they did before the alert, is no intruder."""
         assert takeover(logged_in("192.0.2.4", 80, ["mia", "ada"], early=12)).status == "normal"
+
+    def test_a_window_that_begins_too_late_knows_no_address(self):
+        """Where nothing was asked of the time before, an office's address is not called new."""
+        result = takeover(logged_in("192.0.2.4", 80, ["mia"]), start=STARTED - 900)
+        assert result.status == "unknown"
+        assert result.sentence.startswith("Not known: the window begins too late")
 
     def test_failures_after_the_success_prove_nothing(self):
         """A success before the first failure is not the end of guessing."""

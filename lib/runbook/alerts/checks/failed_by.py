@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from runbook.alerts.base import Answers, Check, Context, Results
-from runbook.alerts.checks.logs import BEFORE_ALERT
+from runbook.alerts.checks import logs
 from runbook.alerts.checks.series import fact
 from runbook.model import Query, Result, Table
 from runbook.settings import Service
@@ -49,7 +49,7 @@ class Spread:
 
 def _queries(c: Context, field: str) -> Mapping[str, Query]:
     """The values since shortly before the alert, and those before."""
-    parted = c.started_at - BEFORE_ALERT
+    parted = logs.parted(c)
     asked = {"since": (parted, c.end, SHOWN), "before": (c.start, parted, COMPARED)}
     return {
         when: elasticsearch.top_values(c.service, start, end, field, size, level=LEVEL, phrase=PHRASE)
@@ -76,7 +76,7 @@ def check(
 def _judged(
     c: Context, answers: Answers, earlier: Results, what: str, field: str, judge: Callable[[Spread], Result]
 ) -> Result:
-    if gap := _gap(answers, earlier):
+    if gap := _gap(c, answers, earlier):
         return Result("unknown", f"Not known: {gap}")
     found = _spread(c, answers)
     if not found.top:
@@ -84,8 +84,10 @@ def _judged(
     return judge(found)
 
 
-def _gap(answers: Answers, earlier: Results) -> str:
+def _gap(c: Context, answers: Answers, earlier: Results) -> str:
     """What is missing from the logs to judge by them; "" where nothing is."""
+    if missing := logs.usual_gap(c):
+        return missing
     for answer in answers.values():
         if answer.completeness == "failed":
             return answer.error
@@ -100,8 +102,8 @@ def _gap(answers: Answers, earlier: Results) -> str:
 
 def _spread(c: Context, answers: Answers) -> Spread:
     """A value is loud that has a remarkable part of the failures, and had far fewer in the same time before."""
-    parted = c.started_at - BEFORE_ALERT
-    minutes, minutes_before = (c.end - parted) / 60, max(1.0, (parted - c.start) / 60)
+    parted = logs.parted(c)
+    minutes, minutes_before = (c.end - parted) / 60, (parted - c.start) / 60
     total, before = (elasticsearch.total(answers[when])[0] for when in ("since", "before"))
     top = elasticsearch.terms(answers["since"])[0]
     usual = dict(elasticsearch.terms(answers["before"])[0])

@@ -16,6 +16,7 @@ from runbook.wording import clock_text, count_text, plural, share_text
 
 NEWEST, SAMPLE = 20, 2000
 BEFORE_ALERT = 900  # seconds: most onsets lie after this and before the alert, so that each side has a sample
+USUAL_SECONDS = 300  # less than this before them tells nothing of what is usual
 MANY = 2.0  # from twice the messages per minute on there are more than before
 Subjects = Mapping[str, re.Pattern[str]]
 EXPLAINED = 0.08  # of the additional messages: where fewer speak of any subject, they tell nothing
@@ -46,13 +47,25 @@ def reading(about: Subjects, says: Mapping[str, str] | None = None) -> Check:
     )
 
 
+def parted(c: Context) -> float:
+    """The time between what is asked of before and of since, never outside the window."""
+    return max(c.start, c.started_at - BEFORE_ALERT)
+
+
+def usual_gap(c: Context) -> str:
+    """Why the time before does not tell what is usual; "" where it does."""
+    if parted(c) - c.start >= USUAL_SECONDS:
+        return ""
+    return "the window begins too late to know what is usual; look back 30m or more."
+
+
 def _queries(c: Context) -> Mapping[str, Query]:
-    parted = c.started_at - BEFORE_ALERT
+    between = parted(c)
     return {
         "newest": elasticsearch.newest_errors(c.service, c.start, c.end, NEWEST),
         "over time": elasticsearch.errors_over_time(c.service, c.start, c.end, max(60, c.step)),
-        "sample before": elasticsearch.sample_of_errors(c.service, c.start, parted, SAMPLE),
-        "sample since": elasticsearch.sample_of_errors(c.service, parted, c.end, SAMPLE),
+        "sample before": elasticsearch.sample_of_errors(c.service, c.start, between, SAMPLE),
+        "sample since": elasticsearch.sample_of_errors(c.service, between, c.end, SAMPLE),
     }
 
 

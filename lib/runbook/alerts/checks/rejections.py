@@ -38,7 +38,7 @@ _REASONS = {name: re.compile(words, re.IGNORECASE) for name, words in REASONS.it
 
 
 def _queries(c: Context) -> Mapping[str, Query]:
-    parted = c.started_at - logs.BEFORE_ALERT
+    parted = logs.parted(c)
     samples = {
         f"{level} {side}": elasticsearch.sample_of_errors(c.service, *span, SAMPLE, level=level)
         for level in LEVELS

@@ -9,9 +9,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from runbook.alerts.base import Answers, Check, Context, Results
+from runbook.alerts.checks import logs
 from runbook.alerts.checks.addresses import is_address
 from runbook.alerts.checks.failed_by import PHRASE
-from runbook.alerts.checks.logs import BEFORE_ALERT
 from runbook.model import JSON, Answer, Query, Result, Table
 from runbook.sources.elasticsearch import matching, search
 from runbook.wording import clock_text, count_text, plain_text, plural
@@ -31,7 +31,7 @@ class Intrusion:
 
 
 def _queries(c: Context) -> Mapping[str, Query]:
-    service, parted = c.service, c.started_at - BEFORE_ALERT
+    service, parted = c.service, logs.parted(c)
     failed, succeeded = ({"match_phrase": {service.message_field: text}} for text in (PHRASE, service.login_phrase))
     either = matching(service, c.start, c.end, "", "")
     either["bool"]["must"].append({"bool": {"should": [failed, succeeded], "minimum_should_match": 1}})
@@ -58,6 +58,8 @@ def _judge(c: Context, answers: Answers, earlier: Results) -> Result:
     if not found["addresses"]["buckets"]:
         return Result("unknown", "Not known: logins are logged without the client's address.")
     intrusions = sorted(_intrusions(answers["logins"]), key=lambda one: one.address)
+    if intrusions and (missing := logs.usual_gap(c)):
+        return Result("unknown", f"Not known: {missing}")
     accounts = sorted({name for one in intrusions for name in one.accounts})
     facts: dict[str, JSON] = {
         "succeeded": bool(intrusions),
