@@ -171,6 +171,15 @@ def test_a_field_that_is_missing_or_unfit_is_named(world: World, examine: Callab
     assert "is of type text, the checks need date or date_nanos: correct time_field" in wrong(examine()).says
 
 
+def test_an_application_that_is_logged_as_text_is_unfit(world: World, examine: Callable[[], tuple[Line, ...]]):
+    """Words of a text would match the logs of other applications as well; the field beside it is named."""
+    world.fields["app"] = {"text": {}}
+    assert wrong(examine()).says == (
+        "is of type text, the checks need keyword or constant_keyword: "
+        "correct app_field in runbook.toml (perhaps app.keyword), or the mapping"
+    )
+
+
 def test_an_index_without_our_messages_is_told(world: World, examine: Callable[[], tuple[Line, ...]]):
     """An index that exists but holds nothing of the application, or no index at all, is told apart."""
     world.documents = []

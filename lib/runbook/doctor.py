@@ -26,7 +26,7 @@ FIELD_TYPES = {  # what the checks can do with a field of the logs
     "time_field": ("date", "date_nanos"),
     "level_field": ("keyword", "text", "constant_keyword", "wildcard", "match_only_text"),
     "message_field": ("text", "match_only_text", "keyword", "wildcard"),
-    "app_field": ("keyword", "text", "constant_keyword"),
+    "app_field": ("keyword", "constant_keyword"),  # text holds words: "shop" is in "shop-admin" too
     "client_ip_field": ("ip", "keyword"),
 }
 
@@ -208,11 +208,12 @@ def _field(setting: str, name: str, types: tuple[str, ...]) -> Line:
     unfit = [one for one in types if one not in FIELD_TYPES[setting]]
     if unfit:
         wanted = " or ".join(FIELD_TYPES[setting][:2])
+        whole = f" (perhaps {name}.keyword)" if "text" in unfit and "keyword" in FIELD_TYPES[setting] else ""
         return Line(
             "elasticsearch",
             f"field {name}",
             "missing",
-            f"is of type {', '.join(unfit)}, the checks need {wanted}: correct {setting} in runbook.toml, or the mapping",
+            f"is of type {', '.join(unfit)}, the checks need {wanted}: correct {setting} in runbook.toml{whole}, or the mapping",
         )
     return Line("elasticsearch", f"field {name}", "ok", f"there, of type {', '.join(types)}")
 
