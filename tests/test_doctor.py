@@ -27,7 +27,8 @@ from tests.fakes import context
 NOW = 1_768_474_020.0
 ALERTS = [alerts.load(name) for name in alerts.names()]
 NEEDED = {need.metric: need for need in needs.metrics(ALERTS, context())}
-FIELDS = {"timestamp": "date", "level": "keyword", "message": "text", "app": "keyword", "client_ip": "ip"}
+KEYWORDS = dict.fromkeys(("level", "app", "username", "pod"), "keyword")
+FIELDS = {"timestamp": "date", "message": "text", "client_ip": "ip", **KEYWORDS}
 ALLOWED = [{"verb": "get", "resource": "deployments.apps", "status": 200, "error": ""}]
 
 
@@ -169,6 +170,15 @@ def test_a_field_that_is_missing_or_unfit_is_named(world: World, examine: Callab
     assert "no index has it: correct client_ip_field" in wrong(examine()).says
     world.fields |= {"client_ip": {"ip": {}}, "timestamp": {"text": {}}}
     assert "is of type text, the checks need date or date_nanos: correct time_field" in wrong(examine()).says
+
+
+@pytest.mark.parametrize("name", ["username", "pod"])
+def test_a_field_that_is_counted_by_value_must_be_a_keyword(
+    name: str, world: World, examine: Callable[[], tuple[Line, ...]]
+):
+    """Elasticsearch does not count the values of a text, such as accounts or pods."""
+    world.fields[name] = {"text": {}}
+    assert f"correct {name}_field in runbook.toml (perhaps {name}.keyword)" in wrong(examine()).says
 
 
 def test_an_application_that_is_logged_as_text_is_unfit(world: World, examine: Callable[[], tuple[Line, ...]]):

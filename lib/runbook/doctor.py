@@ -28,6 +28,8 @@ FIELD_TYPES = {  # what the checks can do with a field of the logs
     "message_field": ("text", "match_only_text", "keyword", "wildcard"),
     "app_field": ("keyword", "constant_keyword"),  # text holds words: "shop" is in "shop-admin" too
     "client_ip_field": ("ip", "keyword"),
+    "username_field": ("keyword",),
+    "pod_field": ("keyword",),
 }
 
 
