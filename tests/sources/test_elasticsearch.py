@@ -377,6 +377,12 @@ def test_a_field_is_found_nested_or_dotted():
     assert field({"a": "text"}, "a.b") is None
 
 
+@pytest.mark.parametrize("document", [{"a": {"pod": "x"}}, {"a.pod": "x"}, {"a": {"pod": {"keyword": "x"}}}])
+def test_the_keyword_beside_a_text_is_read_as_the_text(document: dict[str, object]):
+    """What an index calls a.pod.keyword was logged as a.pod."""
+    assert field(document, "a.pod.keyword") == "x"
+
+
 @pytest.mark.parametrize(
     "value",
     [

@@ -131,12 +131,16 @@ def distinct(answer: Answer) -> int | None:
 
 
 def field(document: Document, name: str) -> JSON:
-    """A field's value, whether logged as {"a.b": 1} or as {"a": {"b": 1}}; None if it is not there."""
+    """A field's value, whether logged as {"a.b": 1} or as {"a": {"b": 1}}; None if it is not there.
+
+    A text's "a.keyword" exists in the index only: its value is that of "a".
+    """
     if name in document:
         return document[name]
     head, _, rest = name.partition(".")
     inner = document.get(head)
-    return field(inner, rest) if rest and isinstance(inner, dict) else None
+    value = field(inner, rest) if rest and isinstance(inner, dict) else None
+    return field(document, name.removesuffix(".keyword")) if value is None and name.endswith(".keyword") else value
 
 
 def time_of(document: Document, name: str) -> float:
