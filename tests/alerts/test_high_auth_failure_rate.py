@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from runbook.alerts.base import Check, Context, Results
-from runbook.alerts.checks import logs, rejections
+from runbook.alerts.checks import auth_service, logs, rejections
 from runbook.alerts.checks.addresses import is_address
 from runbook.alerts.checks.rejections import reason
 from runbook.alerts.checks.takeover import PHRASE
@@ -250,6 +250,14 @@ def test_samples_stay_inside_a_short_window(check: Check):
         one["query"]["function_score"]["query"]["bool"]["filter"][0]["range"]["timestamp"]["gte"] for one in samples
     ]
     assert samples and min(spans) == c.start * 1000
+
+
+@pytest.mark.parametrize("phrase", ["auth service", "identity provider", "introspection", "JWKS"])
+def test_what_blames_the_auth_service_is_asked_for_where_it_is_judged(phrase: str):
+    """A message that gives the auth service as the reason is one that the question whether it answers counts."""
+    asked = auth_service.CHECK.queries(context())
+    assert reason(f"{phrase} request failed: timed out") == "auth_service"
+    assert all(f'{{"match_phrase":{{"message":"{phrase.lower()}"}}}}' in asked[n].text for n in ("over time", "newest"))
 
 
 class TestTakeover:

@@ -294,16 +294,26 @@ def test_the_newest_errors_are_asked_as_the_procedure_does():
     assert body["size"] == 7
 
 
+def test_any_of_several_phrases_is_looked_for():
+    """One phrase has to occur; of several, one."""
+    one, other = ({"match_phrase": {"message": text}} for text in ("no answer", "refused"))
+    assert body_of(newest_errors(SERVICE, 0, 60, level="", phrases=("refused",)))["query"]["bool"]["must"][1:] == [
+        other
+    ]
+    either = body_of(newest_errors(SERVICE, 0, 60, level="", phrases=("no answer", "refused")))
+    assert either["query"]["bool"]["must"][1:] == [{"bool": {"should": [one, other], "minimum_should_match": 1}}]
+
+
 def test_field_names_are_the_services_own():
     """Every field of a question comes from the service's profile."""
     service = msgspec.structs.replace(
         SERVICE, time_field="@t", level_field="log.level", app_field="svc", message_field="msg", index="i"
     )
     queries = [
-        newest_errors(service, 0, 60, phrase="x"),
-        errors_over_time(service, 0, 60, 30, phrase="x"),
-        sample_of_errors(service, 0, 60, 5, phrase="x"),
-        top_values(service, 0, 60, "ip", level="warn", phrase="x"),
+        newest_errors(service, 0, 60, phrases=("x",)),
+        errors_over_time(service, 0, 60, 30, phrases=("x",)),
+        sample_of_errors(service, 0, 60, 5, phrases=("x",)),
+        top_values(service, 0, 60, "ip", level="warn", phrases=("x",)),
     ]
     for query in queries:
         assert query.params == {"index": "i"}
@@ -336,7 +346,7 @@ def test_a_sample_is_uniform_and_the_same_again():
 def test_hostile_text_stays_text():
     """A phrase with quotes and braces is a JSON string in the body, whatever it holds."""
     phrase = '"}}],"should":[{"match_all":{}}]'
-    assert body_of(newest_errors(SERVICE, 0, 60, phrase=phrase))["query"]["bool"]["must"][2] == {
+    assert body_of(newest_errors(SERVICE, 0, 60, phrases=(phrase,)))["query"]["bool"]["must"][2] == {
         "match_phrase": {"message": phrase}
     }
 

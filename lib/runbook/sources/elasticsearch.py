@@ -32,17 +32,17 @@ def search(index: str, body: Mapping[str, JSON]) -> Query:
 
 
 def newest_errors(
-    service: Service, start: float, end: float, size: int = 20, *, level: str = "error", phrase: str = ""
+    service: Service, start: float, end: float, size: int = 20, *, level: str = "error", phrases: Sequence[str] = ()
 ) -> Query:
     """The newest messages of a level, whole documents, latest first."""
     newest_first = [{service.time_field: {"order": "desc", "unmapped_type": "date"}}]
     return search(
-        service.index, {"query": matching(service, start, end, level, phrase), "sort": newest_first, "size": size}
+        service.index, {"query": matching(service, start, end, level, *phrases), "sort": newest_first, "size": size}
     )
 
 
 def errors_over_time(
-    service: Service, start: float, end: float, step: int, *, level: str = "error", phrase: str = ""
+    service: Service, start: float, end: float, step: int, *, level: str = "error", phrases: Sequence[str] = ()
 ) -> Query:
     """How many messages of a level per `step` seconds, zeros included; read it with `histogram`.
 
@@ -55,19 +55,26 @@ def errors_over_time(
         "min_doc_count": 0,
         "extended_bounds": {"min": first * 1000, "max": _milliseconds(end) - 1},
     }
-    body = {"query": matching(service, first, end, level, phrase), "size": 0, "track_total_hits": True}
+    body = {"query": matching(service, first, end, level, *phrases), "size": 0, "track_total_hits": True}
     return search(service.index, {**body, "aggs": {"over_time": {"date_histogram": buckets}}})
 
 
 def sample_of_errors(
-    service: Service, start: float, end: float, size: int, *, level: str = "error", phrase: str = "", seed: int = 1
+    service: Service,
+    start: float,
+    end: float,
+    size: int,
+    *,
+    level: str = "error",
+    phrases: Sequence[str] = (),
+    seed: int = 1,
 ) -> Query:
     """A uniform sample of the messages of a level, time and message only; the same seed gives the same sample.
 
     `total` is exact, so that each document stands for total / size messages. Elasticsearch allows 10,000 at most.
     """
     uniform = {
-        "query": matching(service, start, end, level, phrase),
+        "query": matching(service, start, end, level, *phrases),
         "functions": [{"random_score": {"seed": seed, "field": "_seq_no"}}],
         "boost_mode": "replace",
     }
@@ -78,10 +85,17 @@ def sample_of_errors(
 
 
 def top_values(
-    service: Service, start: float, end: float, field: str, size: int = 10, *, level: str = "", phrase: str = ""
+    service: Service,
+    start: float,
+    end: float,
+    field: str,
+    size: int = 10,
+    *,
+    level: str = "",
+    phrases: Sequence[str] = (),
 ) -> Query:
     """The most frequent values of a keyword, number or IP field; read it with `terms`, their number with `distinct`."""
-    body = {"query": matching(service, start, end, level, phrase), "size": 0, "track_total_hits": True}
+    body = {"query": matching(service, start, end, level, *phrases), "size": 0, "track_total_hits": True}
     counted = {"top": {"terms": {"field": field, "size": size}}, "distinct": {"cardinality": {"field": field}}}
     return search(service.index, {**body, "aggs": counted})
 
@@ -163,8 +177,8 @@ def version(answer: Answer) -> str:
     return str((answer.data or {}).get("version", {}).get("number", ""))
 
 
-def matching(service: Service, start: float, end: float, level: str, phrase: str) -> JSON:
-    """The service's messages with start <= time < end; a level is matched in its usual spellings."""
+def matching(service: Service, start: float, end: float, level: str, *phrases: str) -> JSON:
+    """The service's messages with start <= time < end, with any of the phrases; a level is matched in its usual spellings."""
     window = {"gte": _milliseconds(start), "lt": _milliseconds(end), "format": "epoch_millis"}
     must: list[JSON] = [{"match": {service.app_field: {"query": service.log_app, "operator": "and"}}}]
     if level:
@@ -177,8 +191,8 @@ def matching(service: Service, start: float, end: float, level: str, phrase: str
                 }
             }
         )
-    if phrase:
-        must.append({"match_phrase": {service.message_field: phrase}})
+    any_of = [{"match_phrase": {service.message_field: phrase}} for phrase in phrases]
+    must += any_of if len(any_of) < 2 else [{"bool": {"should": any_of, "minimum_should_match": 1}}]
     return {"bool": {"must": must, "filter": [{"range": {service.time_field: window}}]}}
 
 

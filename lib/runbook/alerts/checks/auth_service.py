@@ -13,19 +13,23 @@ from runbook.model import JSON, Chart, Query, Result, Series
 from runbook.sources import elasticsearch
 from runbook.wording import plural
 
-PHRASE, NEWEST = "auth service", 5
+PHRASES = (
+    *(f"{name} {kind}" for name in ("auth", "authentication", "authorization") for kind in ("service", "server")),
+    *("auth provider", "identity provider", "introspect", "introspection", "jwks", "jwks.json"),
+)
+NEWEST = 5
 FEW, GROWN = 1.0, 3.0  # complaints per minute, and times as many as before: then it is in trouble
 
 
 def _queries(c: Context) -> Mapping[str, Query]:
     return {
         "over time": elasticsearch.errors_over_time(
-            c.service, c.start, c.end, max(60, c.step), level="", phrase=PHRASE
+            c.service, c.start, c.end, max(60, c.step), level="", phrases=PHRASES
         ),
-        "newest": elasticsearch.newest_errors(c.service, c.start, c.end, NEWEST, level="", phrase=PHRASE),
+        "newest": elasticsearch.newest_errors(c.service, c.start, c.end, NEWEST, level="", phrases=PHRASES),
         "any": elasticsearch.search(
             c.service.index,
-            {"query": elasticsearch.matching(c.service, c.start, c.end, "", ""), "size": 0, "track_total_hits": True},
+            {"query": elasticsearch.matching(c.service, c.start, c.end, ""), "size": 0, "track_total_hits": True},
         ),
     }
 
@@ -47,7 +51,7 @@ def _judge(c: Context, answers: Answers, earlier: Results) -> Result:
     if not since:
         return Result("normal", "Nothing is said of it: the logs hold no complaint about the auth service.", facts)
     bars = (Series("messages", tuple(times), tuple(counts * 60 / max(60, c.step))),)
-    chart = Chart("auth-service-messages", f"Messages with “{PHRASE}”", "messages / min", bars, kind="bars")
+    chart = Chart("auth-service-messages", "Messages about the auth service", "messages / min", bars, kind="bars")
     said = f"{plural(since, 'message')} about the auth service since the onset ({rate:.1f}/min, before {usual:.1f}/min)"
     newest = logs.newest(c, answers["newest"], "newest-of-auth-service")
     return Result(

@@ -9,6 +9,7 @@ import numpy as np
 
 from runbook.alerts.base import Answers, Check, Context, Results
 from runbook.alerts.checks import logs
+from runbook.alerts.checks.auth_service import PHRASES
 from runbook.alerts.checks.series import number, onset_of, turn
 from runbook.findings import Template, group
 from runbook.model import JSON, Chart, Query, Result, Series, Table
@@ -21,7 +22,7 @@ LEVELS = ("warn", "error")
 SHOWN = 0.05  # of the additional messages: a reason for fewer is not worth a word
 FEW = 1.0  # messages per minute: fewer than this more say nothing
 REASONS = {  # the first one that fits
-    "auth_service": r"\bauth[a-z]* (service|server|provider)|identity provider|introspect|\bjwks\b",
+    "auth_service": rf"\b({'|'.join(map(re.escape, PHRASES))})\b",
     "clock": r"immature|not ?yet ?valid|before (it was )?issued|in the future|\bnbf\b|\biat\b",
     "tokens": r"expired",
     "key": r"public key|signing key|unknown key|invalid ?signature|\bkid\b|\bpem\b",
@@ -45,8 +46,10 @@ def _queries(c: Context) -> Mapping[str, Query]:
         for side, span in {"before": (c.start, parted), "since": (parted, c.end)}.items()
     }
     return {
-        "newest": elasticsearch.newest_errors(c.service, c.start, c.end, NEWEST, level="", phrase=JWT),
-        "over time": elasticsearch.errors_over_time(c.service, c.start, c.end, max(60, c.step), level="", phrase=JWT),
+        "newest": elasticsearch.newest_errors(c.service, c.start, c.end, NEWEST, level="", phrases=(JWT,)),
+        "over time": elasticsearch.errors_over_time(
+            c.service, c.start, c.end, max(60, c.step), level="", phrases=(JWT,)
+        ),
         **samples,
     }
 

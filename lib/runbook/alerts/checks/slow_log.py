@@ -41,8 +41,8 @@ LEAST = 10  # further warnings beyond what was usual tell something
 def _queries(c: Context) -> Mapping[str, Query]:
     window, warn = (c.service, c.start, c.end), "warn"
     return {
-        "over time": elasticsearch.errors_over_time(*window, max(60, c.step), level=warn, phrase=COMPLAINT),
-        "newest": elasticsearch.newest_errors(*window, NEWEST // 2, level=warn, phrase=COMPLAINT),
+        "over time": elasticsearch.errors_over_time(*window, max(60, c.step), level=warn, phrases=(COMPLAINT,)),
+        "newest": elasticsearch.newest_errors(*window, NEWEST // 2, level=warn, phrases=(COMPLAINT,)),
         "warnings": elasticsearch.sample_of_errors(*window, SAMPLE, level=warn),
     }
 

@@ -33,8 +33,7 @@ class Intrusion:
 def _queries(c: Context) -> Mapping[str, Query]:
     service, parted = c.service, logs.parted(c)
     failed, succeeded = ({"match_phrase": {service.message_field: text}} for text in (PHRASE, service.login_phrase))
-    either = matching(service, c.start, c.end, "", "")
-    either["bool"]["must"].append({"bool": {"should": [failed, succeeded], "minimum_should_match": 1}})
+    either = matching(service, c.start, c.end, "", PHRASE, service.login_phrase)
     early = {"range": {service.time_field: {"lt": round(parted * 1000), "format": "epoch_millis"}}}
     into = {
         "accounts": {"terms": {"field": service.username_field, "size": ACCOUNTS}},
