@@ -22,7 +22,7 @@ ADDRESSES, ACCOUNTS = 1000, 5
 
 @dataclass(frozen=True)
 class Intrusion:
-    """An address that failed often and then logged in, and the accounts it got into."""
+    """An address that failed MANY times and then logged in, with all its failures and the accounts it got into."""
 
     address: str
     failures: int
@@ -40,11 +40,15 @@ def _queries(c: Context) -> Mapping[str, Query]:
         "last": {"max": {"field": service.time_field}},
         "early": {"filter": early},
     }
+    by_time = {service.time_field: {"order": "asc", "numeric_type": "date", "unmapped_type": "date"}}
+    last_of_many = {"top_hits": {"from": MANY - 1, "size": 1, "sort": [by_time], "_source": False}}
     each = {
-        "failed": {"filter": failed, "aggs": {"first": {"min": {"field": service.time_field}}}},
+        "failed": {"filter": failed},
+        "guessed": {"filter": failed, "aggs": {"last of many": last_of_many}},
         "succeeded": {"filter": succeeded, "aggs": into},
     }
-    terms = {"field": service.client_ip_field, "size": ADDRESSES, "order": {"failed": "desc"}}
+    most = {"size": ADDRESSES, "order": {"failed": "desc"}, "collect_mode": "breadth_first"}
+    terms = {"field": service.client_ip_field, **most}
     counted = {"addresses": {"terms": terms, "aggs": each}, "succeeded": {"filter": succeeded}}
     return {"logins": search(service.index, {"query": either, "size": 0, "track_total_hits": True, "aggs": counted})}
 
@@ -82,20 +86,22 @@ def _judge(c: Context, answers: Answers, earlier: Results) -> Result:
 
 def _intrusions(answer: Answer) -> Iterator[Intrusion]:
     for one in answer.data["aggregations"]["addresses"]["buckets"]:
-        address, failed, succeeded = one.get("key_as_string", one["key"]), one["failed"], one["succeeded"]
-        if failed["doc_count"] < MANY or not succeeded["doc_count"] or succeeded["early"]["doc_count"]:
+        address, succeeded = one.get("key_as_string", one["key"]), one["succeeded"]
+        guessed = one["guessed"]["last of many"]["hits"]["hits"]
+        if not guessed or not succeeded["doc_count"] or succeeded["early"]["doc_count"]:
             continue
-        if succeeded["last"]["value"] > failed["first"]["value"] and is_address(address):
+        if succeeded["last"]["value"] > guessed[0]["sort"][0] and is_address(address):
             names = tuple(str(account["key"]) for account in succeeded["accounts"]["buckets"])
-            yield Intrusion(address, failed["doc_count"], names, succeeded["last"]["value"] / 1000)
+            yield Intrusion(address, one["failed"]["doc_count"], names, succeeded["last"]["value"] / 1000)
 
 
 def clause(facts: Mapping[str, JSON]) -> str:
-    """Who got in, e.g. "a login as admin succeeded from 203.0.113.9 after 412 failed ones"."""
+    """Who got in, e.g. "a login as admin succeeded from 203.0.113.9 after 10 or more of 412 failed ones"."""
     names = " and ".join(plain_text(name, 40) for name in facts["accounts"][:3]) or "an unknown account"
     more = f" and {len(facts['accounts']) - 3} more" if len(facts["accounts"]) > 3 else ""
     logins = "logins" if len(facts["accounts"]) > 1 else "a login"
-    return f"{logins} as {names}{more} succeeded from {' and '.join(facts['addresses'][:3])} after {count_text(facts['failures'])} failed ones"
+    failures = f"{MANY} or more of {count_text(facts['failures'])} failed ones"
+    return f"{logins} as {names}{more} succeeded from {' and '.join(facts['addresses'][:3])} after {failures}"
 
 
 def _sentence(facts: Mapping[str, JSON]) -> str:
