@@ -298,7 +298,8 @@ def test_a_secret_that_the_pods_do_not_use_is_none_of_theirs():
     """Made just then, but nothing that the pods refer to."""
     other = {"kind": "secret", "name": "tls", "age": "30m", "type": "Opaque"}
     old = {"kind": "secret", "name": "database", "age": "90d", "type": "Opaque"}
-    assert judged(secrets.CHECK, stored("", ONSET + 1200, known=[other, old])).status == "normal"
+    found = judged(secrets.CHECK, stored("", ONSET + 1200, known=[other, old]))
+    assert found.status == "normal" and found.sentence.endswith("but one changed in place keeps its age.")
 
 
 def test_a_missing_secret_is_named():

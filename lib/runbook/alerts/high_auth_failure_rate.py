@@ -64,7 +64,7 @@ def silent(reason: str, weight: float = 0.8) -> Sign:
 
 def _key_phrase(results: Results) -> str:
     replaced = results["key"].facts.get("replaced") if "key" in results else None
-    return f"the JWT key: {replaced} was replaced" if replaced else "the JWT key, which does not verify valid tokens"
+    return f"the JWT key: {replaced} was made anew" if replaced else "the JWT key, which does not verify valid tokens"
 
 
 def _brute_phrase(results: Results) -> str:
@@ -113,7 +113,7 @@ KEY = Cause(
             0.5,
             lambda f: bool(f["replaced"]),
             lambda f: (
-                f"{f['replaced']} was replaced {duration_text(abs(f['replaced_before']))} {'before' if f['replaced_before'] >= 0 else 'after'} the onset"
+                f"{f['replaced']} was made anew {duration_text(abs(f['replaced_before']))} {'before' if f['replaced_before'] >= 0 else 'after'} the onset"
             ),
         ),
         Sign("key", 0.8, lambda f: f["sound"] is False, lambda f: f"the key file holds no public key ({f['form']})"),

@@ -1,6 +1,7 @@
-"""Is the public key in place? Whether its Secret was replaced shortly before the onset, and what the file in a pod begins with.
+"""Is the public key in place? Whether its Secret was made anew shortly before the onset, and what the file in a pod begins with.
 
-The names and ages of Secrets are read, never a value; the file only where the environment allows to look into pods.
+The names and ages of Secrets are read, never a value, so one changed in place is not seen; the file only where the
+environment allows to look into pods.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ import re
 from collections.abc import Mapping, Sequence
 
 from runbook.alerts.base import Answers, Check, Context, Results
-from runbook.alerts.checks.secrets import made_text, near
+from runbook.alerts.checks.secrets import IN_PLACE, made_text, near
 from runbook.alerts.checks.series import onset_of, turn
 from runbook.model import JSON, Answer, Query, Result, Status, Table
 from runbook.sources import kubernetes
@@ -52,9 +53,10 @@ def _judge(c: Context, answers: Answers, earlier: Results) -> Result:
             "unknown", "Not known: no Secret of the namespace has a key's name, and no file was looked at.", facts
         )
     bad = bool(newest or missing or facts["sound"] is False)
-    seen = bool(keys or file) and not unclear
-    status: Status = "abnormal" if bad else "normal" if seen else "unknown"
-    return Result(status, _sentence(facts, keys, file), facts, tables=_tables(c, answers["secrets"], keys, file))
+    status: Status = "abnormal" if bad else "normal" if file and not unclear else "unknown"
+    said = _sentence(facts, keys, file)
+    sentence = f"Not known: {said}." if status == "unknown" else f"{said[0].upper()}{said[1:]}."
+    return Result(status, sentence, facts, tables=_tables(c, answers["secrets"], keys, file))
 
 
 def _is_key(one: Known) -> bool:
@@ -73,15 +75,15 @@ def _sentence(facts: Mapping[str, JSON], keys: Sequence[Known], file: PublicKey 
     if facts["replaced"]:
         before = facts["replaced_before"]
         order = "before" if before >= 0 else "after"
-        said.append(f"{facts['replaced']} was replaced {duration_text(abs(before))} {order} the onset")
+        said.append(f"{facts['replaced']} was made anew {duration_text(abs(before))} {order} the onset")
     elif facts["unclear"]:
         said.append(
-            f"{', '.join(facts['unclear'])} may have been replaced shortly before the onset: its age is not known to the minute any more"
+            f"{', '.join(facts['unclear'])} may have been made anew shortly before the onset: its age is not known to the minute any more"
         )
     elif not keys:
         said.append("no Secret of the namespace has a key's name")
     else:
-        said.append("no key's Secret was replaced shortly before the onset")
+        said.append(f"no key's Secret was made anew shortly before the onset, {IN_PLACE}")
     if file is None:
         said.append("the file itself was not looked at")
     elif file.form in _GOOD:
@@ -89,8 +91,7 @@ def _sentence(facts: Mapping[str, JSON], keys: Sequence[Known], file: PublicKey 
     else:
         trouble = f": {file.error}" if file.error else ""
         said.append(f"{file.path} holds no public key ({file.form}{trouble})")
-    text = "; ".join(said)
-    return f"{text[0].upper()}{text[1:]}."
+    return "; ".join(said)
 
 
 def _tables(c: Context, secrets: Answer, keys: Sequence[Known], file: PublicKey | None) -> tuple[Table, ...]:

@@ -1,4 +1,4 @@
-"""Were Secrets replaced shortly before it began, or is one missing? Names and ages alone, never values."""
+"""Were Secrets made anew shortly before it began, or is one missing? Names and ages alone, never values."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ NEAR_SECONDS = 1800  # one made this long before the onset may be its cause: pod
 SLACK_SECONDS = 90  # an onset found this much too early still counts as after it
 _EXACT = ((600, 1), (8 * 3600, 60), (8 * 86_400, 3600))  # up to this age kubectl prints it to so many seconds
 SHOWN = 12
+IN_PLACE = "but one changed in place keeps its age"
 
 
 def _queries(c: Context) -> Mapping[str, Query]:
@@ -82,7 +83,7 @@ def _sentence(facts: Mapping[str, JSON]) -> str:
         return f"Yes: {'; '.join(parts)}."
     if facts["near"] is None:
         return "Not known: the ages that Kubernetes prints are too coarse by now to compare with the onset."
-    return f"No: none of {facts['known']} Secrets and ConfigMaps was made shortly before it, and none is missing."
+    return f"No: none of {facts['known']} Secrets and ConfigMaps is missing or was made shortly before it, {IN_PLACE}."
 
 
-CHECK = Check("secrets", "Was a Secret replaced?", _queries, _judge, needs=("secrets",))
+CHECK = Check("secrets", "Was a Secret made anew?", _queries, _judge, needs=("secrets",))

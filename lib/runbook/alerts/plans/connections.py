@@ -98,7 +98,7 @@ def mend_login(c: Context, results: Results) -> Plan:
     return "Mend the login at the database", (
         read(
             kubectl(c, "get", "secrets"),
-            "the age of the database's credentials: were they replaced just before the onset?",
+            "the age of the database's credentials: were they made anew just before the onset? Those changed in place keep it",
             "your account may list them (names and ages only)",
         ),
         *described,

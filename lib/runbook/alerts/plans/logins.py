@@ -144,7 +144,7 @@ def withstand(c: Context, results: Results) -> Plan:
 def _ages(c: Context) -> Step:
     return read(
         kubectl(c, "get", "secrets", "--sort-by=.metadata.creationTimestamp"),
-        "the key's age: was it replaced just before the onset?",
+        "the key's age: was it made anew just before the onset? One changed in place keeps its age",
         "your account may list them (names and ages only)",
     )
 
