@@ -41,7 +41,8 @@ spaced = st.text(" ab9!#$%^*?,;:()[]{}|/@=+'`~\\\"", max_size=12).map(lambda s: 
 NAMES = words(
     "password passwd pwd PASSWORD db_password DB_PASSWORD dbPassword userPwd secret client_secret clientSecret "
     "AWS_SECRET_ACCESS_KEY token access_token accessToken refresh-token x-api-key api_key apikey apiKey API_KEY "
-    "access_key private_key passphrase credentials authorization X-Auth-Token csrf_token session_id pass DB_PASS dbPass"
+    "access_key private_key passphrase credentials authorization X-Auth-Token csrf_token session_id pass DB_PASS dbPass "
+    "pw dbPw sid session csrf XSRF jwt"
 )
 names = st.sampled_from(NAMES)
 
@@ -199,6 +200,14 @@ def test_last_applied_configuration() -> None:
     assert kept["spec"]["containers"][0]["env"][1] == {"name": "A", "value": "b"}
 
 
+def plain(secret: str) -> str:
+    return secret.replace(".", "").replace("~", "").replace("=", "")
+
+
+def alphanumeric(secret: str) -> str:
+    return plain(secret).replace("_", "").replace("-", "")
+
+
 SHAPES: list[Callable[[str], str]] = [
     lambda s: f"Authorization: Bearer {s}",
     lambda s: f"authorization=bearer {s}, next=1",
@@ -232,6 +241,15 @@ SHAPES: list[Callable[[str], str]] = [
     lambda s: f"CREATE USER app IDENTIFIED BY '{s}'",
     lambda s: f"IDENTIFIED WITH caching_sha2_password BY '{s}'",
     lambda s: f"SET PASSWORD = PASSWORD('{s}')",
+    lambda s: f"SET PASSWORD FOR app = '{s}'",
+    lambda s: f"SET PASSWORD FOR 'app'@'%' = '{s}'",
+    lambda s: f"GET /callback?code={s}&state=1 HTTP/1.1",
+    lambda s: f"grant_type=authorization_code&code={s}",
+    lambda s: f"using sk-proj-{plain(s)}0123456789abcdef",
+    lambda s: f"using sk-{alphanumeric(s)}0123456789abcdef",
+    lambda s: f"api_key {plain(s)} rejected",
+    lambda s: f"API key {plain(s)}.",
+    lambda s: f"basic auth root:{s}",
     lambda s: f"mysql -h db -uroot -p{s} shop",
     lambda s: f"curl -u admin:{s} http://h/",
     lambda s: f"docker login -u bob -p {s} registry.internal",
@@ -352,6 +370,14 @@ Invalid token: signature verification failed
 invalid token: kid not found
 authorization: denied for path /api/orders
 Basic authentication required
+basic auth failed for bob
+invalid JWT: ExpiredSignature
+session: closed
+api_key expired
+api key missing in request 4711-ab
+unknown signing key kid-2024-01
+GET /error?code=502&retry=1 and /search?code=NOT_FOUND&page=1
+pod sk-shop-frontend-6d8f7c9b5-x2x4k restarted
 Bearer token missing
 token expired
 unexpected token: '<' at position 0
@@ -521,6 +547,12 @@ HOSTILE = [
         "'",
         "x:y ",
         "token\n",
+        "password for ",
+        "api_key ",
+        "api_key a",
+        "&code=",
+        "sk-a",
+        "basic auth ",
     ),
 ]
 

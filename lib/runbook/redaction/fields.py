@@ -23,11 +23,15 @@ _NAMED = re.compile(
         {SPACE}*+ (?P<sep> => | → | := | [=!]~ | [=!]?= | : | \\++u003[AaDd] )               # k=v, "k": v
       | (?P<pair> {SPACE}*+ ,?+ {SPACE}*+ {_QUOTE}?+ (?i:value|val) {_QUOTE}?+ {SPACE}*+ [:=] )  # name: k, value: v
       | (?P<call> {SPACE}*+ \(?+ {SPACE}*+ (?=\\*['"]) )                                     # PASSWORD('v')
+      | [ \t]++ (?i:for) [ \t]++ [^\s=]++ {SPACE}*+ = {SPACE}*+ (?=\\*['"])                  # PASSWORD FOR u = 'v'
+      | (?P<bare> [ \t]++ (?=[\w-]*?\d)(?=[\w-]*?[A-Za-z])(?=[\w-]{{8,}}+\.?(?:[\s,;:"')\\]|$)) )  # api_key v
       | (?P<tag> > | \s[^<>\n]{{0,200}}+> )                                                  # <k>v</k>
     ) {SPACE}*+
     """,
     re.VERBOSE,
 )
+_CAMELS = re.compile(r"([A-Z][a-z]+)")
+_API_KEY = re.compile(r"(?:api|access)[\s_.-]?key$")
 _OPEN = re.compile(rf"[bBuUrR]{{0,2}}(?P<open>{_QUOTE})")
 _CLOSE = re.compile(r"(\\*+)([\"'`])")
 _WRAPPER = re.compile(r"(?:Some|Ok|Just|Optional|Secret\w{0,20}+)?(?=[(\[{])")
@@ -100,6 +104,8 @@ def _label(text: str, found: re.Match[str]) -> str:
     before = text[max(0, start - 14) : start].lower()
     if before.endswith("\\"):
         name = name[1:] if name[:1] in "nrt" else name
+    if found["bare"] and not _API_KEY.search(before + name.lower()):
+        return ""
     if name.lower() == "key" and re.search(r"(?:api|access|secret|private|signing|encryption)\s$", before):
         return "key"
     if name.lower() in ("by", "as") and found["call"] is not None:
@@ -120,7 +126,8 @@ def _keeps(found: re.Match[str], value: str) -> bool:
     words = value.lower().split() or [""]
     if is_status(value.strip("()[]<>")) or (value.isdigit() and counts_secrets(name)) or is_directory(name, value):
         return True
-    return found["sep"] == ":" and found[0][-1:] in " \t\r\n" and words[-1] in PROSE
+    spoken = words[-1] in PROSE or PROSE.issuperset(_CAMELS.sub(r" \1", value).lower().split())  # InvalidSignature
+    return found["sep"] == ":" and found[0][-1:] in " \t\r\n" and spoken
 
 
 def named_values(text: str) -> str:

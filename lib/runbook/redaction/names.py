@@ -17,11 +17,11 @@ def words(text: str) -> frozenset[str]:
 
 _WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
 _SECRET = re.compile(
-    r"(?P<password>passw(?:or)?[dt]|pass_?(?:phrase|code|word)|kennwort|pwd|(?<![a-z])(?:pass|otp)(?![a-z])|authentication_string)"
+    r"(?P<password>passw(?:or)?[dt]|pass_?(?:phrase|code|word)|kennwort|pwd|(?<![a-z])(?:pass|pw|otp)(?![a-z])|authentication_string)"
     r"|(?P<key>(?:api|access|secret|private|encryption|signing|ssh|account|shared|master|license|auth|consumer|storage|hmac)_?key)"
-    r"|(?P<cookie>cookie|sess(?:ion)?_?id|phpsessid|connect_sid)"
+    r"|(?P<cookie>cookie|sess(?:ion)?_?id|phpsessid|(?<![a-z])(?:sid|session)$)"
     r"|(?P<credentials>credential|authorization)"
-    r"|(?P<token>token(?!i[sz])|bearer|(?:amz|goog)_signature|^sig$)"
+    r"|(?P<token>token(?!i[sz])|bearer|(?:amz|goog)_signature|^sig$|(?<![a-z])(?:jwt|[cx]srf)$)"
     r"|(?P<secret>secret(?!ar))"
 )
 _DESCRIPTIVE = words(
@@ -43,11 +43,11 @@ PROSE = STATUS | words(
     key keys header headers prefix scheme format value field auth authentication authorization validation verification
     verified valid accepted rejected refused cached token tokens jwt bearer secret configmap user account username login
     already still only never too password passwords credentials realm permission file got found none rotated changed
-    updated expiring expires read parse open connection"""
+    updated expiring expires read parse open opened closed connection immature"""
 )
 ROOTS = (
-    *("pass", "pwd", "wort", "secret", "token", "key", "cookie", "cred", "auth", "sess", "bearer", "sig", "otp"),
-    *("connect", "identified"),
+    *("pass", "pw", "wort", "secret", "token", "key", "cookie", "cred", "auth", "sess", "bearer", "sig", "otp"),
+    *("sid", "jwt", "csrf", "xsrf", "identified"),
 )
 
 

@@ -40,12 +40,14 @@ def key_blocks(text: str) -> str:
 
 SHAPE_HINTS = (
     *("eyj", "ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_", "glpat-", "xox", "_live_", "_test_", "dckr_", "npm_"),
-    *("hvs.", "ya29.", "sg.", "slack", "akia", "asia", "abia", "acca", "aiza"),
+    *("hvs.", "ya29.", "sg.", "sk-", "code=", "slack", "akia", "asia", "abia", "acca", "aiza"),
     *("$1$", "$5$", "$6$", "$2a$", "$2b$", "$2x$", "$2y$", "$argon2", "$pbkdf2", "$scrypt"),
 )
 _SHAPES = re.compile(
     r"(?P<token>eyJ[\w-]{8,}+(?:\.[\w-]*+){0,4}+"
     r"|(?:gh[pousr]_|github_pat_|glpat-|xox[abeoprs]-|[sr]k_(?:live|test)_|dckr_pat_|npm_|hvs\.|ya29\.|SG\.)[\w.-]{16,}+"
+    r"|(?<![\w-])sk-(?:(?:proj|ant|svcacct|admin|or)-[\w-]{16,}+|[A-Za-z0-9]{20,}+)"
+    r"|(?<=[?&;]code=)(?=[^\s\"'&<>\\]*?\d)[^\s\"'&<>\[\\]{8,}+"
     r"|(?<=hooks\.slack\.com/services/)[^\s\"'<>\\]++)"
     r"|(?P<password>\$(?:2[abxy]|[156]|argon2(?:id?|d)|pbkdf2[\w-]{0,20}+|scrypt)\$[\w./$+=,-]{16,}+)"
     r"|(?P<key>(?<![A-Z0-9])(?:AKIA|ASIA|ABIA|ACCA)[A-Z0-9]{16}(?![A-Z0-9])|(?<![\w-])AIza[\w-]{35}(?![\w-]))"
@@ -102,16 +104,19 @@ def addresses(text: str) -> str:
     return _BARE.sub(r"\1[redacted password]", text)
 
 
-_SCHEME = re.compile(rf"(?i)(?<![\w-])(bearer|basic|apikey)((?:{SPACE}|\\+[nt])++)(?!realm=|[=:|%])([\w~+/.=|%:-]++)")
+_SCHEME = re.compile(
+    rf"(?i)(?<![\w-])(bearer|basic(?:[ ]auth(?:entication)?)?|apikey)((?:{SPACE}|\\+[nt])++)(?!realm=|[=:|%])([\w~+/.=|%:-]++)"
+)
 
 
 def _scheme(found: re.Match[str]) -> str:
     scheme, space, value = found.groups()
     word = value.rstrip(".:")
+    basic = scheme.lower().startswith("basic")
     plain = word.isalpha() and (word.islower() or word.istitle() or word.isupper())
-    if word.lower() in PROSE or (scheme.lower() == "basic" and plain):
+    if word.lower() in PROSE or (basic and plain):
         return found[0]
-    return f"{scheme}{space}[redacted {'credentials' if scheme.lower() == 'basic' else 'token'}]"
+    return f"{scheme}{space}[redacted {'credentials' if basic else 'token'}]"
 
 
 def schemes(text: str) -> str:
