@@ -386,8 +386,8 @@ class TestWarnings:
 
 WELL: dict[str, dict[str, JSON]] = {
     "latency": {"onset": ONSET},
-    "changes": {"near": False, "only_new": False, "alike": False, "calm_minutes": 0.0, "revision": None},
-    "paths": {"slow": ["GET /"], "endpoints": 6, "some": False, "all": True, "top": "GET /"},
+    "changes": {"near": False, "only_new": False, "worse": False, "alike": False, "calm_minutes": 0.0, "revision": None},
+    "paths": {"slow": ["GET /"], "endpoints": 6, "some": False, "all": True, "apart": [], "top": "GET /"},
     "time": {"longer": True, "queries": 0.05, "waiting": 0.0, "cpu": 0.05, "rest": 0.9},
     "queries": {"any": False, "slow": [], "alone": False, "kinds": 3, "worst": "select users", "p95": 0.01, "p95_before": 0.01},
     "pool": {"queueing": False, "exhausted": False, "waiting": 0, "waiting_before": 0, "full_pods": 0, "pods": 6},
@@ -460,6 +460,14 @@ def test_two_at_once_come_first(one: dict[str, dict[str, JSON]], other: dict[str
     """Of a pair, both stand in the first two places."""
     single = {supported(found(one))[0], supported(found(other))[0]}
     assert {verdict.cause for verdict in causes.of(ALERT, found(one, other))[:2]} == single
+
+
+def test_a_surge_does_not_hide_a_service_that_the_logs_call_slow() -> None:
+    """A surge delays all endpoints alike: where some are delayed much more and the logs say why, both are supported."""
+    apart = {"paths": {"apart": ["GET /edit"]}, "logs": {"about": {**WELL["logs"]["about"], "dependency": 0.3}}}
+    assert set(supported(found(SURGE, apart))) == {"traffic", "dependency"}
+    assert supported(found(SURGE, {"paths": apart["paths"]})) == ["traffic"]
+    assert supported(found(SURGE, {"logs": apart["logs"]})) == ["traffic"]
 
 
 def test_nothing_is_concluded_from_absence() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from runbook.alerts.base import Alert, Answers, Cause, Context, LoadTest, Recovering, Sign
 from runbook.alerts.checks import (
@@ -74,6 +75,7 @@ ONLY_SOME = Sign(
     lambda f: f"only {len(f['slow'])} of {f['endpoints']} endpoints are slow; a lack for all would slow all",
 )
 SURGE = Sign("traffic", 0.6, lambda f: f["surge"], lambda f: f"{times_as_many(f)} explain the load")
+SURGE_BESIDE = replace(SURGE, weight=0.3)  # it delays all endpoints alike, and makes no service answer late
 SLOW_QUERIES = Sign("queries", 0.7, lambda f: f["any"], lambda f: f"slow queries explain it: {slowest_queries(f)}")
 
 DATABASE = Cause(
@@ -175,12 +177,18 @@ DEPENDENCY = Cause(
     supports=(
         most_time("rest", "spent outside of queries, the pool and the CPU", 0.6, 0.45),
         Sign("paths", 0.3, lambda f: f["some"], lambda f: f"only some endpoints are slow: {', '.join(f['slow'][:3])}"),
+        Sign(
+            "paths",
+            0.3,
+            lambda f: bool(f["apart"]),
+            lambda f: f"all endpoints are slow, but some much more: {', '.join(f['apart'][:3])}",
+        ),
         Sign("logs", 0.4, about("dependency", 0.2), told("dependency")),
         Sign("slow_log", 0.4, about("dependency", 0.2), lambda f: "warnings speak of a slow service"),
     ),
     refutes=(
         ONLY_NEW_PODS,
-        SURGE,
+        SURGE_BESIDE,
         SLOW_QUERIES,
         Sign("pool", 0.5, lambda f: f["queueing"], lambda f: "requests wait for a connection"),
         Sign(

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from math import isfinite
 
+import numpy as np
+
 from runbook.alerts.base import Answers, Check, Context, Results
 from runbook.alerts.checks import histogram
 from runbook.alerts.checks.kinds import Kind, kinds, of_all, queries
@@ -15,6 +17,7 @@ from runbook.wording import duration_text
 LABELS = ("method", "path")
 SLOWER = 3.0  # from three times its p95 before on, an endpoint is slower,
 NOTICED = 0.1  # but only if that is this share of the threshold
+APART = 0.5  # of the threshold: what an endpoint is delayed by beyond all of them is a delay of its own
 SHOWN = 6
 
 
@@ -41,6 +44,7 @@ def _judge(c: Context, answers: Answers, earlier: Results) -> Result:
         "top_share": number(used[0].extra / extra, 3) if extra else None,
         "some": bool(slow and calm),
         "all": bool(slow and not calm),
+        "apart": _apart(used, limit) if slow and not calm else [],
     }
     slowest = sorted(used, key=lambda one: -one.p95.since)[:SHOWN]
     lines = tuple(series(c, one.name, one.over_time) for one in sorted(slowest, key=lambda one: one.name))
@@ -51,6 +55,13 @@ def _judge(c: Context, answers: Answers, earlier: Results) -> Result:
 
 def _slower(one: Kind, limit: float) -> bool:
     return one.p95.since > NOTICED * limit and not one.p95.times < SLOWER
+
+
+def _apart(used: Sequence[Kind], limit: float) -> list[str]:
+    """The endpoints that are delayed by much more than the least delayed: a queue at the door would delay all alike."""
+    delays = {one.name: one.mean.since - float(np.nan_to_num(one.mean.before)) for one in used}
+    least = min(delays.values())
+    return [name for name, delay in delays.items() if delay - least > APART * limit]
 
 
 def _sentence(facts: Mapping[str, JSON], slow: Sequence[Kind], calm: Sequence[Kind], limit: float) -> str:
