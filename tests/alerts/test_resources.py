@@ -32,12 +32,15 @@ def pod(name: str) -> dict[str, Any]:
     return {"metadata": metadata, "spec": {"containers": [{"name": "app", "resources": limits}]}, "status": {}}
 
 
-def judged(new: float, **changes: Any) -> Result:
-    """Pods held 200 MiB until a rollout; those of revision 14 hold `new` MiB."""
+def judged(
+    new: Callable[[float], float] | float, old: Callable[[float], float] = lambda t: 200.0, **changes: Any
+) -> Result:
+    """Pods hold `old` MiB until a rollout; those of revision 14 hold `new` MiB, as a number or by time."""
     asked = resources.CHECK.queries(context())
+    level = new if callable(new) else lambda t: new
     memory = {
-        "web-a-1": lambda t: 200.0 * MIB if t < ROLLOUT else float("nan"),
-        "web-b-1": lambda t: new * MIB if t >= ROLLOUT else float("nan"),
+        "web-a-1": lambda t: old(t) * MIB if t < ROLLOUT else float("nan"),
+        "web-b-1": lambda t: level(t) * MIB if t >= ROLLOUT else float("nan"),
     }
     answers = {
         "memory": matrix(asked["memory"], memory),
@@ -66,3 +69,23 @@ def test_a_revision_that_is_not_to_blame_is_not_compared(changes: dict[str, Any]
 def test_a_little_more_memory_says_nothing():
     """A new revision may hold somewhat more than the one before."""
     assert judged(260).facts["heavier"] is None
+
+
+def growing(since: float) -> Callable[[float], float]:
+    """200 MiB until a time, then 1 MiB/s more until the limit is near."""
+    return lambda t: min(200.0 + max(t - since, 0.0), 600.0)
+
+
+def test_a_revision_that_grows_from_its_start_is_told():
+    """A leak that came with the release begins with its pods."""
+    assert judged(growing(ROLLOUT)).facts["heavier"] == "its pods hold up to 600 MiB, those before 200 MiB"
+
+
+def test_a_revision_that_held_little_at_first_is_not_to_blame():
+    """What its pods came to lack minutes after their start is not what the release wants."""
+    assert judged(growing(ROLLOUT + 150)).facts["heavier"] is None
+
+
+def test_pods_that_grew_before_the_rollout_already_acquit_it():
+    """Those before were as full when they went: the memory was short whatever the revision."""
+    assert judged(600, growing(ROLLOUT - 300)).facts["heavier"] is None

@@ -9,10 +9,10 @@ import numpy as np
 
 from runbook.alerts.base import Answers, Check, Context, Results
 from runbook.alerts.checks.changes import CALM_MINUTES
+from runbook.alerts.checks.growth import CALM_SECONDS, calm_seconds
 from runbook.alerts.checks.series import (
     Floats,
     change,
-    grid,
     metric,
     number,
     onset_of,
@@ -114,20 +114,23 @@ def _high(values: Floats) -> float:
 
 
 def _heavier(c: Context, here: tuple[Pod, ...], memory: Mapping[str, Floats], earlier: Results) -> str | None:
-    """What the pods of a rollout shortly before the onset hold against those before it, where it is much more."""
+    """What the pods of a rollout shortly before the onset hold against those before it, where it is much more.
+
+    Not where those before grew likewise until they went, or where the new ones lived a while before they began to grow.
+    """
     changes = earlier["changes"].facts if "changes" in earlier else {}
-    rollout = changes.get("rollout")
     acquitted = changes.get("alike") or changes.get("calm_minutes", 0) >= CALM_MINUTES
-    if not changes.get("near") or rollout is None or acquitted:
+    if not changes.get("near") or changes.get("rollout") is None or acquitted:
         return None
     new = {pod.name for pod in here if pod.revision == changes.get("revision")}
-    old = [values[grid(c) < rollout] for pod, values in memory.items() if pod not in new]
-    usual = [float(np.nanmedian(values)) for values in old if not np.isnan(values).all()]
-    levels = [change(c, memory[pod], onset_of(earlier), _high).since for pod in new if pod in memory]
-    held = [level for level in levels if not np.isnan(level)]
-    if not usual or not held or np.median(held) < HEAVIER * np.median(usual):
+    rows = [memory[pod] for pod in new if pod in memory]
+    held = [level for row in rows if not np.isnan(level := change(c, row, onset_of(earlier), _high).since)]
+    most = [float(np.nanmax(row)) for pod, row in memory.items() if pod not in new and not np.isnan(row).all()]
+    if not most or not held or np.median(held) < HEAVIER * np.median(most):
         return None
-    return f"its pods hold up to {np.median(held) / MIB:,.0f} MiB, those before {np.median(usual) / MIB:,.0f} MiB"
+    if min(calm_seconds(c, row) for row in rows) >= CALM_SECONDS:
+        return None
+    return f"its pods hold up to {np.median(held) / MIB:,.0f} MiB, those before {np.median(most) / MIB:,.0f} MiB"
 
 
 def _kills(c: Context, here: tuple[Pod, ...], earlier: Results) -> int:
