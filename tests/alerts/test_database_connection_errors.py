@@ -429,6 +429,7 @@ UNREFUTED: dict[str, dict[str, Any]] = {
     "changes": {
         "near": False,
         "only_new": False,
+        "worse": False,
         "revision": None,
         "compared": None,
         "calm_minutes": 0,

@@ -427,7 +427,7 @@ FACTS: dict[str, dict[str, Any]] = {
     "accounts": {"few": False, "loud": [], "loud_share": 0.0},
     "takeover": {"succeeded": False, "addresses": [], "accounts": [], "failures": 0},
     "rejections": {"told": True, "shares": dict.fromkeys(("auth_service", "clock", "tokens", "key", "guesses"), 0.0)},
-    "changes": {"near": False, "only_new": False, "alike": False, "calm_minutes": 0, "distance": None, "revision": 3, "compared": None},
+    "changes": {"near": False, "only_new": False, "worse": False, "alike": False, "calm_minutes": 0, "distance": None, "revision": 3, "compared": None},
     "places": {"one_node": False, "alike": True, "some": False, "node": None, "skewed": None, "failing_pods": []},
     "key": {"replaced": None, "replaced_before": None, "sound": None, "form": None, "missing": []},
     "auth_service": {"failing": False, "per_minute": 0.0, "per_minute_before": 0.0},

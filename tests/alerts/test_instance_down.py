@@ -484,6 +484,7 @@ CALM: dict[str, dict[str, Any]] = {
     "changes": {
         "near": False,
         "only_new": False,
+        "worse": False,
         "alike": False,
         "calm_minutes": 0.0,
         "revision": 14,

@@ -56,7 +56,7 @@ DEPLOYMENT = Cause(
         Sign(
             "changes",
             0.6,
-            lambda f: f["only_new"] and f["near"],
+            lambda f: (f["only_new"] and f["near"]) or f["worse"],
             lambda f: f["compared"],
         ),
         Sign("resources", 0.5, lambda f: bool(f.get("heavier")), lambda f: f["heavier"]),
@@ -68,7 +68,12 @@ DEPLOYMENT = Cause(
         ),
     ),
     refutes=(
-        Sign("changes", 0.9, lambda f: f["near"] is False, lambda f: "no rollout shortly before the onset"),
+        Sign(
+            "changes",
+            0.9,
+            lambda f: f["near"] is False and not f["worse"],
+            lambda f: "no rollout shortly before the onset",
+        ),
         Sign(
             "changes",
             0.7,

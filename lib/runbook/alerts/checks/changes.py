@@ -32,6 +32,7 @@ from runbook.wording import clock_text, duration_text, plural
 NEAR_SECONDS = 900  # a rollout this long before the onset may be its cause: a gradual one takes minutes
 SLACK_SECONDS = 90  # an onset found this much too early still counts as after it
 CALM_MINUTES = 5  # that a new revision did well first acquit it
+WORSE = 2.0  # times the threshold: what the pods of a revision suffer beyond the others is trouble of their own
 RESTART_SECONDS = 600  # restarts are of interest from this long before the onset
 
 
@@ -132,19 +133,27 @@ def _restarts(here: Sequence[Pod], start: float, end: float) -> list[Pod]:
 
 @dataclass(frozen=True)
 class _Served:
-    """The two sums of the signal over one revision's pods, over the window."""
+    """The two sums of the signal by (pod, time) over the window, for some pods; 0 where there is none."""
 
     part: Floats
     whole: Floats
 
     @property
     def share(self) -> Floats:
-        return ratio(self.part, self.whole)
+        return ratio(self.part.sum(axis=0), self.whole.sum(axis=0))
 
-    def share_in(self, times: NDArray[np.bool_]) -> float:
-        """The signal over these times; NaN without any of the whole."""
-        whole = float(np.nansum(self.whole[times]))
-        return float(np.nansum(self.part[times])) / whole if whole else float("nan")
+    @property
+    def serves(self) -> NDArray[np.bool_]:
+        """When any of these pods served."""
+        return np.asarray(self.whole.sum(axis=0) > 0)
+
+
+def _beside(part: Floats, whole: Floats, others: Floats) -> tuple[float, float]:
+    """The signal of some pods, and what it would be if they were like the others at the same times; NaN without any."""
+    total = float(whole.sum())
+    if not total:
+        return float("nan"), float("nan")
+    return float(part.sum()) / total, float((whole * others).sum()) / total
 
 
 def _by_revision(c: Context, answers: Answers, revisions: Sequence[Revision]) -> dict[int, _Served]:
@@ -156,10 +165,9 @@ def _by_revision(c: Context, answers: Answers, revisions: Sequence[Revision]) ->
     for revision in revisions:
         own = [pod for pod in whole if pod.startswith(f"{revision.replicaset}-")]
         if own:
-            none = np.zeros_like(whole[own[0]])
+            none = np.zeros_like(grid(c))
             found[revision.number] = _Served(
-                np.nansum([none, *(part[pod] for pod in own if pod in part)], axis=0),
-                np.nansum([whole[pod] for pod in own], axis=0),
+                np.nan_to_num([part.get(pod, none) for pod in own]), np.nan_to_num([whole[pod] for pod in own])
             )
     return found
 
@@ -169,20 +177,26 @@ def _compare(
 ) -> dict[str, JSON]:
     """The signal in the pods of the new revision and in the others while both serve; and how long the new ones did well."""
     if rollout is None or rollout.number not in served or onset is None:
-        return {"compared": None, "only_new": False, "alike": False, "calm_minutes": 0.0}
+        return {"compared": None, "only_new": False, "worse": False, "alike": False, "calm_minutes": 0.0}
     times, new, threshold = grid(c), served[rollout.number], signal.threshold(c.service)
     others = [one for number_, one in served.items() if number_ != rollout.number]
-    old = _Served(
-        *(np.sum([getattr(o, name) for o in others] or [np.zeros_like(times)], axis=0) for name in ("part", "whole"))
-    )
-    both = (times >= onset) & (new.whole > 0) & (old.whole > 0)
-    calm = (times < onset - 60) & (new.whole > 0) & (np.nan_to_num(new.share) < threshold / 2)
-    new_share, old_share = new.share_in(both), old.share_in(both)
+    none = np.zeros((1, len(times)))
+    old = _Served(*(np.concatenate([none, *(getattr(one, name) for one in others)]) for name in ("part", "whole")))
+    together = new.serves & old.serves
+    both = together & (times >= onset)
+    if not both.any():  # the others may be gone before an onset that was found late
+        both = together & (times >= onset - SLACK_SECONDS) & (np.nan_to_num(new.share) > threshold)
+    part, whole, others_then = new.part[:, both], new.whole[:, both], old.share[both]
+    new_share, old_share = _beside(part, whole, others_then)
+    each = [_beside(*one, others_then) for one in zip(part, whole, strict=True) if one[1].any()]
+    worse = old_share > threshold and min(signal.beyond(*one) for one in each) >= WORSE * threshold
+    calm = (times < onset - 60) & new.serves & (np.nan_to_num(new.share) < threshold / 2)
     compared = np.isfinite(new_share) and np.isfinite(old_share)
     return {
         "compared": f"its pods {signal.clause(new_share)}, the others {signal.text(old_share)}" if compared else None,
-        "only_new": bool(new_share > threshold and new_share >= 3 * old_share),
-        "alike": bool(old_share > threshold / 2 and old_share * 2 >= new_share),
+        "only_new": bool(new_share > threshold and new_share >= 3 * old_share and old_share <= threshold),
+        "worse": bool(worse),
+        "alike": bool(not worse and old_share > threshold / 2 and old_share * 2 >= new_share),
         "calm_minutes": round(float(calm.sum()) * c.step / 60, 1),
     }
 

@@ -14,13 +14,24 @@ from runbook.wording import duration_text, share_text
 FAILURE = 'status="failure"'
 
 
+def of_the_rest(own: float, others: float) -> float:
+    """Of a share: how much fails here of what does not fail elsewhere."""
+    return (own - others) / (1 - others) if others < 1 else 0.0
+
+
+def beyond_twice(own: float, others: float) -> float:
+    """Of a size: a pod with cold caches may well have twice as much."""
+    return own - 2 * others
+
+
 @dataclass(frozen=True)
 class Signal:
     """One signal of the service's pods, so that the pods of one revision can be compared with the others.
 
     `part` and `whole` make PromQL for the two sums, given a rate window in PromQL ("60s"), without the `sum by` around
-    them; above `threshold(service)` a revision suffers, which the chart shows where it is `drawn`. `title` and `unit` are the chart's, in which values are shown
-    `scale` times as large; `verb` and `of` make a clause around `text(value)`: "fail 11.8 % of requests".
+    them; above `threshold(service)` a revision suffers, which the chart shows where it is `drawn`. `title` and `unit`
+    are the chart's, in which values are shown `scale` times as large; `verb` and `of` make a clause around
+    `text(value)`: "fail 11.8 % of requests". `beyond(own, others)` is what some pods suffer that others do not.
     """
 
     title: str
@@ -33,6 +44,7 @@ class Signal:
     text: Callable[[float], str] = share_text
     scale: float = 1.0
     drawn: bool = True
+    beyond: Callable[[float, float], float] = beyond_twice
 
     def clause(self, value: float) -> str:
         """E.g. "fail 11.8 % of requests"."""
@@ -48,6 +60,7 @@ FAILED_REQUESTS = Signal(
     whole=lambda c, window: f"rate({metric(c.service, 'http_requests_total')}[{window}])",
     threshold=lambda service: service.thresholds.error_ratio,
     scale=100,
+    beyond=of_the_rest,
 )
 
 SLUGGISH = 1 / 8  # of the threshold of p95: pods whose mean is above it are slow, for p95 is some times the mean
@@ -73,6 +86,7 @@ FAILED_LOGINS = Signal(
     whole=lambda c, window: f"rate({metric(c.service, 'auth_attempts_total')}[{window}])",
     threshold=lambda service: service.thresholds.auth_failure_ratio,
     scale=100,
+    beyond=of_the_rest,
 )
 
 FAILED_SCRAPES = Signal(
@@ -86,4 +100,5 @@ FAILED_SCRAPES = Signal(
     whole=lambda c, window: f"count_over_time({metric(c.service, 'up')}[{window}])",
     threshold=lambda service: 0.2,
     scale=100,
+    beyond=of_the_rest,
 )
