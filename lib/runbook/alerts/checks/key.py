@@ -1,4 +1,4 @@
-"""Is the public key in place? Whether its Secret was made anew shortly before the onset, and what the file in a pod begins with.
+"""Was the public key made anew, or is it broken? Whether its Secret was made anew shortly before the onset, and what the file in a pod begins with.
 
 The names and ages of Secrets are read, never a value, so one changed in place is not seen; the file only where the
 environment allows to look into pods.
@@ -53,10 +53,8 @@ def _judge(c: Context, answers: Answers, earlier: Results) -> Result:
             "unknown", "Not known: no Secret of the namespace has a key's name, and no file was looked at.", facts
         )
     bad = bool(newest or missing or facts["sound"] is False)
-    status: Status = "abnormal" if bad else "normal" if file and not unclear else "unknown"
-    said = _sentence(facts, keys, file)
-    sentence = f"Not known: {said}." if status == "unknown" else f"{said[0].upper()}{said[1:]}."
-    return Result(status, sentence, facts, tables=_tables(c, answers["secrets"], keys, file))
+    status: Status = "abnormal" if bad else "unknown" if unclear else "normal"
+    return Result(status, _sentence(facts, keys, file), facts, tables=_tables(c, answers["secrets"], keys, file))
 
 
 def _is_key(one: Known) -> bool:
@@ -91,7 +89,8 @@ def _sentence(facts: Mapping[str, JSON], keys: Sequence[Known], file: PublicKey 
     else:
         trouble = f": {file.error}" if file.error else ""
         said.append(f"{file.path} holds no public key ({file.form}{trouble})")
-    return "; ".join(said)
+    text = "; ".join(said)
+    return f"{text[0].upper()}{text[1:]}."
 
 
 def _tables(c: Context, secrets: Answer, keys: Sequence[Known], file: PublicKey | None) -> tuple[Table, ...]:
@@ -102,4 +101,4 @@ def _tables(c: Context, secrets: Answer, keys: Sequence[Known], file: PublicKey 
     return tuple(one for one in (ages, head) if one is not None and one.rows)
 
 
-CHECK = Check("key", "Is the public key in place?", _queries, _judge, optional=("file",))
+CHECK = Check("key", "Was the key made anew, or is it broken?", _queries, _judge, optional=("file",))
