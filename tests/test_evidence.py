@@ -122,6 +122,42 @@ def test_a_failed_run_leaves_a_bundle_with_the_reason(tmp_path: Path) -> None:
     assert (manifest["status"], manifest["reason"], manifest["ledger"]) == ("failed", "the kernel died", None)
 
 
+def test_the_reports_of_a_failed_run_say_so_first(tmp_path: Path) -> None:
+    """Status, how far it came and why no farther stand above everything else, and nothing in the reason is markup."""
+    draft = opened(tmp_path)
+    record(draft.recording)
+    draft.write(samples.NOTHING)
+    bundle = draft.seal("failed", reason="The run was interrupted at: <b>Cell 4</b>.")
+    said = "Run failed; 0 of 0 checks ran before it ended. The run was interrupted at: "
+    page, text = (bundle / "report.html").read_text(), (bundle / "report.md").read_text()
+    assert f"{said}&lt;b&gt;Cell 4&lt;/b&gt;." in page.split("<header>")[0]
+    assert text.startswith(f"> **{said}")
+    assert "<b>" not in text
+    assert audit(bundle).unedited
+    assert "Run complete" not in (sealed(tmp_path) / "report.html").read_text()
+
+
+def test_a_killed_run_tells_what_it_was_to_do(tmp_path: Path) -> None:
+    """Parameters and environment of an unfinished bundle are those that its recording began with."""
+    given = {"environment": "production", "lookback": "60m"}
+    code = RUN.replace(
+        'write_bytes(b"what was recorded so far")',
+        f"""exists()
+from runbook.recording import Header, Recorder
+from tests import samples
+Recorder({{}}, draft.recording, Header({ALERT!r}, {INCIDENT!r}, 1.0, 1.0, {given!r}, {{}})).ask(samples.SHARE)
+draft.write(samples.NOTHING)
+""",
+    )
+    killed = run(code + "os.kill(os.getpid(), signal.SIGKILL)", tmp_path)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    opened(tmp_path)
+    kept = tmp_path / INCIDENT / f"{NAME}-unfinished"
+    manifest = json.loads((kept / "manifest.json").read_text())
+    assert (manifest["parameters"], manifest["environment"]) == (given, "production")
+    assert (kept / "report.md").read_text().startswith("> **Run incomplete; 0 of 0 checks ran before it ended. ")
+
+
 def test_text_that_cannot_be_spelled_does_not_cost_the_evidence(tmp_path: Path) -> None:
     """A hostile investigation, reason and parameter are kept: visible, and in files that can be read."""
     draft = opened(tmp_path)

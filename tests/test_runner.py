@@ -129,6 +129,13 @@ class TestFailures:
             path.name for path in outcome.bundle.iterdir()
         }
 
+    def test_the_reports_say_so_at_their_top(self, run: Callable[..., Outcome]):
+        """Whoever opens only a report learns that the run failed, why, and how far it came."""
+        bundle = run("raising_midway").bundle
+        said = "Run failed; 0 of 9 checks ran before it ended. Cell "
+        assert said in (bundle / "report.html").read_text().split("<header>")[0]
+        assert (bundle / "report.md").read_text().startswith(f"> **{said}")
+
     def test_a_failure_after_the_evidence_keeps_it(self, run: Callable[..., Outcome]):
         """What incident.record() left stays, and the run is marked failed nevertheless."""
         outcome = run("raising_afterwards")

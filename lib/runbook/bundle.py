@@ -31,6 +31,15 @@ def files(investigation: Investigation, proof: Proof) -> Iterator[tuple[str, byt
         yield f"data/{name}.csv", charts.csv(chart).encode()
 
 
+def marked(name: str, report: bytes, sentence: str) -> bytes:
+    """A report with a banner at its top: that its run did not come to its end, and why."""
+    text = report.decode()
+    if name.endswith(".html"):
+        banner = f'<p class="verdict amber" role="alert"><b>{escaping.prose(sentence, 2000)}</b></p>'
+        return text.replace("<main>", f"<main>\n{banner}", 1).encode()
+    return f"> **{escaping.markdown(sentence, 2000)}**\n\n{text}".encode()
+
+
 def table_csv(table: Table) -> str:
     """A table for a spreadsheet, in which no cell is a formula."""
     text = io.StringIO()

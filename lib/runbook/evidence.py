@@ -21,10 +21,11 @@ from typing import Any
 
 from runbook import __version__, bundle, manifest, sealing, view
 from runbook.audit import RECORDING
-from runbook.errors import EvidenceError, ParameterError
+from runbook.errors import EvidenceError, ParameterError, RecordingError
 from runbook.escaping import json_text, plain
 from runbook.investigation import Investigation
 from runbook.manifest import Manifest, Status
+from runbook.recording import Replay
 from runbook.report import Proof
 from runbook.reservation import Reservation, hold, lock_file, reserve
 
@@ -123,6 +124,8 @@ class Draft:
         with self._opened():
             if self._reservation is None:
                 raise EvidenceError(f"{self.path} is the draft of another process, which will seal it.")
+            if about.reason:
+                _mark(self.path, about)
             sealed, self.manifest_sha256 = sealing.seal(self.path, self._reservation.final, about, self._key)
             self._reservation.release()
         self._reservation, self._sealed = None, True
@@ -180,22 +183,41 @@ def _recovered(dead: Reservation, alert: str, started_at: float) -> Iterator[str
     if not any(manifest.names(dead.partial)):
         shutil.rmtree(dead.partial)
         return
+    given = _given(dead.partial / RECORDING)
     about = Manifest(
         alert=alert,
         incident=dead.folder.name,
         started_at=view.iso(started_at),
         status="incomplete",
         reason=_UNFINISHED,
-        parameters={},
-        environment="",
+        parameters=given,
+        environment=str(given.get("environment", "")),
         made_at=view.iso(time.time()),
         made_by=login(),
         versions=manifest.versions(),
         ledger=manifest.ledger(dead.partial),
         files={},
     )
+    _mark(dead.partial, about)
     sealed, _ = sealing.seal(dead.partial, dead.folder / f"{dead.name}-unfinished", about, b"")
     yield f"An earlier run of {alert} ended without sealing its evidence; what it recorded is kept in {sealed}, marked incomplete."
+
+
+def _given(recording: Path) -> dict[str, Any]:
+    """The parameters that a recording was begun with; none where it cannot be read."""
+    try:
+        return dict(Replay(recording, partial_ok=True).header.parameters)
+    except RecordingError:
+        return {}
+
+
+def _mark(folder: Path, about: Manifest) -> None:
+    """Say at the top of the reports, where there are any, that the run did not come to its end."""
+    before = f"; {about.ledger['ran']} of {about.ledger['checks']} checks ran before it ended" if about.ledger else ""
+    for name in ("report.html", "report.md"):
+        with suppress(OSError):  # a full disk: the manifest says it
+            report = (folder / name).read_bytes()
+            sealing.put(folder / name, bundle.marked(name, report, f"Run {about.status}{before}. {about.reason}"))
 
 
 def _part(name: str) -> str:
