@@ -23,7 +23,8 @@ from tests.bare import TEXT, bare
 
 ROOT = Path(__file__).parent.parent
 RUNBOOK = str(Path(sys.executable).parent / "runbook")
-START = "2026-01-15T10:47:00Z"
+START, END = "2026-01-15T10:47:00Z", "2026-01-15T11:12:00Z"
+TIMES = ("--started-at", START, "--ended-at", END)
 CONTEXT = click.Context(cli.cli)
 COMMANDS = {name: command for name in cli.COMMANDS if (command := cli.cli.get_command(CONTEXT, name))}
 
@@ -75,6 +76,7 @@ RUN = ("run", "HighErrorRate", "--environment", "bare")
         ((*RUN, "--lookback", "007"), "a duration like 90m"),
         ((*RUN, "--started-at", "now"), "a time like 2026-01-15T10:47:00Z"),
         ((*RUN, "--started-at", START, "--ended-at", "2026-01-15T10:46:00Z"), "is before started_at"),
+        ((*RUN, "--started-at", START), "say where the window ends by ended_at (--ended-at)"),
         ((*RUN, "--incident", "../x"), "an incident's ID like"),
         ((*RUN, "--settings", "nowhere.toml"), "does not exist"),
         (("doctor", "NoAlert", "--environment", "bare"), "There is no alert 'NoAlert'"),
@@ -159,7 +161,7 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, subprocess.Comp
     """One run of the alert's own notebook on an environment without sources, and where it was started."""
     folder = tmp_path_factory.mktemp("ran")
     bare(folder)
-    return folder, runbook(folder, *RUN, "--started-at", START, "--lookback", "1h")
+    return folder, runbook(folder, *RUN, *TIMES, "--lookback", "1h")
 
 
 Ran = tuple[Path, subprocess.CompletedProcess[str]]
@@ -184,7 +186,7 @@ def test_a_run_prints_verdict_ledger_bundle_and_digest(ran: Ran):
 def test_each_runbook_without_sources_leaves_evidence_and_exit_code_3(alert: str, tmp_path: Path):
     """Headless, with nobody to ask: the run ends, its bundle is whole, and nothing is claimed."""
     bare(tmp_path)
-    process = runbook(tmp_path, "run", alert, "--environment", "bare", "--started-at", START, "--json")
+    process = runbook(tmp_path, "run", alert, "--environment", "bare", *TIMES, "--json")
     assert process.returncode == 3, process.stderr
     printed = json.loads(process.stdout)
     assert printed["status"] == "incomplete"
@@ -194,7 +196,7 @@ def test_each_runbook_without_sources_leaves_evidence_and_exit_code_3(alert: str
 
 def test_a_brief_run_is_one_line(settings: Settings, tmp_path: Path):
     """--brief prints alert, verdict, ledger and bundle on one line, for a list of several runs."""
-    (line,) = runbook(tmp_path, *RUN, "--started-at", START, "--lookback", "1h", "--brief").stdout.splitlines()
+    (line,) = runbook(tmp_path, *RUN, *TIMES, "--lookback", "1h", "--brief").stdout.splitlines()
     bundle = tmp_path / "evidence/INC-2026-01-15-01/HighErrorRate-20260115T104700Z"
     assert line == f"HighErrorRate: Not known whether HighErrorRate is real. 0 of 9 checks ran. {bundle}"
 
@@ -309,7 +311,7 @@ def test_a_terminal_sees_the_questions_while_they_are_asked(settings: Settings, 
 
 def test_open_fills_in_a_copy_and_never_overwrites_one(settings: Settings, tmp_path: Path):
     """The copy has this incident's parameters and none of the demonstration's outputs; the next gets another name."""
-    arguments = ("open", "HighErrorRate", "--environment", "bare", "--started-at", START, "--print")
+    arguments = ("open", "HighErrorRate", "--environment", "bare", *TIMES, "--print")
     first, second = (Path(runbook(tmp_path, *arguments).stdout.strip()) for _ in range(2))
     assert first == tmp_path / "evidence/INC-2026-01-15-01/HighErrorRate-20260115T104700Z.ipynb"
     assert second.name == "HighErrorRate-20260115T104700Z-2.ipynb"
@@ -318,7 +320,7 @@ def test_open_fills_in_a_copy_and_never_overwrites_one(settings: Settings, tmp_p
     assert all(cell["outputs"] == [] and cell["execution_count"] is None for cell in code)
     values: dict[str, str] = {}
     exec("".join(code[0]["source"]), values)  # noqa: S102 - the parameters cell that we wrote
-    assert (values["environment"], values["started_at"], values["ended_at"]) == ("bare", START, "")
+    assert (values["environment"], values["started_at"], values["ended_at"]) == ("bare", START, END)
     assert "# " in "".join(code[0]["source"])
 
 
@@ -326,7 +328,7 @@ def test_a_run_is_signed_and_audited_with_the_environments_key(tmp_path: Path):
     """Where an environment names a seal key, its bundles are signed, and `audit --environment` checks that."""
     (tmp_path / "key").write_text("canary-key")
     (tmp_path / "runbook.toml").write_text(f'{TEXT}seal_key_file = "key"\n\n[environment.keyless]\nservice = "shop"\n')
-    assert runbook(tmp_path, *RUN, "--started-at", START).returncode == 3
+    assert runbook(tmp_path, *RUN, *TIMES).returncode == 3
     bundle = str(next(tmp_path.glob("evidence/*/*/manifest.json")).parent)
     assert "signed with the environment's key" in runbook(tmp_path, "audit", bundle, "--environment", "bare").stdout
     assert "names no seal key" in told(runbook(tmp_path, "audit", bundle, "--environment", "keyless"), 2)
@@ -339,7 +341,7 @@ def test_open_keeps_its_evidence_where_it_was_told(tmp_path: Path):
     bare(tmp_path)
     code = "import os; print(os.environ['RUNBOOK_EVIDENCE'])"
     (tmp_path / "jupyterlab.py").write_text(code)
-    asked = ("open", "HighErrorRate", "--environment", "bare", "--started-at", START, "--evidence", "elsewhere")
+    asked = ("open", "HighErrorRate", "--environment", "bare", *TIMES, "--evidence", "elsewhere")
     opened = runbook(tmp_path, *asked, PYTHONPATH=os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")]))
     assert opened.stdout.splitlines()[-1] == str(tmp_path / "elsewhere")
 

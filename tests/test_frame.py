@@ -85,7 +85,8 @@ def test_a_run_without_servers_says_what_is_missing(checkout: Path) -> None:
         (checkout / "runbook.toml").read_text() + '\n[environment.none]\nservice = "micro-frontend"\n'
     )
     arguments = ("run", "QueueTooLong", "--environment", "none", "--settings", "none.toml", "--json")
-    ran = runbook(checkout, *arguments, "--started-at", "2026-01-15T10:47:00Z", "--evidence", "evidence")
+    times = ("--started-at", "2026-01-15T10:47:00Z", "--ended-at", "2026-01-15T11:12:00Z")
+    ran = runbook(checkout, *arguments, *times, "--evidence", "evidence")
     assert ran.returncode == 3, ran.stderr
     findings = json.loads((checkout / json.loads(ran.stdout)["bundle"] / "findings.json").read_text())
     assert {verdict["cause"] for verdict in findings["verdicts"]} == {"pool", "deployment", "traffic"}

@@ -37,7 +37,7 @@ def test_a_time_ahead_of_the_recorded_now_is_that_now(tmp_path: Path, mitigated:
 def test_the_last_cell_run_again_leaves_the_evidence_as_it_is(tmp_path: Path):
     """In JupyterLab a person may run it twice: there is one bundle, and nobody edited it."""
     nowhere = Environment(service="shop", evidence=str(tmp_path), deadline_seconds=0.1)
-    given = asdict(Given("here", "INC-2026-01-15-01", iso(STARTED), "90m"))
+    given = asdict(Given("here", "INC-2026-01-15-01", iso(STARTED), "90m", iso(STARTED + 1500)))
     live = Incident.open("HighErrorRate", Settings(tmp_path, {"here": nowhere}, {"shop": SERVICE}), **given)
     live.record()
     live.record()
@@ -55,7 +55,7 @@ def test_a_replay_tries_the_same_places(tmp_path: Path):
         evidence=str(tmp_path),
         deadline_seconds=0.1,
     )
-    given = asdict(Given("here", "INC-2026-01-15-01", iso(STARTED), "90m"))
+    given = asdict(Given("here", "INC-2026-01-15-01", iso(STARTED), "90m", iso(STARTED + 1500)))
     live = Incident.open("HighErrorRate", Settings(tmp_path, {"here": here}, {"shop": SERVICE}), **given)
     live.record()
     (bundle,) = tmp_path.glob("*/*/manifest.json")

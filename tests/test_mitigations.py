@@ -30,6 +30,7 @@ GIVEN = {
     "environment": "here",
     "incident_id": "INC-2026-01-15-01",
     "started_at": "2026-01-15T10:40:00Z",
+    "ended_at": "2026-01-15T11:12:00Z",
     "lookback": "90m",
 }
 

@@ -183,6 +183,18 @@ def test_a_clock_a_little_ahead_is_forgiven():
     assert parameters.moment("started_at", "2026-01-15T12:01:30Z", NOW) == NOW
 
 
+def test_a_window_is_not_months_long_because_its_end_was_forgotten():
+    """An alert that started more than 7 days ago needs an end near to it; recordings are replayed as they are."""
+    day = 86_400
+    assert parameters.span(START, "90m", "", "", NOW + 6 * day).ended_at is None
+    told = "The alert started 30 d 1 h ago; say where the window ends by ended_at (--ended-at), at most 7 d later."
+    assert sentence(parameters.span, START, "90m", "", "", NOW + 30 * day) == told
+    late = "2026-02-15T10:47:00Z"
+    told = "The parameter ended_at is 31 d after started_at; a window has at most 7 d."
+    assert sentence(parameters.span, START, "90m", late, "", NOW + 60 * day) == told
+    assert parameters.span(START, "90m", late, "", math.inf).ended_at
+
+
 def test_a_replay_knows_no_future():
     """A recording may be of a time that this machine's clock has not reached."""
     assert parameters.span("2090-01-01T00:00:00Z", "5m", "", "", math.inf).started_at > NOW

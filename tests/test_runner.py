@@ -25,7 +25,7 @@ from runbook.runner import Outcome
 from runbook.settings import Settings, load, shipped
 from tests.bare import NOTEBOOKS, bare
 
-START = "2026-01-15T10:47:00Z"
+START, END = "2026-01-15T10:47:00Z", "2026-01-15T12:00:00Z"
 CANARY = "hunter2-canary-hunter2-canary"
 
 
@@ -41,7 +41,7 @@ def run(settings: Settings, tmp_path: Path) -> Callable[..., Outcome]:
     def run(name: str = "", /, *, cell: float = 60, whole: float = 120, **given: str) -> Outcome:
         return runner.run(
             "HighErrorRate",
-            {"environment": "bare", "started_at": START, **given},
+            {"environment": "bare", "started_at": START, "ended_at": END, **given},
             settings,
             evidence=tmp_path / "evidence",
             notebook=NOTEBOOKS / f"{name}.ipynb" if name else None,

@@ -94,7 +94,8 @@ def test_with_every_source_broken_it_ends_in_time_and_blames_nobody(alert: str, 
     """Whether nobody listens, nobody answers or all is forbidden: not known whether it is real, no cause tested."""
     with Faulty(mode) as server:
         known = surrounded(server, tmp_path)
-        given = {"incident_id": "INC-2026-01-15-01", "started_at": "2026-01-15T10:40:00Z", "lookback": "90m"}
+        times = {"started_at": "2026-01-15T10:40:00Z", "ended_at": "2026-01-15T11:12:00Z", "lookback": "90m"}
+        given = {"incident_id": "INC-2026-01-15-01", **times}
         Incident.open(alert, known, environment="here", **given).investigation()  # loads the clients' libraries
         began = time.monotonic()
         found = Incident.open(alert, known, environment="here", **given).investigation()

@@ -16,6 +16,7 @@ from typing import Final, NoReturn
 from runbook.errors import ParameterError
 from runbook.model import JSON
 from runbook.nearest import hint
+from runbook.wording import duration_text
 
 Value = str | int | float | bool
 KINDS: Final[Mapping[str, type[str] | type[int] | type[float] | type[bool]]] = {
@@ -27,6 +28,7 @@ KINDS: Final[Mapping[str, type[str] | type[int] | type[float] | type[bool]]] = {
 EARLIEST: Final = datetime(2000, 1, 1, tzinfo=UTC).timestamp()
 AHEAD_SECONDS: Final = 120  # so far ahead of our clock another machine's may be
 LOOKBACK: Final = (300, 7 * 86_400)
+LONGEST: Final = 7 * 86_400  # from the alert to the end of the window: beyond it charts and rates say nothing
 _UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 _INCIDENT: Final = re.compile(r"[A-Za-z][A-Za-z0-9]{0,15}(-[A-Za-z0-9]{1,32}){1,6}", re.ASCII)
 _OURS: Final = re.compile(r"INC-(\d{4}-\d{2}-\d{2})-\d{2,3}", re.ASCII)
@@ -129,7 +131,21 @@ def span(started_at: str, lookback: str, ended_at: str, mitigated_at: str, now: 
             raise ParameterError(
                 f"The parameter {name} ({text}) is before started_at ({started_at}); check which is wrong."
             )
+    _refuse_long(started, ended, now)
     return Span(started, seconds("lookback", lookback), ended, mitigated)
+
+
+def _refuse_long(started: float, ended: float | None, now: float) -> None:
+    """A window of months is a forgotten end; recordings are replayed as they are."""
+    if not math.isfinite(now) or (now if ended is None else ended) - started <= LONGEST:
+        return
+    if ended is not None:
+        raise ParameterError(
+            f"The parameter ended_at is {duration_text(ended - started)} after started_at; a window has at most 7 d."
+        )
+    raise ParameterError(
+        f"The alert started {duration_text(now - started)} ago; say where the window ends by ended_at (--ended-at), at most 7 d later."
+    )
 
 
 def moment(name: str, text: str, now: float) -> float:
