@@ -338,6 +338,8 @@ def test_a_replayed_recording_is_taken_along(tmp_path: Path) -> None:
     record(tmp_path / "bundled.jsonl.gz")
     draft = opened(tmp_path)
     draft.adopt(tmp_path / "bundled.jsonl.gz")
+    draft.write(samples.NOTHING)
+    assert "replayed from answers recorded" in (draft.path / "report.md").read_text()
     assert len(list(Replay(draft.seal("complete") / evidence.RECORDING).answers)) == 1
 
 

@@ -249,7 +249,7 @@ def test_incident_report_is_filled_in_as_far_as_known() -> None:
     for line in (
         "- **Incident ID**: INC-2026-01-15-01",
         "- **Date/Time**: 2026-01-15 10:40 UTC",
-        "- **Duration**: 19 minutes",
+        "- **Duration**: 19 min",
         "- **Severity**: High",
         "- **Service(s) Affected**: rust-micro-front-end (production)",
         "4,812 of 31,868 requests failed in 32 minutes",
@@ -267,12 +267,22 @@ def test_incident_report_leaves_open_what_is_open() -> None:
     """Before a recovery, duration, mitigation and restoration are blanks, not guesses."""
     text = report.markdown(samples.INVESTIGATION)
     for line in (
-        "- **Duration**: ____ (not restored yet at 11:12 UTC, after 32 minutes)\n",
+        "- **Duration**: ____ (not restored by 11:12 UTC, the end of the data)\n",
         "- ____ - Mitigation applied",
         "- ____ - Service restored",
     ):
         assert line in text
     assert "- [ ] Make this answerable: Do pods reach their limits?" in text
+
+
+def test_what_is_replayed_is_told_as_such() -> None:
+    """Both reports say at their top when the answers were recorded, and nothing of it where somebody was asked."""
+    said = "replayed from answers recorded 15 January 2026 11:12 UTC"
+    assert said in page(proof=replace(PROOF, replayed=True)).texts["header"][0]
+    assert (
+        f"> The evidence is {said}.\n" in report.markdown(samples.INVESTIGATION, replayed=True).split("## Summary")[0]
+    )
+    assert "replayed" not in report.markdown(samples.INVESTIGATION) + page().body
 
 
 def test_hostile_text_makes_no_markup_in_the_incident_report() -> None:

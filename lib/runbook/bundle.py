@@ -21,7 +21,7 @@ def files(investigation: Investigation, proof: Proof) -> Iterator[tuple[str, byt
     findings = model.canonical(outcome.findings_json(investigation))
     yield "findings.json", msgspec.json.format(findings, indent=1) + b"\n"
     yield "report.html", report.html(investigation, proof=proof).encode()
-    yield "report.md", report.markdown(investigation).encode()
+    yield "report.md", report.markdown(investigation, replayed=proof.replayed).encode()
     taken: set[str] = set()
     for table in _tables(investigation):
         yield f"data/{_free(table.name, taken)}.csv", table_csv(table).encode()

@@ -42,7 +42,7 @@ class Draft:
     """
 
     def __init__(self, root: Path, incident: str, alert: str, started_at: float, key: bytes = b"") -> None:
-        self._key, self._sealed = key, False
+        self._key, self._sealed, self._replayed = key, False, False
         self.incident, self.alert, self.started_at = _part(incident), _part(alert), started_at
         folder = root / self.incident
         with sealing.explained(folder):
@@ -62,7 +62,7 @@ class Draft:
         draft = cls.__new__(cls)
         draft.incident, draft.alert, draft.started_at = path.parent.name, alert, started_at
         draft.path, draft.name, draft.notices, draft.manifest_sha256 = path, name, (), ""
-        draft._reservation, draft._key, draft._sealed = None, b"", False
+        draft._reservation, draft._key, draft._sealed, draft._replayed = None, b"", False, False
         return draft
 
     @property
@@ -74,6 +74,7 @@ class Draft:
         """Take a copy of the recording that was replayed: the bundle then replays by itself."""
         with self._opened():
             sealing.copy(recording, self.recording)
+        self._replayed = True
 
     def put(self, name: str, content: bytes) -> None:
         """One more file, whole or not at all."""
@@ -88,6 +89,7 @@ class Draft:
             __version__,
             len(investigation.answers),
             manifest.entry(self.recording).sha256 if self.recording.is_file() else "",
+            self._replayed,
         )
         with self._opened():
             for name, content in bundle.files(investigation, proof):

@@ -37,6 +37,7 @@ class Proof:
     version: str
     answers: int
     recording_sha256: str = ""
+    replayed: bool = False
 
 
 class _Safe(str):
@@ -62,6 +63,7 @@ def html(investigation: Investigation, *, proof: Proof, draw: Draw = picture) ->
             **_common(investigation),
             **_page(investigation),
             proof=proof,
+            recorded=_recorded(investigation, proof.replayed),
             image=lambda chart: _data_uri(draw(chart)),
             style=Markup(style),  # noqa: S704 - our own file
             style_digest=digest,
@@ -70,7 +72,7 @@ def html(investigation: Investigation, *, proof: Proof, draw: Draw = picture) ->
     return "\n".join(line for line in text.splitlines() if line.strip()) + "\n"
 
 
-def markdown(investigation: Investigation) -> str:
+def markdown(investigation: Investigation, *, replayed: bool = False) -> str:
     """The procedure's incident report, filled in as far as the evidence goes."""
     began, lasted = chronicle.began(investigation), chronicle.duration(investigation)
     timeline = chronicle.timeline(investigation)
@@ -81,13 +83,19 @@ def markdown(investigation: Investigation) -> str:
         .render(
             **_common(investigation),
             began=began,
-            duration="" if lasted is None else view.span(lasted),
-            so_far=view.span(investigation.context.end - began),
+            duration="" if lasted is None else duration_text(lasted),
+            recorded=_recorded(investigation, replayed),
             timeline=timeline,
             one_day=len(days) <= 1,
             bundle=escaping.filename(f"{investigation.alert.name}-{view.stamp(investigation.context.started_at)}"),
         )
     )
+
+
+def _recorded(investigation: Investigation, replayed: bool) -> str:
+    """When the answers were recorded, where nobody was asked anew; "" for a run that asked."""
+    now = investigation.context.now
+    return f"replayed from answers recorded {view.day(now)} {view.clock(now)} UTC" if replayed else ""
 
 
 def _data_uri(png: bytes) -> Markup:

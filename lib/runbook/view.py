@@ -126,17 +126,5 @@ def iso(time: float) -> str:
     return _utc(time).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def span(seconds: float) -> str:
-    """A duration in hours and minutes, e.g. "1 hour, 5 minutes"."""
-    minutes = max(0, round(seconds / 60))
-    hours, rest = divmod(minutes, 60)
-    parts = [_count(hours, "hour")] if hours else []
-    return ", ".join([*parts, _count(rest, "minute")] if rest or not parts else parts)
-
-
-def _count(number: int, word: str) -> str:
-    return f"{number} {word}" if number == 1 else f"{number} {word}s"
-
-
 def _utc(time: float) -> datetime:
     return datetime.fromtimestamp(time, UTC)
