@@ -141,10 +141,11 @@ def test_an_unforeseen_error_is_one_sentence_with_its_details_in_a_file(tmp_path
     assert "password=[redacted" in details.read_text()
 
 
-def test_a_reader_who_has_seen_enough_gets_no_complaint(tmp_path: Path):
-    """`runbook rules --alertmanager | head -0` ends quietly."""
+@pytest.mark.parametrize("command", [("rules", "--alertmanager"), ("list",), ("--help",)])
+def test_a_reader_who_has_seen_enough_gets_no_complaint(command: tuple[str, ...]):
+    """`runbook list | head -0` ends quietly, with the exit code of any program whose reader left."""
     process = subprocess.Popen(
-        [RUNBOOK, "rules", "--alertmanager"],
+        [RUNBOOK, *command],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -153,7 +154,31 @@ def test_a_reader_who_has_seen_enough_gets_no_complaint(tmp_path: Path):
     assert process.stderr
     process.stdout.close()
     assert process.stderr.read() == ""
-    assert process.wait() == 1
+    assert process.wait() == 141
+
+
+@pytest.mark.parametrize(
+    "command", ["list", "list --json", "--help", "rules --alertmanager", "doctor --environment bare"]
+)
+def test_output_that_nobody_can_get_is_one_sentence(settings: Settings, tmp_path: Path, command: str):
+    """A full disk or a closed output gives exit code 1, not an unexpected error."""
+    shell = lambda line: subprocess.run(  # noqa: E731 - two lines of a shell
+        ["bash", "-c", f"{RUNBOOK} {command} {line}"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "No space left on device" in told(shell("> /dev/full"), 1)
+    assert "it is closed" in told(shell(">&-"), 1)
+
+
+def test_a_run_whose_output_is_lost_keeps_its_evidence_and_code(settings: Settings, tmp_path: Path):
+    """What was found is in the bundle, whose exit code stays."""
+    command = f"{RUNBOOK} {' '.join((*RUN, *TIMES))} > /dev/full"
+    ran = subprocess.run(["bash", "-c", command], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert "Standard output cannot be written to" in told(ran, 3)
+    assert list(tmp_path.glob("evidence/*/*/manifest.json"))
 
 
 @pytest.fixture(scope="module")
@@ -172,11 +197,15 @@ def bundle_of(ran: Ran) -> Path:
 
 
 def test_a_run_prints_verdict_ledger_bundle_and_digest(ran: Ran):
-    """Four lines, which an on-call person or a script can use; exit code 3 as some check could not run."""
+    """Four lines for an on-call person or a script, and between them why nothing is known; exit code 3 for that."""
     process = ran[1]
     assert (process.returncode, process.stderr) == (3, "")
-    verdict, ledger, evidence, manifest = process.stdout.splitlines()
+    verdict, why, *sources, doctor, ledger, evidence, manifest = process.stdout.splitlines()
     assert verdict == "Not known whether HighErrorRate is real."
+    assert why == "Not known: Prometheus is not set up; add [environment.bare.prometheus] in runbook.toml."
+    asked = [re.match(r"\d+ questions? to (\w+) failed: \1 is not set up; ", line) for line in sources]
+    assert sorted(one[1] for one in asked if one) == ["Elasticsearch", "Kubernetes", "Probe", "Prometheus"]
+    assert doctor == "See `runbook doctor --environment bare` for what each source lacks."
     assert ledger == "0 of 9 checks ran."
     assert evidence == f"Evidence: {bundle_of(ran)}"
     assert re.fullmatch(r"Manifest: sha256 [0-9a-f]{64}", manifest)
@@ -271,6 +300,7 @@ def test_a_run_for_machines_is_one_json_document(settings: Settings, tmp_path: P
         "status",
         "headline",
         "ledger",
+        "trouble",
         "reason",
         "bundle",
         "manifest_sha256",

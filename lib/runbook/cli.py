@@ -1,10 +1,12 @@
 """The command line: finds the command, and turns every end into one sentence and an exit code.
 
-0 complete, 1 failed, 2 wrong use (nothing was run), 3 evidence left but some check could not run, 130 interrupted.
+0 complete, 1 failed, 2 wrong use (nothing was run), 3 evidence left but some check could not run, 130 interrupted; 141 where the
+reader of the output went away (a run keeps its own code).
 """
 
 from __future__ import annotations
 
+import errno
 import importlib
 import os
 import sys
@@ -13,6 +15,7 @@ from typing import Any, Final
 import click
 
 from runbook import __version__
+from runbook.commands.unheard import Unheard
 
 COMMANDS: Final = {
     "list": "The alerts that there are runbooks for.",
@@ -24,6 +27,8 @@ COMMANDS: Final = {
     "rules": "Print the alerting rules for Prometheus, or the routes for Alertmanager.",
     "new": "Write the frame of a new alert.",
 }
+UNWRITABLE: Final = (errno.EPIPE, errno.ENOSPC, errno.EBADF, errno.EIO, errno.EDQUOT, errno.EFBIG)
+SIGPIPE: Final = 128 + 13  # the exit code that a shell gives to what ends by this signal
 
 
 class Commands(click.Group):
@@ -68,6 +73,9 @@ def cli() -> None:
 
 def main() -> None:
     """The program `runbook`."""
+    if sys.stdout is None:  # closed by whoever started us: a write has to fail, and no file may get its number
+        os.dup2(os.open(os.devnull, os.O_RDONLY), 1)
+        sys.stdout = open(1, "w", closefd=False)  # noqa: SIM115 - it lives as long as we do
     sys.exit(guarded(cli, sys.argv[1:]))
 
 
@@ -84,14 +92,26 @@ def guarded(group: click.Group, arguments: list[str]) -> int:
         return _told(f"{error.format_message().rstrip('.')} (see `{path} --help`).", 2)
     except (KeyboardInterrupt, click.Abort):
         return _told("Interrupted.", 130)
-    except BrokenPipeError:  # whoever read our output has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
+    except SystemExit:  # click's end where the reader of our output has seen enough
+        return _unheard(BrokenPipeError(errno.EPIPE, ""), SIGPIPE)
+    except Unheard as error:
+        return _unheard(error.reason, error.code)
     except Exception as error:
+        if isinstance(error, OSError) and error.errno in UNWRITABLE and not error.filename:
+            return _unheard(error, SIGPIPE if error.errno == errno.EPIPE else 1)
         from runbook.commands.trouble import sentence
 
         return _told(*sentence(error))
     return code if isinstance(code, int) else 0
+
+
+def _unheard(error: OSError, code: int) -> int:
+    """The end of a command whose output nobody can get: silent, as tools are, where the reader went away."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    if error.errno == errno.EPIPE:
+        return code
+    why = "it is closed" if error.errno == errno.EBADF else error.strerror
+    return _told(f"Standard output cannot be written to ({why}); send it elsewhere.", code)
 
 
 def _told(sentence: str, code: int) -> int:

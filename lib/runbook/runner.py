@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import time
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,7 @@ from runbook.parameters import Value
 from runbook.preparation import Plan, plan
 from runbook.redaction import Redactor
 from runbook.settings import Settings, secrets
+from runbook.wording import plural, source_text
 
 if TYPE_CHECKING:  # half a second to import: the kernel is started first
     from runbook.evidence import Draft
@@ -34,6 +36,7 @@ EXIT_CODES: Final[Mapping[Status, int]] = {"complete": 0, "incomplete": 3, "fail
 class Outcome:
     """What a run left. `reason` says why it failed; `digest` is the manifest's SHA-256; `notices` are about earlier runs.
 
+    `trouble`, where not even the alert itself could be judged, says why, and then a sentence for each source that failed.
     `exit_code` is 0 for complete, 3 where a check could not run, 1 for failed, 128 + n where signal n stopped it.
     """
 
@@ -43,6 +46,7 @@ class Outcome:
     digest: str
     headline: str
     ledger: str
+    trouble: tuple[str, ...]
     reason: str
     notices: tuple[str, ...]
     seconds: float
@@ -131,6 +135,7 @@ def _conclude(draft: Draft, prepared: Plan, executed: Executed, by: str | None, 
         draft.manifest_sha256,
         found.get("headline", ""),
         ledger.get("sentence", "no check ran"),
+        _trouble(found),
         reason,
         draft.notices,
         time.monotonic() - began,
@@ -175,6 +180,22 @@ def _findings(folder: Path) -> Mapping[str, Any]:
     except (OSError, ValueError):
         return {}
     return found
+
+
+def _trouble(found: Mapping[str, Any]) -> tuple[str, ...]:
+    """Why the alert's first check could not run, and the commonest failure of each source; nothing where it ran."""
+    findings = found.get("findings", ())
+    if not findings or findings[0]["status"] != "unknown":
+        return ()
+    failures: dict[str, Counter[str]] = {}
+    for query in {query["key"]: query for finding in findings for query in finding["queries"]}.values():
+        if query["error"]:
+            failures.setdefault(query["source"], Counter())[query["error"]] += 1
+    lines = (
+        f"{plural(errors.total(), 'question')} to {source_text(source)} failed: {errors.most_common(1)[0][0]}"
+        for source, errors in failures.items()
+    )
+    return (str(found.get("why", "")), *lines)
 
 
 def _hush() -> None:

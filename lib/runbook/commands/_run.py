@@ -37,6 +37,7 @@ def command(
     """
     from runbook import settings as reader
     from runbook.commands.progress import shown
+    from runbook.commands.unheard import Unheard
     from runbook.runner import run
 
     settings = reader.load(settings_path)
@@ -44,12 +45,15 @@ def command(
     parameters["environment"] = options.chosen_environment(settings, parameters.get("environment"))
     with shown() as progress:
         outcome = run(alert, parameters, settings, evidence=evidence, progress=progress)
-    _print(outcome, alert if brief else "", json_)
+    try:
+        _print(outcome, alert if brief else "", json_)
+    except OSError as error:  # the evidence is there all the same
+        raise Unheard(outcome.exit_code, error) from error
     return outcome.exit_code
 
 
 def _print(outcome: Outcome, alert: str, json_: bool) -> None:
-    """For a machine, on one line about `alert`, or else on four."""
+    """For a machine, on one line about `alert`, or else on four, and more where nothing is known."""
     from runbook.escaping import plain
 
     for notice in (*outcome.notices, *([outcome.reason] if outcome.reason else [])):
@@ -60,6 +64,7 @@ def _print(outcome: Outcome, alert: str, json_: bool) -> None:
                 "status": outcome.status,
                 "headline": outcome.headline,
                 "ledger": outcome.ledger,
+                "trouble": outcome.trouble,
                 "reason": outcome.reason,
                 "bundle": str(outcome.bundle),
                 "manifest_sha256": outcome.digest,
@@ -73,6 +78,11 @@ def _print(outcome: Outcome, alert: str, json_: bool) -> None:
         options.line(f"{alert}: {headline} {outcome.ledger}. {outcome.bundle}")
         return
     options.line(headline, bold=True)
+    for sentence in outcome.trouble:
+        options.line(sentence)
+    if outcome.trouble:
+        where = outcome.parameters.get("environment", "")
+        options.line(f"See `runbook doctor --environment {where}` for what each source lacks.")
     options.line(f"{outcome.ledger}.")
     options.line(f"Evidence: {outcome.bundle}")
     options.line(f"Manifest: sha256 {outcome.digest}")
