@@ -71,7 +71,8 @@ def run(
     """Execute the alert's notebook and leave a sealed bundle: in `evidence`, else where the environment says.
 
     `notebook` is another notebook for the same alert, `by` who wants the run: the login unless told otherwise. Raises
-    UsageError before anything ran and EvidenceError where no bundle can be written; any other end is an Outcome.
+    UsageError before anything ran and EvidenceError where no bundle can be begun; any other end is an Outcome, with an
+    empty digest where the disk had no room to seal it.
     """
     began = time.monotonic()
     prepared = plan(alert, parameters, settings, evidence=evidence, now=time.time(), notebook=notebook)
@@ -112,29 +113,32 @@ def _execute(
 def _conclude(draft: Draft, prepared: Plan, executed: Executed, by: str | None, began: float) -> Outcome:
     """Whatever was found, under its name, with its true status."""
     reason = executed.failure
-    if not (draft.path / "findings.json").is_file():
+    found = _findings(draft.path)
+    if not found:
         reason = reason or "The notebook left no findings; let its last cell be incident.record()."
-        salvaged = _salvage(draft, prepared)
+        salvaged, found = _salvage(draft, prepared)
         reason = reason if salvaged in reason else f"{reason} {salvaged}"
     unkept = _keep(executed.notebook, draft)
     reason = reason or unkept
-    found = _findings(draft.path)
     ledger: Mapping[str, Any] = found.get("ledger", {})
     status: Status = "failed" if reason else "incomplete" if ledger.get("unknown") else "complete"
-    bundle = draft.seal(
-        status,
-        reason=reason,
-        parameters=prepared.values,
-        environment=str(prepared.values.get("environment", "")),
-        by=by,
-    )
+    try:
+        bundle = draft.seal(
+            status,
+            reason=reason,
+            parameters=prepared.values,
+            environment=str(prepared.values.get("environment", "")),
+            by=by,
+        )
+    except EvidenceError as error:
+        status, bundle, reason = "failed", draft.path, _unsealed(draft, reason, str(error))
     return Outcome(
         status,
         EXIT_CODES[status] if executed.stopped is None else 128 + executed.stopped,
         bundle,
         draft.manifest_sha256,
         found.get("headline", ""),
-        ledger.get("sentence", "no check ran"),
+        ledger.get("sentence", "No check ran"),
         _trouble(found),
         reason,
         draft.notices,
@@ -143,23 +147,38 @@ def _conclude(draft: Draft, prepared: Plan, executed: Executed, by: str | None, 
     )
 
 
-def _salvage(draft: Draft, prepared: Plan) -> str:
-    """Judge again by what was recorded until the notebook failed; in one sentence how far that went."""
+def _unsealed(draft: Draft, reason: str, error: str) -> str:
+    """What is to be said of a draft that could not become a bundle."""
+    kept = ", ".join(sorted(path.name for path in draft.path.iterdir())) or "nothing"
+    said = reason if error in reason else f"{reason} {error}".strip()
+    return f"{said} Not sealed: {draft.path} holds {kept}; the next run of this incident seals it."
+
+
+def _salvage(draft: Draft, prepared: Plan) -> tuple[str, Mapping[str, Any]]:
+    """Judge again by what was recorded until the notebook failed; how far that went in one sentence, and the findings.
+
+    They are there even where the disk takes no more.
+    """
+    found: Mapping[str, Any] = {}
     try:
         from runbook.incident import Incident
+        from runbook.outcome import findings_json
 
         if prepared.replayed and not draft.recording.exists():
             draft.adopt(prepared.replayed)
         if not draft.recording.is_file():
-            return "Nothing had been recorded yet."
-        draft.write(Incident.replay(draft.recording, partial_ok=True).investigation(verified=True))
+            return "Nothing had been recorded yet.", found
+        investigation = Incident.replay(draft.recording, partial_ok=True).investigation(verified=True)
+        found = findings_json(investigation)
+        draft.write(investigation)
     except EvidenceError as error:
-        return str(error)
+        return str(error), found
     except RunbookError as error:
-        return f"What was recorded until then is kept, but cannot be judged: {error}"
+        return f"What was recorded until then is kept, but cannot be judged: {error}", found
     except Exception:  # it must be sealed in any case
-        return "What was recorded until then is kept, but cannot be judged; `runbook replay` of the bundle says why."
-    return "The findings are judged by what was recorded until then."
+        why = "What was recorded until then is kept, but cannot be judged; `runbook replay` of the bundle says why."
+        return why, found
+    return "The findings are judged by what was recorded until then.", found
 
 
 def _keep(notebook: Any, draft: Draft) -> str:

@@ -57,7 +57,7 @@ def _print(outcome: Outcome, alert: str, json_: bool) -> None:
     from runbook.escaping import plain
 
     for notice in (*outcome.notices, *([outcome.reason] if outcome.reason else [])):
-        click.echo(f"runbook: {plain(notice)}", err=True)
+        click.echo(f"runbook: {plain(notice, 2000)}", err=True)
     if json_:
         options.print_json(
             {
@@ -73,7 +73,7 @@ def _print(outcome: Outcome, alert: str, json_: bool) -> None:
             }
         )
         return
-    headline = outcome.headline or "The run failed before anything was found."
+    headline = outcome.headline or "Nothing was found: the run failed before, see the reason."
     if alert:
         options.line(f"{alert}: {headline} {outcome.ledger}. {outcome.bundle}")
         return
@@ -85,4 +85,5 @@ def _print(outcome: Outcome, alert: str, json_: bool) -> None:
         options.line(f"See `runbook doctor --environment {where}` for what each source lacks.")
     options.line(f"{outcome.ledger}.")
     options.line(f"Evidence: {outcome.bundle}")
-    options.line(f"Manifest: sha256 {outcome.digest}")
+    if outcome.digest:
+        options.line(f"Manifest: sha256 {outcome.digest}")
