@@ -278,6 +278,19 @@ def test_a_recording_alone_replays(ran: Ran, tmp_path: Path):
     assert "nothing to compare" in replayed.stdout
 
 
+def test_a_recording_that_was_cut_off_cannot_prove_much(ran: Ran, tmp_path: Path):
+    """Replayed, it has exit code 3 where checks lack their answers; a run is not even begun on it."""
+    whole = (bundle_of(ran) / "recording.jsonl.gz").read_bytes()
+    cut = tmp_path / "cut.jsonl.gz"
+    cut.write_bytes(whole[: len(whole) - 200])
+    assert runbook(tmp_path, "replay", str(cut)).returncode == 3
+    assert runbook(tmp_path, "replay", str(cut), "--json").returncode == 3
+    bare(tmp_path)
+    for recording in (str(cut), "/etc/passwd"):
+        told(runbook(tmp_path, *RUN, "-p", "recording", recording), 2)
+    assert not (tmp_path / "evidence").exists()
+
+
 def test_a_run_for_machines_is_one_json_document(settings: Settings, tmp_path: Path):
     """--json says all of it on stdout, and the environment may come from the process environment."""
     process = runbook(
@@ -447,3 +460,26 @@ def test_help_loads_nothing_heavy():
             "requests",
             "jinja2",
         }
+
+
+@pytest.mark.parametrize("size", ["32k", "120k"])
+def test_a_run_on_a_full_disk_keeps_its_verdict(settings: Settings, tmp_path: Path, size: str):
+    """What was found is printed though it could not be kept; the disk is named, and what lies where."""
+    (tmp_path / "small").mkdir()
+    run = f"{RUNBOOK} {' '.join((*RUN, *TIMES))} --evidence small"
+    ran = subprocess.run(
+        ["unshare", "-rm", "sh", "-c", f"mount -t tmpfs -o size={size} none small && exec {run}"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if "mount" in ran.stderr or "unshare" in ran.stderr:
+        pytest.skip("this machine lets nobody mount a small file system")
+    assert ran.returncode == 1
+    assert ran.stdout.startswith("Not known whether HighErrorRate is real.\n")
+    assert "of 9 checks ran.\n" in ran.stdout
+    assert ran.stderr.startswith("runbook: ")
+    assert "the disk is full; free some space" in ran.stderr
+    draft = "small/INC-2026-01-15-01/.HighErrorRate-20260115T104700Z.partial"
+    assert size == "32k" or f"Not sealed: {draft} holds findings.json, notebook.ipynb, " in ran.stderr

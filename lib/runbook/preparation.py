@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from runbook import parameters
-from runbook.errors import ParameterError, UsageError
+from runbook.errors import ParameterError, RecordingError, UsageError
 from runbook.nearest import hint
 from runbook.parameters import Value
 from runbook.redaction import Redactor
@@ -127,7 +127,11 @@ def _recorded(recording: Path) -> Mapping[str, Value]:
     """The parameters that a recording was made with."""
     from runbook.recording import Replay
 
-    return {name: str(value) for name, value in Replay(recording).header.parameters.items() if name != "recording"}
+    try:
+        header = Replay(recording).header
+    except RecordingError as error:  # nothing was run yet
+        raise UsageError(str(error)) from error
+    return {name: str(value) for name, value in header.parameters.items() if name != "recording"}
 
 
 def _recording(name: str) -> Path | None:
