@@ -44,12 +44,15 @@ class World:
         self.mysql: JSON = {"version": "10.11.6-MariaDB", "access": [{"what": "lock waits", "error": ""}]}
         self.probe: dict[str, JSON] = {"status": 200, "error": None}
         self.down: set[str] = set()
+        self.nothing: set[str] = set()
         self.seconds = 0.0
 
     def ask(self, query: Query) -> Answer:
         time.sleep(self.seconds)
         if query.source in self.down:
             return failed(query, f"{query.source} is down; start it.")
+        if query.kind in self.nothing:
+            return Answer(query, "empty", {"resultType": "vector", "result": []})
         data = self._data(query)
         empty = query.kind in ("fields", "label names", "label values", "search") and not data
         return Answer(query, "empty" if empty else "complete", data)
@@ -90,6 +93,23 @@ def wrong(lines: tuple[Line, ...]) -> Line:
     """The only line that is not ok."""
     (line,) = [line for line in lines if line.state != "ok"]
     return line
+
+
+def test_what_the_named_alerts_do_not_ask_is_no_trouble(world: World, tmp_path: Path):
+    """HighErrorRate asks no MySQL, so that one without it is not ill; what it does ask counts."""
+    named = [alerts.load("HighErrorRate")]
+    world.down = {"mysql"}
+    asked = dict.fromkeys(("prometheus", "elasticsearch", "kubernetes", "mysql", "probe"), world)
+    lines = doctor.examine("bare", bare(tmp_path), named, NOW, asked)
+    assert {line.source for line in lines} == {"prometheus", "elasticsearch", "kubernetes", "probe"}
+    assert {line.state for line in lines} == {"ok"}
+    assert wrong(doctor.examine("bare", bare(tmp_path), ALERTS, NOW, asked)).source == "mysql"
+
+
+def test_another_server_at_the_address_is_told(world: World, examine: Callable[[], tuple[Line, ...]]):
+    """What answers well, and nothing, to `vector(1)` is no Prometheus."""
+    world.nothing = {"instant"}
+    assert wrong(examine()).says == "answered, but not as Prometheus does; check its URL in runbook.toml"
 
 
 def test_a_metric_that_is_missing_says_which_checks_it_costs(world: World, examine: Callable[[], tuple[Line, ...]]):

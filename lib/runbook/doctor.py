@@ -19,6 +19,7 @@ from runbook.settings import Environment, Service, Settings
 from runbook.sources import elasticsearch, kubernetes, mysql, probe, prometheus
 from runbook.sources.base import Source
 from runbook.sources.connect import connect
+from runbook.wording import source_text
 
 State = Literal["ok", "optional", "missing", "failed"]
 RECENT_SECONDS = 3600
@@ -52,7 +53,7 @@ Sources = Mapping[str, Source]
 def examine(
     name: str, settings: Settings, alerts: Iterable[Alert], now: float, sources: Sources | None = None
 ) -> tuple[Line, ...]:
-    """All that there is to say about an environment, source by source. `sources` stand in for its own."""
+    """All that there is to say about an environment, for each source that the alerts ask. `sources` stand in for its own."""
     environment = settings.environment(name)
     service = settings.service(environment.service)
     catalogue = tuple(alerts)
@@ -60,13 +61,15 @@ def examine(
         return tuple(_recording(environment, alert) for alert in catalogue)
     asked = sources if sources is not None else connect(name, environment)
     context = _context(name, environment, service, now)
-    looks: tuple[Callable[[], list[Line]], ...] = (
-        lambda: _prometheus(asked["prometheus"], catalogue, context, int(now)),
-        lambda: _elasticsearch(asked["elasticsearch"], service, now),
-        lambda: _kubernetes(asked["kubernetes"], service, inside=_may_exec(environment)),
-        lambda: _mysql(asked["mysql"]),
-        lambda: _probe(asked["probe"], service),
-    )
+    every: Mapping[str, Callable[[], list[Line]]] = {
+        "prometheus": lambda: _prometheus(asked["prometheus"], catalogue, context, int(now)),
+        "elasticsearch": lambda: _elasticsearch(asked["elasticsearch"], service, now),
+        "kubernetes": lambda: _kubernetes(asked["kubernetes"], service, inside=_may_exec(environment)),
+        "mysql": lambda: _mysql(asked["mysql"]),
+        "probe": lambda: _probe(asked["probe"], service),
+    }
+    needed = needs.sources(catalogue, context)
+    looks = [look for source, look in every.items() if source in needed]
     with ThreadPoolExecutor(len(looks)) as pool:
         return tuple(line for lines in pool.map(lambda look: look(), looks) for line in lines)
 
@@ -102,7 +105,11 @@ def _ask(source: Source, queries: Iterable[Query]) -> list[Answer]:
 
 
 def _failed(answer: Answer, about: str) -> Line:
-    return Line(answer.query.source, about, "failed", answer.error)
+    return Line(answer.query.source, about, "failed", answer.error or _foreign(answer))
+
+
+def _foreign(answer: Answer) -> str:
+    return f"answered, but not as {source_text(answer.query.source)} does; check its URL in runbook.toml"
 
 
 # --- Prometheus ------------------------------------------------------------------------------------------------

@@ -60,6 +60,16 @@ def _asked(query: Query, context: Context) -> Mapping[str, frozenset[str]]:
     return of(query.text, context.service.metric_prefix) if query.source == "prometheus" else {}
 
 
+def sources(alerts: Iterable[Alert], context: Context) -> frozenset[str]:
+    """The sources that the alerts' checks and their verification ask."""
+    asked: set[str] = set()
+    for alert in alerts:
+        groups = [check.queries(context) for check in alert.checks]
+        groups += [alert.recovery.queries(context, context.end), alert.recovery.probes(context)]
+        asked |= {query.source for group in groups for query in group.values()}
+    return frozenset(asked)
+
+
 def of(text: str, prefix: str) -> Mapping[str, frozenset[str]]:
     """The metrics of one PromQL expression, each with its matchers' labels and those it is grouped by.
 

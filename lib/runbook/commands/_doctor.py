@@ -21,6 +21,8 @@ COLOURS = {"ok": "green", "optional": "cyan", "missing": "yellow", "failed": "re
 def command(alert: tuple[str, ...], environment: str | None, settings_path: Path | None, json_: bool) -> int:
     """Check each source of an environment: reachable, allowed, and with what the checks of ALERT (or of all) need.
 
+    A source that none of these alerts asks is left out; one that is asked and not set up has failed.
+
     Exit code 0 if every check can run, 3 if some check could not.
     """
     from runbook import alerts
