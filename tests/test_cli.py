@@ -269,6 +269,15 @@ def test_an_edited_bundle_is_found_out(ran: Ran, tmp_path: Path):
     assert audit["unedited"] is False
 
 
+def test_without_a_digest_or_a_key_an_audit_claims_no_more_than_it_can(ran: Ran, tmp_path: Path):
+    """Who rewrites a file and the manifest is not found by these alone, and that is said; a digest has 64 digits."""
+    audited = runbook(tmp_path, "audit", str(bundle_of(ran)))
+    assert audited.returncode == 0
+    assert audited.stdout.startswith("Agrees with its manifest: ")
+    assert "Whoever rewrote both is found only by --expect or a seal key" in audited.stdout
+    assert "64 hexadecimal digits" in told(runbook(tmp_path, "audit", str(bundle_of(ran)), "--expect", "abc"), 2)
+
+
 def test_a_recording_alone_replays(ran: Ran, tmp_path: Path):
     """Without findings beside it there is nothing to compare, and that is said."""
     copy = copy_of(bundle_of(ran), tmp_path) / "recording.jsonl.gz"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import click
@@ -19,6 +20,10 @@ def command(bundle: Path, expect: str, environment: str | None, settings_path: P
     """Check that every file of a bundle is as it was sealed. Exit code 0 if so, 1 if not."""
     from runbook.audit import audit
 
+    if expect and not re.fullmatch(r"\s*[0-9a-fA-F]{64}\s*", expect, re.ASCII):
+        raise click.UsageError(
+            "--expect takes the 64 hexadecimal digits that `runbook run` printed.", click.get_current_context()
+        )
     found = audit(bundle, expected=expect, key=_key(environment, settings_path) if environment else b"")
     status = found.manifest.status if found.manifest else ""
     if json_:
@@ -35,10 +40,14 @@ def command(bundle: Path, expect: str, environment: str | None, settings_path: P
     for problem in found.problems:
         options.line(problem)
     if found.unedited and found.manifest:
-        proof = "compared with the one given" if expect else "compare it with the one noted when it was sealed"
-        signed = ", signed with the environment's key" if found.signed else ""
-        options.line(f"Unedited: {len(found.manifest.files)} files of a run that was {status}{signed}.")
-        options.line(f"Manifest: sha256 {found.manifest_sha256} ({proof})")
+        files = f"{len(found.manifest.files)} files of a run that was {status}"
+        if expect or found.signed:
+            signed = ", signed with the environment's key" if found.signed else ""
+            options.line(f"Unedited: {files}{signed}.")
+        else:
+            options.line(f"Agrees with its manifest: {files}.")
+            options.line("Whoever rewrote both is found only by --expect or a seal key (--environment).")
+        options.line(f"Manifest: sha256 {found.manifest_sha256}{' (as expected)' if expect else ''}")
     return 0 if found.unedited else 1
 
 
