@@ -43,7 +43,7 @@ record: setup  ## take the bundled recordings anew from the lab
 bench: setup  ## compare with what one would use instead
 	$(BIN)/python -m tests.bench
 
-lab-setup: setup  ## install and build the real servers of the lab (Debian; once, about 20 minutes)
+lab-setup: setup  ## install and build the real servers of the lab (Debian; once, about 12 minutes)
 	$(BIN)/python -m tests.lab.setup
 
 lab: setup  ## keep the lab running for a person; Ctrl-C ends all of it
