@@ -77,6 +77,8 @@ RUN = ("run", "HighErrorRate", "--environment", "bare")
         ((*RUN, "--started-at", "now"), "a time like 2026-01-15T10:47:00Z"),
         ((*RUN, "--started-at", START, "--ended-at", "2026-01-15T10:46:00Z"), "is before started_at"),
         ((*RUN, "--started-at", START), "say where the window ends by ended_at (--ended-at)"),
+        ((*RUN, "--evidence", ""), "it is empty; name a folder"),
+        (("rules", "Nope", "--environment", "bare"), "There is no alert 'Nope'"),
         ((*RUN, "--incident", "../x"), "an incident's ID like"),
         ((*RUN, "--settings", "nowhere.toml"), "does not exist"),
         (("doctor", "NoAlert", "--environment", "bare"), "There is no alert 'NoAlert'"),
@@ -359,6 +361,17 @@ def test_a_terminal_sees_the_questions_while_they_are_asked(settings: Settings, 
     process.communicate(timeout=60)
     assert b"What changed?" in seen
     assert re.search(rb"\d\.\d s", seen)
+
+
+@pytest.mark.parametrize(("terminal", "styled"), [("xterm", True), ("dumb", False)])
+def test_a_dumb_terminal_gets_no_escape_sequences(settings: Settings, tmp_path: Path, terminal: str, styled: bool):
+    """Only a terminal that understands them is told of bold and colours."""
+    leader, follower = pty.openpty()
+    command, environment = [RUNBOOK, "doctor", "--environment", "bare"], {**os.environ, "TERM": terminal}
+    subprocess.run(command, cwd=tmp_path, env=environment, stdout=follower, stderr=subprocess.DEVNULL, check=False)
+    os.close(follower)
+    assert (b"\x1b[" in os.read(leader, 4096)) == styled
+    os.close(leader)
 
 
 def test_open_fills_in_a_copy_and_never_overwrites_one(settings: Settings, tmp_path: Path):

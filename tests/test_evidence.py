@@ -420,6 +420,12 @@ def test_a_file_in_the_way_is_one_sentence(tmp_path: Path) -> None:
         opened(tmp_path / "evidence")
 
 
+def test_a_place_that_takes_no_folder_is_one_sentence(tmp_path: Path) -> None:
+    """Where no folder can be made the person is told to name another."""
+    with pytest.raises(EvidenceError, match="no folder can be made there; name another one with --evidence"):
+        opened(Path("/proc/nope"))
+
+
 def test_a_path_too_long_is_one_sentence(tmp_path: Path) -> None:
     """The person is told to use a folder nearer to the root."""
     with pytest.raises(EvidenceError, match="the path is too long"):

@@ -227,7 +227,7 @@ def test_no_text_makes_anything_but_a_time_or_one_sentence(text: str):
 
 
 @pytest.mark.parametrize(
-    "text", ["", "90", "90 m", "m", "1.5h", "-5m", "1w", "90m\n2", "٩m", "1h1h1h1h1h", "9" * 12 + "s"]
+    "text", ["", "90", "90 m", "m", "1.5h", "-5m", "1w", "90m\n2", "007m", "٩m", "1h1h1h1h1h", "9" * 12 + "s"]
 )
 def test_a_duration_that_is_none_is_refused(text: str):
     """A number needs its unit, so that nobody has to guess it."""

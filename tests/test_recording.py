@@ -120,6 +120,7 @@ DAMAGES: dict[str, tuple[Callable[[list[bytes]], list[bytes]], str]] = {
         "line 4: it answers the query of line 2 again",
     ),
     "answer after the end": (lambda b: [*b, b[1]], "line 5: something follows the end"),
+    "a line cut off": (lambda b: [*b[:2], b[2][:-9]], "line 3: the line is cut off"),
     "text after the end": (lambda b: [*b, b"x"], "line 5: something follows the end"),
     "bad JSON": (lambda b: [b[0], b[1][:-9] + b"\n", *b[2:]], "line 2: it is not an answer"),
     "bad end": (lambda b: [*b[:3], b'{"end":2}\n'], "line 4: it is not the end"),

@@ -82,7 +82,7 @@ def main() -> None:
 def guarded(group: click.Group, arguments: list[str]) -> int:
     """The exit code of a command line; whatever goes wrong is told in one sentence on stderr."""
     try:
-        code: Any = group.main(arguments, prog_name="runbook", standalone_mode=False)
+        code: Any = group.main(arguments, prog_name="runbook", standalone_mode=False, color=_styled())
         sys.stdout.flush()
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.format_message())
@@ -103,6 +103,11 @@ def guarded(group: click.Group, arguments: list[str]) -> int:
 
         return _told(*sentence(error))
     return code if isinstance(code, int) else 0
+
+
+def _styled() -> bool | None:
+    """Never on a terminal that knows no escape sequences; otherwise click finds out."""
+    return False if os.environ.get("TERM") == "dumb" else None
 
 
 def _unheard(error: OSError, code: int) -> int:

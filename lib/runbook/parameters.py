@@ -167,7 +167,7 @@ def moment(name: str, text: str, now: float) -> float:
 def seconds(name: str, text: str) -> int:
     """A duration like 90m or 2h (or 1h30m) in seconds, from 5m to 7d."""
     stripped = text.strip()
-    if not re.fullmatch(r"(\d{1,9}[smhd]){1,4}", stripped, re.ASCII):
+    if not re.fullmatch(r"((0|[1-9]\d{0,8})[smhd]){1,4}", stripped, re.ASCII):
         _refuse(name, text, "a duration like 90m, 2h or 1d")
     value = sum(int(number) * _UNITS[unit] for number, unit in re.findall(r"(\d+)([smhd])", stripped))
     if not LOOKBACK[0] <= value <= LOOKBACK[1]:

@@ -135,6 +135,8 @@ def read(path: Path, *, partial_ok: bool = False, limit: int = MAX_BYTES) -> Rec
             if next(documents, None) is not None:
                 raise _corrupt(path, len(lines) + 3, "something follows the end")
             return Recording(path, head, tuple(lines), complete=True)
+        if not document.endswith(b"\n"):
+            raise _corrupt(path, len(lines) + 2, "the line is cut off")
         line = _line(path, len(lines) + 1, document)
         if seen.setdefault(line.key, line.n) != line.n:
             raise _corrupt(path, line.n + 1, f"it answers the query of line {seen[line.key] + 1} again")
@@ -149,7 +151,7 @@ def read(path: Path, *, partial_ok: bool = False, limit: int = MAX_BYTES) -> Rec
 
 
 def _unpack(path: Path, limit: int) -> Iterator[bytes]:
-    """The lines of a gzip file as they unfold, never more than `limit` bytes; a cut-off last line is left out."""
+    """The lines of a gzip file as they unfold, never more than `limit` bytes; the last one of a cut-off stream is left out."""
     unzip, size, count = zlib.decompressobj(_GZIP), 0, 0
     parts: list[bytes] = []
     try:
@@ -171,8 +173,10 @@ def _unpack(path: Path, limit: int) -> Iterator[bytes]:
     except zlib.error as error:
         what = "the gzip stream is damaged" if count else "it is no gzip file, or a damaged one"
         raise _corrupt(path, count + 1, f"{what} ({error})") from error
-    if unzip.unused_data or (unzip.eof and any(parts)):
+    if unzip.unused_data:
         raise _corrupt(path, count + 1, "something follows the end")
+    if unzip.eof and any(parts):
+        yield b"".join(parts)
 
 
 def _unreadable(path: Path, error: OSError) -> RecordingError:
@@ -196,7 +200,7 @@ def _header(path: Path, document: bytes) -> dict[str, JSON]:
         )
     if header.get("version") != VERSION:
         raise RecordingCorrupt(
-            f"{path} is a recording of version {header.get('version')}, this program reads version {VERSION}; replay it with the release that wrote it ({header.get('runbook')})."
+            f"{path} is a recording of version {header.get('version')!r}, this program reads version {VERSION}; replay it with the release that wrote it ({header.get('runbook')})."
         )
     expected = header.pop("sha256", None)
     if digest(header) != expected:

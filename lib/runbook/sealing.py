@@ -117,6 +117,8 @@ def _cause(error: OSError) -> str:
         return "it is not writable for this account; change its permissions or name another folder with --evidence"
     if error.errno == errno.ENAMETOOLONG:
         return "the path is too long; name a folder nearer to the root with --evidence"
+    if error.errno == errno.ENOENT:
+        return "no folder can be made there; name another one with --evidence"
     if error.errno in (errno.ENOTDIR, errno.EEXIST):
         return "there is a file where a folder has to be; name another folder with --evidence"
     return f"{error.strerror or error}"

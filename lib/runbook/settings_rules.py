@@ -25,7 +25,7 @@ _SECRET_HEADER = re.compile("auth|key|token|secret|password|credential|cookie|se
 
 def check_service(service: Service, file: Path, key: str) -> None:
     """Refuse what no type can express, for one service profile."""
-    if not service.index.strip() or any(character.isspace() for character in service.index):
+    if not re.fullmatch(r"[\w.*,:-]+", service.index, re.ASCII):  # it becomes a part of a path
         strict.refuse(file, f"{key}.index", "should be the name or pattern of an index, e.g. micro-apps-*.")
     for number, pattern in enumerate(service.redact_patterns):
         try:

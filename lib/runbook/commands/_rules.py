@@ -49,11 +49,11 @@ def _rules(alert: tuple[str, ...], environment: str | None, settings_path: Path 
     settings = reader.load(settings_path)
     where = options.chosen_environment(settings, environment)
     chosen = settings.environment(where)
-    if not chosen.runbook_base_url:
-        click.echo(f"No runbook_base_url in [environment.{where}]: the rules have no link to their runbook.", err=True)
     document = rules.rules(
         [alerts.load(name) for name in alert or alerts.names()], settings.service(chosen.service), chosen
     )
+    if not chosen.runbook_base_url:
+        click.echo(f"No runbook_base_url in [environment.{where}]: the rules have no link to their runbook.", err=True)
     if json_:
         options.print_json(document)
     else:

@@ -36,11 +36,20 @@ def environment(function: F) -> F:
     return click.option("--environment", metavar="NAME", help="Where to ask; otherwise RUNBOOK_ENVIRONMENT.")(function)
 
 
+class _Folder(click.Path):
+    """A folder's path; an empty one, as of a variable that is not set, would be the current folder."""
+
+    def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None) -> Any:
+        if value == "":
+            self.fail("it is empty; name a folder.", parameter, context)
+        return super().convert(value, parameter, context)
+
+
 def evidence(function: F) -> F:
     """--evidence, the folder."""
     return click.option(
         "--evidence",
-        type=click.Path(path_type=Path, file_okay=False),
+        type=_Folder(path_type=Path, file_okay=False),
         metavar="DIR",
         help="Where evidence is kept; otherwise what the settings say, else `evidence` beside them.",
     )(function)
