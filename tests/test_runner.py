@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -21,6 +22,7 @@ from runbook.audit import audit
 from runbook.errors import EvidenceError, ParameterError, SettingsError, UsageError
 from runbook.execution import Limits, Progress
 from runbook.interruption import Interruptible
+from runbook.kernel import sweep
 from runbook.runner import Outcome
 from runbook.settings import Settings, load, shipped
 from tests.bare import NOTEBOOKS, bare
@@ -381,22 +383,35 @@ def test_a_signal_that_python_swallows_is_not_lost(number: signal.Signals, capfd
     assert capfd.readouterr().err == ""
 
 
-def test_a_killed_runner_leaves_no_kernel(settings: Settings):
-    """After kill -9 of the runner its kernel ends by itself."""
+@pytest.fixture
+def short() -> Iterator[Path]:
+    """A folder whose path leaves room for the names of sockets."""
+    with tempfile.TemporaryDirectory() as folder:
+        yield Path(folder)
+
+
+def test_a_killed_runner_leaves_no_kernel(settings: Settings, short: Path):
+    """After kill -9 of the runner its kernel ends by itself, and the next run takes its folder away."""
     process = subprocess.Popen(
         [sys.executable, "-c", HANG, str(settings.path), str(NOTEBOOKS / "hanging.ipynb")],
+        env={**os.environ, "TMPDIR": str(short)},
         stdout=subprocess.PIPE,
         text=True,
     )
     assert process.stdout
     process.stdout.readline()
     (kernel,) = kernels_of(process.pid)
+    (folder,) = short.glob("runbook-*/")
+    sweep(short)
+    assert folder.exists(), "its run lives"
     process.kill()
     process.communicate()
     deadline = time.monotonic() + 30
     while Path(f"/proc/{kernel}").exists() and time.monotonic() < deadline:
         time.sleep(0.1)
     assert not Path(f"/proc/{kernel}").exists()
+    sweep(short)
+    assert not folder.exists()
 
 
 def kernels_of(pid: int) -> list[int]:

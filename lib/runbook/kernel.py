@@ -7,6 +7,7 @@ profile, history and working directory play no part in a run.
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import os
 import secrets
@@ -21,6 +22,7 @@ from typing import Any, Final, Self
 
 from runbook.settings import child_environment
 
+CONNECTION, LOCK = "connection.json", "lock"  # who holds the lock lives
 LONGEST_FOLDER: Final = 60  # the path of a socket has at most 107 characters
 _ARGUMENTS: Final = (
     "--HistoryManager.enabled=False",
@@ -37,6 +39,8 @@ class Kernel:
 
     def __init__(self, environment: dict[str, str], preload: tuple[str, ...] = ()) -> None:
         self._folder = _private_folder()
+        self._lock = os.open(self._folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        fcntl.flock(self._lock, fcntl.LOCK_EX)
         ports = {f"{name}_port": number for number, name in enumerate(("shell", "iopub", "stdin", "control", "hb"), 1)}
         self.connection: dict[str, Any] = {
             "transport": "ipc",
@@ -45,7 +49,7 @@ class Kernel:
             "signature_scheme": "hmac-sha256",
             **ports,
         }
-        file = self._folder / "connection.json"
+        file = self._folder / CONNECTION
         file.touch(0o600)
         file.write_text(json.dumps(self.connection), encoding="ascii")
         self.log = self._folder / "kernel.log"
@@ -113,10 +117,27 @@ class Kernel:
         self.kill()
         self.process.wait()
         shutil.rmtree(self._folder, ignore_errors=True)
+        os.close(self._lock)
 
 
 def _private_folder() -> Path:
     """Readable by us only, and with a path that leaves room for the names of sockets."""
     usual = tempfile.gettempdir()
     short = usual if len(usual) < LONGEST_FOLDER else "/tmp"  # noqa: S108 - mkdtemp makes it private
+    sweep(Path(short))
     return Path(tempfile.mkdtemp(prefix="runbook-", dir=short))
+
+
+def sweep(around: Path) -> None:
+    """Take away what our runs left that were killed; others' folders and those of living runs stay."""
+    for file in around.glob(f"runbook-*/{CONNECTION}"):  # written after the lock was taken
+        folder = file.parent
+        with contextlib.suppress(OSError):
+            if folder.is_symlink() or folder.stat().st_uid != os.getuid():
+                continue
+            lock = os.open(folder / LOCK, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(folder, ignore_errors=True)
+            finally:
+                os.close(lock)
