@@ -64,6 +64,13 @@ def test_a_refuting_sign_weakens():
     assert verdict.because.startswith("database shows well")
 
 
+def test_too_little_support_is_called_that():
+    """Where nothing speaks against a cause that falls short, its reason is the want of support."""
+    verdict = judge(cause(supports=(sign("logs", 0.46, "speak"),)), results(errors={}, database={}, logs={"speak": True}))
+    assert (verdict.state, verdict.score) == ("refuted", 0.46)
+    assert verdict.because == "too little speaks for it: logs shows speak"
+
+
 def test_no_sign_at_all_refutes():
     """Data without any sign says so in words."""
     verdict = judge(cause(), results(errors={}, database={}, logs={}))

@@ -1,7 +1,8 @@
 """Ranks the probable causes: explicit signs in, verdicts out; pure and deterministic.
 
 A cause's score is how far its supporting signs together exclude chance, 1 - prod(1 - weight), weakened by
-each refuting sign, times (1 - weight). From 0.5 on it is supported; without data it is not tested.
+each refuting sign, times (1 - weight). From 0.5 on it is supported; without data it is not tested. One that is refuted
+for want of support alone, with nothing seen against it, says so.
 """
 
 from __future__ import annotations
@@ -65,6 +66,8 @@ def _weighed(cause: Cause, results: Results) -> Verdict:
         return Verdict(cause.name, cause.title, "not tested", None, why, cause.needs)
     telling = supports if state == "supported" else refutes + supports
     because = shortened("; ".join(_say(s, results) for s in telling), READABLE) or "no sign of it"
+    if state == "refuted" and supports and not refutes:
+        because = f"too little speaks for it: {because}"
     return Verdict(
         cause.name,
         cause.title,
