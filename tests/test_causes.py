@@ -66,7 +66,9 @@ def test_a_refuting_sign_weakens():
 
 def test_too_little_support_is_called_that():
     """Where nothing speaks against a cause that falls short, its reason is the want of support."""
-    verdict = judge(cause(supports=(sign("logs", 0.46, "speak"),)), results(errors={}, database={}, logs={"speak": True}))
+    verdict = judge(
+        cause(supports=(sign("logs", 0.46, "speak"),)), results(errors={}, database={}, logs={"speak": True})
+    )
     assert (verdict.state, verdict.score) == ("refuted", 0.46)
     assert verdict.because == "too little speaks for it: logs shows speak"
 

@@ -380,6 +380,25 @@ def test_locks_and_long_statements():
     assert "4 statements running for 39 s at most" in found.sentence
 
 
+def test_who_blocks_the_others_stands_first():
+    """An idle process that holds locks is shown with what its transaction has changed, before those that wait for it."""
+    wait = {"waiting": 11, "blocking": 7, "seconds": 9, "table": "t", "waiting_statement": "", "blocking_statement": ""}
+    idle = {**process(7, 15, "Sleep"), "state": "", "statement": None}
+    held = {"id": 7, "user": "web", "host": "10.0.0.7:4711", "state": "RUNNING", "seconds": 16}
+    told = {
+        **variables(),
+        PROCESSES: given({"processes": [process(12, 60), process(3, 9000, "Sleep"), idle, process(11, 9)]}),
+        TRANSACTIONS: given(
+            {"transactions": [{**held, "locked_rows": 2, "modified_rows": 1, "statement": None}], "waits": [wait]}
+        ),
+    }
+    found = judged(server.CHECK, told)
+    (table,) = [table for table in found.tables if table.name == "processes"]
+    assert [row[0] for row in table.rows] == [7, 12, 11]
+    assert table.rows[0] == (7, "web", "10.0.0.7", 15, "Sleep", "16 s, 1 row changed", "")
+    assert found.facts["blocking_idle"] is True
+
+
 def test_a_moment_s_wait_for_a_lock_is_everyday_life():
     """One statement that waits for a second is no trouble."""
     wait = {"waiting": 11, "blocking": 7, "seconds": 1, "table": "t", "waiting_statement": "", "blocking_statement": ""}
@@ -567,6 +586,15 @@ def test_the_process_that_blocks_is_ended_by_its_number():
     longest = {"longest_id": 9, "long": True}
     assert any("'KILL QUERY 9'" in command for command in commands(plan("database", server=longest)))
     assert not any("KILL" in c for c in commands(plan("database", server={**longest, "long": False})))
+
+
+def test_what_an_ended_idle_transaction_wrote_is_lost():
+    """A statement can be run again; what a client wrote and did not commit before it fell idle cannot."""
+    undone = [
+        plan("database", server={"blocking": 7, "blocking_idle": idle}).steps[0].undo for idle in (True, False, None)
+    ]
+    assert undone[0] == "none: what it had not committed is lost"
+    assert undone[1:] == ["start it again when the load is low"] * 2
 
 
 def test_secrets_are_described_by_name():

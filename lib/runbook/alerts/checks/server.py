@@ -33,7 +33,7 @@ def _judge(c: Context, answers: Answers, earlier: Results) -> Result:
     processes = mysql.processes_of(answers["processes"]) if answers["processes"].usable else None
     open_, waits = _transactions(answers["transactions"])
     facts = _facts(status, processes, open_, waits)
-    tables = (*_processes_table(processes or ()), *_waits_table(waits or ()))
+    tables = (*_processes_table(processes or (), open_ or (), facts["blocking"]), *_waits_table(waits or ()))
     bad = facts["full"] or facts["locked"] or facts["long"]
     return Result("abnormal" if bad else "normal", _sentence(facts), facts, tables=(_status_table(status), *tables))
 
@@ -69,6 +69,7 @@ def _facts(
         "waits": None if waits is None else len({w.waiting for w in waits}),
         "locked": None if waits is None else _locked(waits),
         "blocking": blocking,
+        "blocking_idle": next((p.command == "Sleep" for p in processes or () if p.id == blocking), None),
         "table": next((w.table for w in waits or () if w.blocking == blocking), None),
         "transaction_seconds": max((t.seconds for t in transactions), default=0) if transactions is not None else None,
         "long": None if busy is None else len(busy) >= MANY,
@@ -108,10 +109,17 @@ def _status_table(status: Status) -> Table:
     return Table("server", ("Of the server", "Value"), rows)
 
 
-def _processes_table(processes: Sequence[Process]) -> tuple[Table, ...]:
-    shown = [p for p in processes if p.command != "Sleep"][:SHOWN]
-    rows = tuple((p.id, p.user, p.host, p.seconds, p.state or p.command, p.statement) for p in shown)
-    columns = ("Process", "User", "From", "Seconds", "State", "Statement (literals masked)")
+def _processes_table(
+    processes: Sequence[Process], transactions: Sequence[Transaction], blocking: int | None
+) -> tuple[Table, ...]:
+    """Who blocks the others first, even where it does nothing, then all that do something."""
+    first, rest = ([p for p in processes if (p.id == blocking) is blocks] for blocks in (True, False))
+    shown = [*first, *(p for p in rest if p.command != "Sleep")][:SHOWN]
+    open_ = {t.id: f"{duration_text(t.seconds)}, {plural(t.modified_rows, 'row')} changed" for t in transactions}
+    rows = tuple(
+        (p.id, p.user, p.host, p.seconds, p.state or p.command, open_.get(p.id, "none"), p.statement) for p in shown
+    )
+    columns = ("Process", "User", "From", "Seconds", "State", "Transaction", "Statement (literals masked)")
     return (Table("processes", columns, rows),) if rows else ()
 
 

@@ -180,12 +180,13 @@ def _end(c: Context, facts: Mapping[str, JSON]) -> tuple[Step, ...]:
         return ()
     why = "others wait for its locks" if blocking is not None else "it runs longest"
     kill = "KILL" if blocking is not None else "KILL QUERY"
+    idle = blocking is not None and facts.get("blocking_idle")
     return (
         Step(
             mysql(c, f"{kill} {id}", "ADMIN"),
             f"SHOW FULL PROCESSLIST still shows process {id}: {why}, it is no backup; and its owner agrees",
             "its transaction is rolled back, which takes as long as it has written",
-            "start it again when the load is low",
+            "none: what it had not committed is lost" if idle else "start it again when the load is low",
             "lock waits and running statements fall",
         ),
     )
