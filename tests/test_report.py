@@ -16,8 +16,9 @@ from markdown_it import MarkdownIt
 
 from runbook import report
 from runbook.alerts.base import Severity
+from runbook.alerts.plans.commands import read
 from runbook.investigation import Investigation
-from runbook.model import Chart, Table
+from runbook.model import Chart, Step, Table
 from runbook.settings import Prometheus
 from tests import samples
 from tests.hostile import HOSTILE, Page, with_text
@@ -84,6 +85,20 @@ def test_the_one_thing_to_do_is_whole() -> None:
     step = samples.MITIGATIONS[0].steps[0]
     for words in (step.precondition, "is lost", step.undo, "failed requests below 5 %"):
         assert words in do
+
+
+def test_what_to_do_now_changes_something_and_what_to_look_at_stands_before_it() -> None:
+    """A step that only reads is marked as a look; where there is no other, it is what to do."""
+    mitigation = samples.MITIGATIONS[0]
+    look = read("kubectl describe pod/web-1", "whether it is ready")
+
+    def doing(*steps: Step) -> str:
+        made = replace(samples.INVESTIGATION, mitigations=(replace(mitigation, steps=steps),))
+        return next(text for text in page(made).texts["section"] if "Do now" in text)
+
+    do = doing(look, mitigation.steps[0])
+    assert do.index("Look first") < do.index(look.command) < do.index(samples.ROLL_BACK) < do.index("Before")
+    assert "Look first" not in doing(look)
 
 
 def test_a_sentence_is_not_set_as_a_command() -> None:

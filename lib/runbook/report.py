@@ -157,11 +157,14 @@ def _tone(investigation: Investigation) -> view.Tone:
 
 
 def _now(investigation: Investigation) -> dict[str, Any] | None:
-    """The one thing to do: the first step for the most probable cause, unless it has helped already."""
-    if investigation.recovery.state == "recovered":
+    """The one thing to do: the first step against the most probable cause that changes something, unless it has helped
+    already; before it, what to look at first. Where all of them only look, the first of those.
+    """
+    first = next((m for m in investigation.mitigations if m.steps), None)
+    if first is None or investigation.recovery.state == "recovered":
         return None
-    steps = [(mitigation.title, step) for mitigation in investigation.mitigations for step in mitigation.steps]
-    return {"title": steps[0][0], "step": steps[0][1]} if steps else None
+    place = next((n for n, step in enumerate(first.steps) if not view.only_looks(step)), 0)
+    return {"title": first.title, "looks": first.steps[:place], "step": first.steps[place]}
 
 
 def _ledger(investigation: Investigation) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Literal
 
 from runbook.alerts.base import Context, Severity
+from runbook.alerts.plans.commands import ONLY_READS
 from runbook.links import link, page
 from runbook.model import Answer, Query, State, Status, Step, Table
 from runbook.wording import clock_text, days_text, source_text
@@ -89,6 +90,11 @@ def cell(value: str | int | float | None) -> str:
 def is_command(text: str) -> bool:
     """Whether a step is something for a shell, not a sentence to a person."""
     return bool(re.match(r"[a-z./][\w./-]*(\s+\S|$)", text)) and not text.rstrip().endswith(".")
+
+
+def only_looks(step: Step) -> bool:
+    """Whether a step changes nothing."""
+    return step.risk == ONLY_READS
 
 
 def undone_by_command(step: Step) -> bool:

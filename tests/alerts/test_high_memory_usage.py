@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
@@ -281,9 +282,30 @@ def test_pods_that_did_well_at_first_acquit_their_release() -> None:
     assert states(found)["deployment"] == "refuted"
 
 
+def test_a_limit_that_is_near_is_said_before_the_verdict() -> None:
+    """The headline has the time that is left, unless there is more of it than until somebody has to respond."""
+    found = asked(LEAK)
+    assert re.match(
+        r"In 5 min, at \d\d:\d\d UTC, the fullest pod reaches its limit of 640 MiB and is killed\. Probably a memory leak in "
+        rf"{A}\.",
+        found.headline,
+    )
+    assert asked(LEAK, objects=kubernetes(A, B, limit="4Gi")).headline == f"Probably a memory leak in {A}."
+
+
+def test_a_pod_near_its_limit_is_restarted_first() -> None:
+    """Where the limit leaves no time for a dump, the evidence is taken from another pod that grows, or from the next."""
+    two = {**LEAK, B: ramp(200, 5)}
+    for memory, other in ((LEAK, "the new pod, once it has grown"), (two, f"pod/{B}")):
+        (plan,) = asked(memory).mitigations
+        commands = [step.command for step in plan.steps]
+        assert commands[1] == f"kubectl -n web delete pod {A}"
+        assert f"heap dump or a memory profile of {other}, " in commands[2]
+
+
 def test_the_heap_dump_comes_before_the_restart() -> None:
-    """The affected pod is restarted by its name, for now, and its evidence is secured first."""
-    (plan,) = asked(LEAK).mitigations
+    """The affected pod is restarted by its name, for now, and its evidence is secured first if there is time."""
+    (plan,) = asked(LEAK, objects=kubernetes(A, B, limit="2Gi")).mitigations
     commands = [step.command for step in plan.steps]
     dump = next(n for n, command in enumerate(commands) if "heap dump" in command)
     assert commands.index(f"kubectl -n web delete pod {A}") > dump

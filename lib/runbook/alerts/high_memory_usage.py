@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from runbook.alerts.base import Alert, Answers, Cause, Context, Recovering, Sign
+from runbook.alerts.base import Alert, Answers, Cause, Context, Recovering, Results, Severity, Sign
 from runbook.alerts.checks import changes, companions, endpoints, growth, logs, memory, resources, traffic, trend
 from runbook.alerts.checks.growth import CALM_SECONDS, MIB
 from runbook.alerts.checks.series import line, metric, since_mitigation, watched
 from runbook.alerts.plans.memory import bound_cache, grant_memory, release_connections, restart_leaking
+from runbook.alerts.responses import RESPONSES
 from runbook.alerts.suspects import DEPLOYMENT, times_as_many
-from runbook.model import Query, Series
+from runbook.model import Query, Series, Verdict
 from runbook.settings import Service
 from runbook.sources import probe
-from runbook.wording import bytes_text, duration_text, share_text
+from runbook.wording import bytes_text, clock_text, duration_text, plural, share_text
 
 BUSY = 1.5  # times the usual requests: as much may well need more memory
 AS_USUAL = 1.25
+NAMED = 3  # pods that leak
+SEVERITY: Severity = "medium"
 
 
 def fullest(service: Service) -> str:
@@ -36,10 +39,19 @@ WITH_CACHE = Sign(
 WITH_CONNECTIONS = Sign("companions", 0.6, lambda f: f["connections_rise"], lambda f: "the connections grow with it")
 LEVEL = Sign("trend", 0.8, lambda f: f["grows"] is False, lambda f: "it does not grow any more")
 
+
+def _leak(results: Results) -> str:
+    """A memory leak, and in which pods."""
+    facts = results["trend"].facts
+    names = facts["growing"]
+    where = " and ".join(names) if len(names) <= NAMED else f"{len(names)} of {plural(facts['pods'], 'pod')}"
+    return f"a memory leak in {where}" if names else "a memory leak"
+
+
 LEAK = Cause(
     "leak",
     "Memory leak",
-    phrase=lambda results: "a memory leak",
+    phrase=_leak,
     plan=restart_leaking,
     needs=("trend", "companions"),
     decides=(("companions", "rest_grows"),),
@@ -168,6 +180,21 @@ RELEASE = replace(
 )
 
 
+def remark(results: Results, verdicts: Sequence[Verdict]) -> str:
+    """When the fullest pod reaches its limit, where that is before anybody has to respond."""
+    facts = results["trend"].facts
+    left = facts.get("seconds_left")
+    within = RESPONSES[SEVERITY].seconds
+    if results["memory"].status != "abnormal" or left is None or within is None or left >= within:
+        return ""
+    if not left:
+        return f"The fullest pod has reached its limit of {bytes_text(facts['limit'])}: it may be killed at any moment."
+    return (
+        f"In {duration_text(left)}, at {clock_text(facts['full_at'])}, the fullest pod reaches its limit of "
+        f"{bytes_text(facts['limit'])} and is killed."
+    )
+
+
 def _recovery_queries(c: Context, end: float) -> Mapping[str, Query]:
     return {"fullest": since_mitigation(c, fullest(c.service), end)}
 
@@ -187,7 +214,7 @@ ALERT = Alert(
         f"The resident memory of a pod has been above {bytes_text(limits.memory_bytes)} for at least fifteen minutes."
     ),
     impact="Near its limit a pod gets slow, and beyond it is killed: requests under way fail, the other pods get its share.",
-    severity="medium",
+    severity=SEVERITY,
     hold_seconds=900,
     expression=expression,
     checks=(
@@ -215,4 +242,5 @@ ALERT = Alert(
         "the pods are as full again within an hour of a restart",
         "no cause is supported and the service's authors are not on call",
     ),
+    remark=remark,
 )

@@ -38,7 +38,7 @@ def _judge(c: Context, answers: Answers, earlier: Results) -> Result:
     revision = fact(earlier, "changes", "revision")
     new = {name for name, pod in here.items() if pod.revision == revision}
     facts = {
-        **_facts(ranked, onset),
+        **_facts(c, ranked, onset),
         "only_new_grow": only_new_grow(c, found, new, rows),
         "calm_seconds": _calm(c, [one.row for one in found if one.pod in new and one.grows]),
     }
@@ -60,9 +60,10 @@ def _growth(c: Context, pod: str, row: Floats, since: NDArray[np.bool_], declare
     return Growth(pod, row, found, container) if found else None
 
 
-def _facts(ranked: Sequence[Growth], onset: float | None) -> dict[str, JSON]:
+def _facts(c: Context, ranked: Sequence[Growth], onset: float | None) -> dict[str, JSON]:
     top = ranked[0]
     slope = top.trend.slope
+    left = top.left(slope.value)
     return {
         "pod": top.pod,
         "shape": top.trend.shape,
@@ -74,12 +75,14 @@ def _facts(ranked: Sequence[Growth], onset: float | None) -> dict[str, JSON]:
         "resets": len(top.trend.resets),
         "pods": len(ranked),
         "growing_pods": sum(1 for one in ranked if one.grows),
+        "growing": [one.pod for one in ranked if one.grows],
         "now": number(top.now, 0),
         "most": number(top.most, 0),
         "limit": top.limit,
         "request": top.container.memory_request if top.container else None,
         "at_limit": None if not top.limit else bool(top.most >= FULL * top.limit),
-        "seconds_left": _rounded(top.left(slope.value)),
+        "seconds_left": _rounded(left),
+        "full_at": None if left is None else c.end + left,
         "seconds_left_low": _rounded(top.left(slope.high)),
         "seconds_left_high": _rounded(top.left(slope.low)),
     }

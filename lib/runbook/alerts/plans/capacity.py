@@ -31,7 +31,7 @@ def more_room(c: Context, results: Results) -> Plan:
     tops = [facts.get("memory_top_pod"), facts.get("cpu_top_pod")][:: 1 if memory_first else -1]
     scale, raised = scale_out(c, results), raise_limit(c, facts, "memory" if memory_first else "cpu")
     steps = (raised, scale) if memory_first else (scale, raised)
-    return "Give the pods more room", (*steps, *worst_pod(c, results, *tops))
+    return "Give the pods more room", (*worst_pod(c, results, *tops), *steps)
 
 
 def raise_limit(c: Context, facts: Mapping[str, JSON], what: str) -> Step:

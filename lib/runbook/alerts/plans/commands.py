@@ -14,6 +14,7 @@ from runbook.alerts.base import Context, Results
 from runbook.model import JSON, Step
 from runbook.sources import network
 
+ONLY_READS = "none, it only reads"
 RESTARTED_ANEW = "nothing to undo: the pods start anew from the same template"
 _POD = re.compile(r"[a-z0-9]([-.a-z0-9]{0,251}[a-z0-9])?")
 
@@ -43,7 +44,7 @@ def _quoted(path: str) -> str:
 
 def read(command: str, watch: str, precondition: str = "none") -> Step:
     """A command that only reads."""
-    return Step(command, precondition, "none, it only reads", "nothing to undo", watch)
+    return Step(command, precondition, ONLY_READS, "nothing to undo", watch)
 
 
 def change(c: Context, command: str, precondition: str, risk: str, undo: str, watch: str = "") -> Step:
@@ -102,7 +103,7 @@ def worst_pod(c: Context, results: Results, *tops: JSON) -> tuple[Step, ...]:
     if not (ranked := [*both, *restarted, *worst]):
         return ()
     pod = ranked[0]
-    there = f"the pod is not replaced yet (read it before the fix if there is time): {kubectl(c, 'get', 'pods')}"
+    there = f"the pod is not replaced yet: {kubectl(c, 'get', 'pods')}"
     described = read(kubectl(c, "describe", f"pod/{pod}"), "its last state, its events, and whether it is ready", there)
     if pod not in restarted:
         return (described,)

@@ -35,6 +35,7 @@ def enlarge_pool(c: Context, results: Results) -> Plan:
     """A larger pool where the database takes it; shorter and fewer queries; connections that are held given back."""
     facts = facts_of(results, "pool")
     return "Give the pool room", (
+        *worst_pod(c, results, facts.get("top_pod")),
         read(
             setting_names(c),
             f"the names of the settings for the pool's size and time-outs; check that their values are as intended ({_use(facts)})",
@@ -42,7 +43,6 @@ def enlarge_pool(c: Context, results: Results) -> Plan:
         _raise(c, facts, facts_of(results, "server")),
         *restart(c, results, "connections are held and not given back: in use stays high though few queries run"),
         _fewer_queries(c, results),
-        *worst_pod(c, results, facts.get("top_pod")),
     )
 
 

@@ -23,6 +23,7 @@ def restore_connections(c: Context, results: Results) -> Plan:
     used, pool = number(facts.get("in_use")), number(facts.get("pool"))
     use = f"now {used:,.0f} of {pool:,.0f} in use" if used is not None and pool else "its use is not known"
     return "Restore the database's connections", (
+        *worst_pod(c, results, facts_of(results, "scope").get("top_pod")),
         read(
             kubectl(c, "get", "pods,endpoints,networkpolicies"),
             "the database's endpoints are there and no policy cuts them off",
@@ -39,7 +40,6 @@ def restore_connections(c: Context, results: Results) -> Plan:
             "scale back",
             until_healthy(c),
         ),
-        *worst_pod(c, results, facts_of(results, "scope").get("top_pod")),
     )
 
 

@@ -56,13 +56,13 @@ def start_anew(c: Context, results: Results) -> Plan:
 
 
 def more_memory(c: Context, results: Results) -> Plan:
-    """A higher limit; where that cannot be, a pod that waits long for its next start anew; and the evidence."""
+    """The evidence; then a higher limit; where that cannot be, a pod that waits long for its next start anew."""
     facts = facts_of(results, "pods")
     killed = facts.get("killed") or ()
     return "Give the killed containers more memory", (
+        *worst_pod(c, results, *killed),
         raise_limit(c, facts, "memory"),
         _restart_one(c, killed, f"the limit cannot be raised now, and {PEERS}"),
-        *worst_pod(c, results, *killed),
         Step(
             "Find out what needs the memory with the runbook HighMemoryUsage: a leak, a cache, connections or load.",
             "the pods run again",

@@ -21,20 +21,19 @@ from runbook.alerts.plans.commands import (
 from runbook.model import Step
 from runbook.wording import bytes_text, duration_text
 
+DUMP_SECONDS = 900  # before its limit a pod has so much time for a dump, or none
+SHOWN = 6
+
 
 def restart_leaking(c: Context, results: Results) -> Plan:
-    """Evidence first, then the pod anew: it leaks again, so the time gained is said."""
+    """Evidence first, where the limit leaves the time, then the pod anew: it leaks again, so the time gained is said."""
+    left = number(facts_of(results, "trend").get("seconds_left"))
+    short = left is not None and left < DUMP_SECONDS
+    anew = _delete(c, results, f"a temporary fix: {_again(results)}")
     return "Restart the affected pod for now, and find the leak", (
         *worst_pod(c, results, _pod(results)),
-        Step(
-            f"Take a heap dump or a memory profile of {_named(results)}, if the service can write one, and copy it out of the pod.",
-            "the pod is not restarted yet: its memory is the evidence",
-            "a dump may halt the pod and needs room on its disk",
-            "delete the dump in the pod",
-            "the file is complete outside of the pod",
-        ),
-        _delete(c, results, f"a temporary fix: {_again(results)}"),
-        *restart(c, results, "more pods than one leak, and each has been looked at"),
+        *((anew, _dump(_spared(results))) if short else (_dump(_named(results)), anew)),
+        *restart(c, results, f"more pods than one leak{_leaking(results)}, and each has been looked at"),
         Step(
             "Give the dump and the time of the onset to the service's authors.",
             "the pods are restarted",
@@ -123,6 +122,32 @@ def grant_memory(c: Context, results: Results) -> Plan:
 
 def _pod(results: Results) -> object:
     return facts_of(results, "trend").get("pod") or facts_of(results, "companions").get("pod")
+
+
+def _dump(pod: str) -> Step:
+    return Step(
+        f"Take a heap dump or a memory profile of {pod}, if the service can write one, and copy it out of the pod.",
+        "the pod is not restarted yet: its memory is the evidence",
+        "a dump may halt the pod and needs room on its disk",
+        "delete the dump in the pod",
+        "the file is complete outside of the pod",
+    )
+
+
+def _others(results: Results) -> list[str]:
+    """The pods that grow besides the fullest."""
+    growing = facts_of(results, "trend").get("growing") or ()
+    return [f"pod/{pod}" for pod in growing if is_pod(pod) and pod != _pod(results)]
+
+
+def _spared(results: Results) -> str:
+    """Whose memory is evidence where the fullest pod has no time for it."""
+    return next(iter(_others(results)), "the new pod, once it has grown")
+
+
+def _leaking(results: Results) -> str:
+    others = _others(results)
+    return f" ({', '.join([_named(results), *others][:SHOWN])})" if others else ""
 
 
 def _named(results: Results) -> str:

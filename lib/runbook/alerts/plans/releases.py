@@ -30,7 +30,7 @@ def roll_back(c: Context, results: Results) -> Plan:
         return "Roll back to the revision that did well", (_find_revision(c), *pods)
     if suspect != current:
         return f"Revision {suspect} is out of service already", (*_rolled_back(c, facts, suspect, current), *pods)
-    return "Roll back to the previous revision", (*resume(c, results), *_undo(c, facts, suspect), *pods)
+    return "Roll back to the previous revision", (*pods, *resume(c, results), *_undo(c, facts, suspect))
 
 
 def _find_revision(c: Context) -> Step:
