@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 
+from runbook.alerts.checks.logs import patterns as shown
 from runbook.findings import Onset, Template, changed, group, onset
 from runbook.findings.levels import cut
 
@@ -469,3 +470,16 @@ def test_the_birth_of_a_series_hides_no_onset():
     found = onset(5.0 * np.arange(100), young, window=20.0)
     assert found is not None
     assert found.time == 5.0 * 51
+
+
+def test_the_word_new_agrees_with_the_count_beside_it():
+    """What came within the onset's uncertainty is held against nobody; a pattern surely heard of before has no chip."""
+    usual = [(float(t), "usual", 1.0) for t in range(0, 2400, 60)]
+    just_before = [(1160.0 + n, "brand-new trouble", 1.0) for n in range(40)]
+    since = [(1200.0 + n * 8, word, 1.0) for n in range(140) for word in ("brand-new trouble", "almost none before")]
+    rare = [(30.0, "almost none before", 1.0)]
+    found = group([*usual, *just_before, *since, *rare], 1200.0)
+    rows = {row[0]: row[1:] for row in shown(found).rows}
+    assert rows["brand-new trouble"] == ("new", "0", "140")
+    assert rows["almost none before"] == ("", "1", "140")
+    assert {t.pattern for t in found if t.new} == {"brand-new trouble", "almost none before"}

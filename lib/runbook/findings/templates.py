@@ -52,8 +52,9 @@ _COLOURS = re.compile(r"\x1b\[[0-9;]{0,20}[A-Za-z]")
 
 @dataclass(frozen=True)
 class Template:
-    """One message pattern. `before` and `since` are weighted counts around the onset (all are `since` without one);
-    `first_seen` is in epoch seconds, `example` its first message; `new`: (almost) unheard of before the onset.
+    """One message pattern. `before` and `since` are weighted counts around the onset (all are `since` without one), `heard`
+    is what of `before` came surely before it; `first_seen` is in epoch seconds, `example` its first message; `new`:
+    (almost) unheard of before the onset.
     """
 
     pattern: str
@@ -62,6 +63,7 @@ class Template:
     first_seen: float
     example: str
     new: bool
+    heard: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -112,7 +114,9 @@ def _template(pattern: str, own: Sequence[Message], exposure: _Exposure) -> Temp
     onset = exposure.onset
     before = sum(w for t, _, w in own if onset is not None and t < onset)
     since = sum(w for t, _, w in own if onset is None or t >= onset)
-    return Template(pattern, before, since, own[0][0], plain_text(_line(own[0][1]), SHOWN), _new(own, since, exposure))
+    heard = sum(w for t, _, w in own if onset is not None and t < onset - SLACK)
+    example = plain_text(_line(own[0][1]), SHOWN)
+    return Template(pattern, before, since, own[0][0], example, _new(own, since, exposure), heard)
 
 
 def _new(own: Sequence[Message], since: float, exposure: _Exposure) -> bool:

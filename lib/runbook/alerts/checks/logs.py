@@ -177,8 +177,10 @@ def _told(about: Mapping[str, float], says: Mapping[str, str]) -> str:
 
 
 def patterns(found: Sequence[Template], name: str = "message-patterns") -> Table:
-    """The most frequent patterns, and how often before and since the onset."""
-    rows = tuple((t.pattern, "new" if t.new else "", count_text(t.before), count_text(t.since)) for t in found[:8])
+    """The most frequent patterns, and how often before (surely, as the onset is known to a minute or two) and since."""
+    rows = tuple(
+        (t.pattern, "new" if t.new and not t.heard else "", count_text(t.heard), count_text(t.since)) for t in found[:8]
+    )
     return Table(name, ("Message pattern", "", "Before", "Since onset"), rows)
 
 
