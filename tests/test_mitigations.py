@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from runbook import alerts
 from runbook.alerts.base import Context, Results
 from runbook.alerts.high_error_rate import ALERT
-from runbook.alerts.plans.commands import kubectl
+from runbook.alerts.plans.commands import kubectl, mysql
 from runbook.incident import Incident
 from runbook.model import Mitigation, Result, Step
 from runbook.settings import Environment, Kubernetes, Settings
@@ -167,7 +167,7 @@ def test_scaling_out_only_ever_adds(wanted: int, more: int) -> None:
     first, *_ = plan("traffic", changes={"wanted": wanted}).steps
     assert first.command == f"{LEAD} scale {WEB} --current-replicas={wanted} --replicas={more}"
     assert first.undo == f"{LEAD} scale {WEB} --current-replicas={more} --replicas={wanted}"
-    assert f"no HorizontalPodAutoscaler sets it: {LEAD} get hpa" in first.precondition
+    assert f"no HorizontalPodAutoscaler sets it: `{LEAD} get hpa`" in first.precondition
 
 
 def test_no_second_roll_back() -> None:
@@ -208,7 +208,7 @@ def test_the_bad_revision_is_rolled_back() -> None:
     first, second, *_ = fix(plan("deployment"))
     assert first.command == f"{LEAD} rollout undo {WEB} --to-revision=13"
     assert first.undo == f"{LEAD} rollout undo {WEB} --to-revision=14"
-    assert f"revision 14 is still the last one of {LEAD} rollout history {WEB}" in first.precondition
+    assert f"revision 14 is still the last one of `{LEAD} rollout history {WEB}`" in first.precondition
     assert second.command == f"{LEAD} rollout status {WEB} --timeout=5m"
 
 
@@ -258,7 +258,7 @@ def test_an_unknown_context_has_to_be_looked_at() -> None:
     for cause in PLANS:
         for step in plan(cause, cluster(kubeconfig="/srv/kube/config")).steps:
             changes = step.risk != "none, it only reads" and step.command.startswith("kubectl")
-            asks = "that of production: kubectl --kubeconfig /srv/kube/config config current-context"
+            asks = "that of production: `kubectl --kubeconfig /srv/kube/config config current-context`"
             assert (asks in step.precondition) == changes
             assert "current-context" not in " ".join(texts(plan(cause).steps[0]))
 
@@ -306,3 +306,20 @@ def test_a_replay_reaches_the_same_cluster(settings: dict[str, Any], kept: dict[
     contexts = [one.investigation().context for one in (live, replayed)]
     assert contexts[0].environment.kubernetes == contexts[1].environment.kubernetes == Kubernetes(**kept)
     assert kubectl(contexts[0], "get", "pods") == kubectl(contexts[1], "get", "pods")
+
+
+@pytest.mark.parametrize(
+    ("statement", "shown"),
+    [
+        ("SHOW STATUS LIKE '%Connections%'", "\"SHOW STATUS LIKE '%Connections%'\""),
+        ("KILL 6", "'KILL 6'"),
+        ("SELECT '$HOME'", None),
+        ("SELECT '`id`'", None),
+        ("SELECT '!x'", None),
+    ],
+)
+def test_a_statement_s_own_quotes_stay_readable(statement: str, shown: str | None) -> None:
+    """Double quotes stand outside where nothing within means anything to a shell; every shell gets the statement whole."""
+    command = mysql(fakes.context(), statement)
+    assert shlex.split(command)[-1] == statement
+    assert command.endswith(f" -e {shown or shlex.quote(statement)}")

@@ -507,7 +507,9 @@ def test_the_missing_index_is_looked_for_where_it_is_missing() -> None:
     where = context(environment=Environment(service="shop", database_address="db.internal:3306"))
     title, (first, *_) = speed_up_queries(where, results)
     assert title == "Speed up select on users"
-    assert first.command == "mysql -h db.internal -P 3306 -u USER -p -e 'SHOW INDEX FROM users'"
+    assert first.command == "mysql -h db.internal -P 3306 -u USER -p -e 'SHOW INDEX FROM users FROM DATABASE'"
+    elsewhere = {"queries": Result("abnormal", "", {"any": True, "operation": "select", "table": "shop.users"})}
+    assert speed_up_queries(where, elsewhere)[1][0].command.endswith(" -e 'SHOW INDEX FROM shop.users'")
 
 
 @pytest.mark.parametrize("table", ["users; DROP TABLE users", "`x`", "", None, 3, "a" * 80])

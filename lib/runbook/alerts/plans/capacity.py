@@ -64,7 +64,7 @@ def raise_limit(c: Context, facts: Mapping[str, JSON], what: str) -> Step:
 def scale_out(c: Context, results: Results) -> Step:
     """Half as many pods again, refused by Kubernetes where their number has changed since; a look where it is not known."""
     wanted = whole(facts_of(results, "changes").get("wanted"))
-    alone = f"no HorizontalPodAutoscaler sets it: {kubectl(c, 'get', 'hpa')}"
+    alone = f"no HorizontalPodAutoscaler sets it: `{kubectl(c, 'get', 'hpa')}`"
     if wanted is None:
         return read(
             kubectl(c, "get", deployment(c)),

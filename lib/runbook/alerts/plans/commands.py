@@ -51,7 +51,7 @@ def change(c: Context, command: str, precondition: str, risk: str, undo: str, wa
     """A command that changes something; where no context is known, what is current must be looked at first."""
     if not _known(c, "context"):
         shown = f"kubectl {_cluster(c)}config current-context"
-        precondition = f"{precondition}; the cluster is that of {c.environment_name}: {shown}"
+        precondition = f"{precondition}; the cluster is that of {c.environment_name}: `{shown}`"
     return Step(command, precondition, risk, undo, watch or until_healthy(c))
 
 
@@ -81,7 +81,13 @@ def mysql(context: Context, statement: str, user: str = "USER") -> str:
     """A complete command of the database's own client, with its address where the settings know it."""
     where = network.place(context.environment.database_address)
     address = ["-h", where.host, "-P", str(where.port)] if where else []
-    return shlex.join(["mysql", *address, "-u", user, "-p", "-e", statement])
+    client = shlex.join(["mysql", *address, "-u", user, "-p", "-e"])
+    return f"{client} {_statement(statement)}"
+
+
+def _statement(text: str) -> str:
+    """Quoted for a shell, so that its own single quotes stay readable where nothing in it means anything to the shell."""
+    return f'"{text}"' if "'" in text and not re.search(r'[$`"\\!]', text) else shlex.quote(text)
 
 
 def deployment(context: Context) -> str:
@@ -103,7 +109,7 @@ def worst_pod(c: Context, results: Results, *tops: JSON) -> tuple[Step, ...]:
     if not (ranked := [*both, *restarted, *worst]):
         return ()
     pod = ranked[0]
-    there = f"the pod is not replaced yet: {kubectl(c, 'get', 'pods')}"
+    there = f"the pod is not replaced yet: `{kubectl(c, 'get', 'pods')}`"
     described = read(kubectl(c, "describe", f"pod/{pod}"), "its last state, its events, and whether it is ready", there)
     if pod not in restarted:
         return (described,)

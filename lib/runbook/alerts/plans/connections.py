@@ -184,7 +184,7 @@ def _end(c: Context, facts: Mapping[str, JSON]) -> tuple[Step, ...]:
     return (
         Step(
             mysql(c, f"{kill} {id}", "ADMIN"),
-            f"SHOW FULL PROCESSLIST still shows process {id}: {why}, it is no backup; and its owner agrees",
+            f"`SHOW FULL PROCESSLIST` still shows process {id}: {why}, it is no backup; and its owner agrees",
             "its transaction is rolled back, which takes as long as it has written",
             "none: what it had not committed is lost" if idle else "start it again when the load is low",
             "lock waits and running statements fall",
@@ -210,7 +210,7 @@ def _remove(c: Context, facts: Mapping[str, JSON]) -> tuple[Step, ...]:
         change(
             c,
             kubectl(c, "delete", "networkpolicy", name),
-            f"{since}its owner agrees, and it is saved: {saved}",
+            f"{since}its owner agrees, and it is saved: `{saved}`",
             "what else it forbade is allowed until it comes back with the database's port",
             kubectl(c, "apply", "-f", f"{name}.json"),
         ),

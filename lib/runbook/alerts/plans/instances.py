@@ -91,7 +91,7 @@ def _cordon(c: Context, node: str, still: str) -> Step:
     return change(
         c,
         kubectl(c, "cordon", node),
-        f"the node {still} ({kubectl(c, 'get', 'nodes')}), and other nodes have room",
+        f"the node {still} (`{kubectl(c, 'get', 'nodes')}`), and other nodes have room",
         "none for pods that run; new ones go elsewhere",
         kubectl(c, "uncordon", node),
     )
@@ -106,7 +106,6 @@ def _relieve(c: Context, node: str) -> tuple[Step, ...]:
 
 
 def _leave(c: Context, node: str, *, first: bool) -> tuple[Step, ...]:
-    uncordon = kubectl(c, "uncordon", node)
     alone = "" if first else "the pods of the node before run elsewhere; "
     return (
         _cordon(c, node, "is still not ready"),
@@ -115,8 +114,8 @@ def _leave(c: Context, node: str, *, first: bool) -> tuple[Step, ...]:
             kubectl(c, "drain", node, "--ignore-daemonsets", "--delete-emptydir-data", "--timeout=5m"),
             f"{alone}it is cordoned; a PodDisruptionBudget may hold the drain up",
             "every pod on the node is evicted, other services' too, and what they kept in emptyDir is lost; where the node does "
-            "not answer, they stay Terminating until it does or is removed",
-            f"{uncordon}; pods that moved do not come back by themselves",
+            "not answer, they stay Terminating until it does or is removed; pods that moved do not come back by themselves",
+            kubectl(c, "uncordon", node),
         ),
         read(kubectl(c, "get", "pods", "-o", "wide"), "the pods run on other nodes"),
         read(kubectl(c, "describe", "node", node), "its conditions and events: why it is not ready, and since when"),
@@ -179,7 +178,7 @@ def _missing(c: Context, names: Iterable[JSON]) -> tuple[Step, ...]:
     return tuple(
         Step(
             f"Create {name} in the namespace {c.service.namespace}, the way its like are created (never by hand into a shell's history).",
-            f"it is still missing: {kubectl(c, 'get', *str(name).split('/', 1))}",
+            f"it is still missing: `{kubectl(c, 'get', *str(name).split('/', 1))}`",
             "a wrong value starts the pods with it",
             kubectl(c, "delete", *str(name).split("/", 1)),
             until_healthy(c),
@@ -246,7 +245,7 @@ def _restart_one(c: Context, names: Iterable[JSON], precondition: str) -> Step:
     if not pod:
         return read(
             kubectl(c, "get", "pods"),
-            f"a pod that does not run; then start it anew: {kubectl(c, 'delete', 'pod')} and its name",
+            f"a pod that does not run; then start it anew: `{kubectl(c, 'delete', 'pod')}` and its name",
             "this run does not know which pod crashed",
         )
     return change(

@@ -160,7 +160,7 @@ def _delete(c: Context, results: Results, risk: str) -> Step:
     if not is_pod(pod):
         return read(
             kubectl(c, "top", "pods", "--sort-by=memory"),
-            f"which pod uses most; then start it anew: {kubectl(c, 'delete', 'pod')} and its name",
+            f"which pod uses most; then start it anew: `{kubectl(c, 'delete', 'pod')}` and its name",
             "this run does not know which pod is the fullest",
         )
     return change(

@@ -77,7 +77,7 @@ def _undo(c: Context, facts: Mapping[str, JSON], suspect: int) -> tuple[Step, ..
             c,
             kubectl(c, "rollout", "undo", deployment(c), f"--to-revision={previous}"),
             f"nobody rolled back since {clock_text(c.end, c.started_at)}: revision {suspect} is still the last one of "
-            f"{kubectl(c, 'rollout', 'history', deployment(c))}",
+            f"`{kubectl(c, 'rollout', 'history', deployment(c))}`",
             f"what revision {suspect} changed is lost; data it migrated may not fit the older one",
             kubectl(c, "rollout", "undo", deployment(c), f"--to-revision={suspect}"),
         ),

@@ -21,7 +21,7 @@ from runbook.alerts.plans.commands import (
 from runbook.model import JSON, Step
 
 _TABLE = re.compile(r"\w{1,64}(\.\w{1,64})?")
-_LOGIN = "USER may read the service's database; add the database's name"
+_READER = "USER may read the service's database, whose name stands for DATABASE"
 
 
 def speed_up_queries(c: Context, results: Results) -> Plan:
@@ -31,13 +31,13 @@ def speed_up_queries(c: Context, results: Results) -> Plan:
     named = is_table(table)
     whose = f"{str(operation).upper()} statements on {table}" if named else "statements that take longest"
     title = f"Speed up {operation} on {table}" if named else "Speed up the database"
-    look = read(mysql(c, f"SHOW INDEX FROM {table}"), f"whether the columns that {whose} look for have one", _LOGIN)
+    where = str(table) if "." in str(table) else f"{table} FROM DATABASE"
+    look = read(mysql(c, f"SHOW INDEX FROM {where}"), f"whether the columns that {whose} look for have one", _READER)
     return title, (
         *((look,) if named else ()),
         read(
             mysql(c, "SHOW FULL PROCESSLIST"),
             f"the {whose}, their time and state (“Sending data”: reads many rows; “Locked”: waits for others)",
-            _LOGIN,
         ),
         read(
             f"Put EXPLAIN before one of the {whose} and run it.",
@@ -68,7 +68,6 @@ def widen_pool(c: Context, results: Results) -> Plan:
         read(
             mysql(c, "SHOW FULL PROCESSLIST"),
             "connections of the service in “Sleep” for long are held without use; a long statement holds its own",
-            _LOGIN,
         ),
         pool_size(c, results),
         *restart(c, results, "connections are held and not given back: new pods begin with empty pools"),
