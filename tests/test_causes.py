@@ -45,6 +45,16 @@ def test_signs_that_meet_odd_facts_leave_their_cause_untested():
     assert verdict.fault == "KeyError: 'share'"
 
 
+def test_a_check_without_an_answer_is_called_by_its_question():
+    """A reader knows the question, not the name that the code has for it."""
+    asked = {"database": "Is the database well?"}
+    missing = judge(cause(), results(errors={}, database=None), asked)
+    assert missing.because == "no data from: Is the database well?"
+    undecided = cause(decides=(("database", "slow_queries"),))
+    unknown = judge(undecided, results(errors={}, database={}, logs={}), asked)
+    assert unknown.because == "not known: slow queries (Is the database well?)"
+
+
 def test_a_check_that_never_ran_counts_as_missing():
     """A result that is not there at all is no data either."""
     assert judge(cause(), results(errors={})).state == "not tested"

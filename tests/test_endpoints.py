@@ -39,6 +39,14 @@ def test_trouble_is_told(changes: dict[str, JSON], told: str) -> None:
     assert (found.status, found.sentence) == ("abnormal", f"No: {told}.")
 
 
+def test_a_name_that_does_not_resolve_here_is_no_verdict_on_the_service() -> None:
+    """A laptop need not know the cluster's names: what cannot be asked from here is not known, not abnormal."""
+    nowhere = {"url": "http://web.svc/health", "status": None, "latency_ms": None, "error": "host name not found"}
+    found = judged(nowhere)
+    assert found.status == "unknown"
+    assert found.sentence == "Not known: http://web.svc/health cannot be asked from here (host name not found)."
+
+
 @pytest.mark.parametrize(
     ("query", "data", "well"),
     [

@@ -53,7 +53,7 @@ def test_the_onset_is_found_and_told():
     found = inquire(Scripted({FAILED: rising(0.3, 8.0), ALL: line(lambda t: 50.0)})).finding("errors")
     assert found.result.status == "abnormal"
     assert abs(found.result.facts["onset"] - ONSET) <= 60
-    assert found.result.sentence.startswith("Yes. 16 % of requests fail (threshold 5 %), against 0.6 %")
+    assert found.result.sentence.startswith("Yes. 16 % of requests fail now (threshold 5 %), against 0.6 %")
 
 
 def test_a_real_alert_without_further_data_has_untested_causes():

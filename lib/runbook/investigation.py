@@ -50,11 +50,12 @@ def conclude(alert: Alert, results: Results, verdicts: Sequence[Verdict]) -> tup
     if first.status == "normal":
         return f"{remark}{alert.name} does not hold in this window: nothing to mitigate.", first.sentence
     supported = [v for v in verdicts if v.state == "supported"]
+    told = first.sentence.removeprefix("Yes. ")  # nobody has asked here whether it is real
     if not supported:
-        return f"{remark}{_unexplained(verdicts)}", first.sentence
+        return f"{remark}{_unexplained(verdicts)}", told
     phrases = {cause.name: cause.phrase for cause in alert.causes}
     named = ", and ".join(phrases[v.cause](results) for v in supported)
-    return shortened(f"{remark}Probably {named}.", READABLE), f"{first.sentence} {_sentence(supported[0].because)}"
+    return shortened(f"{remark}Probably {named}.", READABLE), f"{told} {_sentence(supported[0].because)}"
 
 
 def _unexplained(verdicts: Sequence[Verdict]) -> str:

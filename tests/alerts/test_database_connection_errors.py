@@ -348,7 +348,7 @@ def test_a_server_with_room_is_well():
     """Connections against their limit; idle ones are no statements, however old."""
     told = {**variables(), PROCESSES: given({"processes": [process(3, 9000, "Sleep"), process(4, 1)]})}
     found = judged(server.CHECK, told)
-    assert (found.status, found.sentence) == ("normal", "Yes, now: 30 of 151 connections (19.9 %).")
+    assert (found.status, found.sentence) == ("normal", "Yes; it has 30 of 151 connections (19.9 %) now.")
 
 
 def test_a_full_server():

@@ -138,7 +138,7 @@ class TestAttempts:
         """Twice the attempts with as many successes: added, not missed."""
         result = finding("attempts", GUESSED)
         assert (result.facts["missed"], result.facts["added"]) == (False, True)
-        assert result.sentence.endswith("/s); as many succeed as before.")
+        assert result.sentence.endswith(" times as many as before; as many succeed as before.")
         assert 1.8 <= result.facts["times"] <= 2.0
 
     def test_nothing_before_is_nothing_to_compare_with(self):

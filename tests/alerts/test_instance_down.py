@@ -176,7 +176,7 @@ class TestDown:
         found = judged(down.CHECK, told)
         assert found.status == "abnormal"
         assert abs(found.facts["onset"] - ONSET) <= 60
-        assert found.sentence.startswith("Yes. 2 instances down (threshold 1 instance), against 0 instances last week")
+        assert found.sentence.startswith("Yes. 2 instances down (threshold 0 instances), against 0 instances last week")
         assert found.facts["impact"].startswith("2 of 6 instances down at worst in 32 minutes, ")
         assert "33 % fewer counted than before" in found.facts["impact"]
 
@@ -191,7 +191,7 @@ class TestDown:
         found = judged(down.CHECK, {**USUAL, DOWN: line(lambda t: 0.0), MISSED: line(lambda t: 0.25 * (t % 600 == 0))})
         assert found.status == "normal"
         assert found.sentence.startswith(
-            "No. 0 instances down at most since the alert, below the threshold of 1 instance"
+            "No. 0 instances down at most since the alert, not above the threshold of 0 instances"
         )
 
     def test_all_that_left_service_discovery_are_missed(self) -> None:

@@ -121,10 +121,9 @@ class Recovering:
 
     def goal(self, service: Service) -> str:
         """When it is over, e.g. "failed requests at or below 5 % of requests for 5 min"."""
-        limit = f"{self.threshold(service):g}"
-        return (
-            f"{self.what[0].lower()}{self.what[1:]} at or below {limit} {self.unit} for {duration_text(self.seconds)}"
-        )
+        limit = self.threshold(service)
+        level = f" at or below {limit:g} {self.unit}" if limit else ": none"
+        return f"{self.what[0].lower()}{self.what[1:]}{level} for {duration_text(self.seconds)}"
 
 
 def no_remark(results: Results, verdicts: Sequence[Verdict]) -> str:

@@ -149,7 +149,8 @@ NODE = Cause(
             0.8,
             lambda f: bool(f["down_on_failing"]),
             lambda f: (
-                f"{plural(len(f['down_on_failing']), 'pod')} that are down on {', '.join(f['failing'])}, not ready"
+                f"{plural(len(f['down_on_failing']), 'pod')} that {'is' if len(f['down_on_failing']) == 1 else 'are'} down"
+                f" {'runs' if len(f['down_on_failing']) == 1 else 'run'} on {', '.join(f['failing'])}, which is not ready"
             ),
         ),
         Sign(

@@ -64,7 +64,7 @@ def little_time(part: str, words: str, most: float, weight: float) -> Sign:
         "time",
         weight,
         lambda f: bool(f["longer"]) and f[part] is not None and f[part] < most,
-        lambda f: f"only {share_text(f[part])} of the additional time is {words}",
+        lambda f: f"{f'only {share_text(f[part])}' if f[part] else 'none'} of the additional time is {words}",
     )
 
 
@@ -207,7 +207,7 @@ def _slow_queries(f: Facts) -> str:
     if not f["any"]:
         return "its queries take most of the additional time"
     if f["alone"]:
-        return f"{f['worst']} is slow, as by a missing index"
+        return f"{f['worst']} is slow; it may lack an index"
     return f"{len(f['slow'])} of {f['kinds']} kinds of queries are slow, {f['worst']} above all"
 
 

@@ -58,7 +58,7 @@ def _mean(values: Floats) -> float:
 def _sentence(facts: Mapping[str, JSON]) -> str:
     if facts["times"] is None or facts["lost"] is None:
         return f"{facts['per_second']:.2g} attempts/s; there were none before to compare with."
-    attempts = f"{facts['times']:.1f} times the attempts before ({facts['per_second']:.2g}/s)"
+    attempts = f"{facts['per_second']:.2g} attempts/s, {facts['times']:.1f} times as many as before"
     good = (
         f"{share_text(facts['lost'])} of the usual successes are missing"
         if facts["missed"]

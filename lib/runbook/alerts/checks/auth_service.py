@@ -1,4 +1,4 @@
-"""Does the auth service answer? What the logs say of it; the service alone knows how to reach it."""
+"""Do the logs complain about the auth service? The service alone knows how to reach it."""
 
 from __future__ import annotations
 
@@ -49,14 +49,14 @@ def _judge(c: Context, answers: Answers, earlier: Results) -> Result:
         "failing": failing,
     }
     if not since:
-        return Result("normal", "Nothing is said of it: the logs hold no complaint about the auth service.", facts)
+        return Result("normal", "No: they have none since the onset.", facts)
     bars = (Series("messages", tuple(times), tuple(counts * 60 / max(60, c.step))),)
     chart = Chart("auth-service-messages", "Messages about the auth service", "messages / min", bars, kind="bars")
     said = f"{plural(since, 'message')} about the auth service since the onset ({rate:.1f}/min, before {usual:.1f}/min)"
     newest = logs.newest(c, answers["newest"], "newest-of-auth-service")
     return Result(
         "abnormal" if failing else "normal",
-        f"{'No' if failing else 'Yes, as before'}: {said}.",
+        f"{'Yes' if failing else 'Yes, as before'}: {said}.",
         facts,
         (chart,),
         (newest,) if newest.rows else (),
@@ -64,5 +64,10 @@ def _judge(c: Context, answers: Answers, earlier: Results) -> Result:
 
 
 CHECK = Check(
-    "auth_service", "Does the auth service answer?", _queries, _judge, needs=("any",), optional=("newest", "any")
+    "auth_service",
+    "Do the logs complain about the auth service?",
+    _queries,
+    _judge,
+    needs=("any",),
+    optional=("newest", "any"),
 )

@@ -193,7 +193,9 @@ def _compare(
     calm = (times < onset - 60) & new.serves & (np.nan_to_num(new.share) < threshold / 2)
     compared = np.isfinite(new_share) and np.isfinite(old_share)
     return {
-        "compared": f"its pods {signal.clause(new_share)}, the others {signal.text(old_share)}" if compared else None,
+        "compared": f"its pods {signal.clause(new_share)}, the others {signal.text(old_share)} while both served"
+        if compared
+        else None,
         "only_new": bool(new_share > threshold and new_share >= 3 * old_share and old_share <= threshold),
         "worse": bool(worse),
         "alike": bool(not worse and old_share > threshold / 2 and old_share * 2 >= new_share),
@@ -211,7 +213,7 @@ def _sentence(c: Context, facts: Mapping[str, JSON]) -> str:
         killed = f", {facts['oom_kills']} of them OOMKilled" if facts["oom_kills"] else ""
         parts.append(f"{plural(facts['restarts'], 'pod')} restarted near the onset{killed}")
     else:
-        parts.append("no pod there now restarted")
+        parts.append("none of the pods that are there now has restarted")
     text = "; ".join(parts)
     return f"{text[0].upper()}{text[1:]}."
 

@@ -146,8 +146,8 @@ def _sentence(facts: Mapping[str, JSON], answers: Answers) -> str:
     silent = "; the service tells no size of a cache" if answers["cache"].completeness == "empty" else ""
     told = [text for name in known if (text := _told(facts, name))]
     if rising:
-        return f"{' and '.join(rising).capitalize()}: {', '.join(told)}{silent}."
-    return f"{'Nothing' if told else 'Nothing is known of'}: {', '.join(told or _WORDS.values())}{silent}."
+        return f"{' and '.join(rising).capitalize()}, in the fullest pod: {', '.join(told)}{silent}."
+    return f"{'Nothing, in the fullest pod' if told else 'Nothing is known of'}: {', '.join(told or _WORDS.values())}{silent}."
 
 
 _WORDS = {"cache": "the cache", "connections": "the connections", "requests": "the requests"}

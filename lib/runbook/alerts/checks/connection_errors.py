@@ -8,7 +8,7 @@ import numpy as np
 
 from runbook.alerts.base import Answers, Context
 from runbook.alerts.checks import level
-from runbook.alerts.checks.errors import count, failed_rate, total_rate
+from runbook.alerts.checks.errors import count, failed_rate, since_onset, total_rate
 from runbook.alerts.checks.series import Floats, grid, line, metric, over_window, short_window, turn
 from runbook.alerts.checks.signal import Signal
 from runbook.model import JSON, Query
@@ -60,7 +60,7 @@ def _impact(c: Context, answers: Answers, began: float | None) -> Mapping[str, J
     errors = round(float(np.nansum(since)) * c.step)
     failed, requests = (count(c, short[part], began) for part in ("failed", "total"))
     minutes = (c.end - turn(c, began)) / 60
-    said = f"{plural(errors, 'connection')} to the database failed in {minutes:,.0f} minutes"
+    said = f"{plural(errors, 'connection')} to the database failed in {minutes:,.0f} minutes{since_onset(began)}"
     if failed is not None and requests:
         said += f"; {count_text(failed)} of {count_text(requests)} requests failed ({share_text(failed / requests)})"
     return {"errors": errors, "failed_requests": failed, "requests": requests, "impact": f"{said}."}

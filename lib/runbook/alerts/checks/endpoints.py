@@ -7,6 +7,9 @@ from collections.abc import Mapping
 from runbook.alerts.base import Answers, Check, Context, Results
 from runbook.model import JSON, Answer, Query, Result, Table
 from runbook.sources import probe
+from runbook.sources.faults import NO_HOST, NO_RESOLVER
+
+_NAMELESS = (NO_HOST.words, NO_RESOLVER.words)
 
 
 def queries(c: Context) -> Mapping[str, Query]:
@@ -15,7 +18,10 @@ def queries(c: Context) -> Mapping[str, Query]:
 
 
 def judge(c: Context, answers: Answers, earlier: Results) -> Result:
-    """Normal when every endpoint answers 2xx or 3xx, to its end; unknown when none could even be asked."""
+    """Normal when every endpoint answers 2xx or 3xx, to its end; unknown when none could even be asked.
+
+    A name that does not resolve here says more of where the runbook runs than of the service.
+    """
     asked = {path: answer for path, answer in answers.items() if answer.usable}
     if not asked:
         return Result("unknown", f"Not known: {next(iter(answers.values())).error}")
@@ -28,6 +34,10 @@ def judge(c: Context, answers: Answers, earlier: Results) -> Result:
         ("Endpoint", "Status", "Latency (ms)", "Trouble"),
         tuple(_row(path, answer) for path, answer in asked.items()),
     )
+    if bad and all(asked[path].data.get("error") in _NAMELESS for path in bad):
+        trouble = asked[bad[0]].data
+        said = f"Not known: {trouble.get('url') or bad[0]} cannot be asked from here ({trouble['error']})."
+        return Result("unknown", said, facts, tables=(table,))
     if bad:
         return Result(
             "abnormal", f"No: {', '.join(_trouble(path, asked[path]) for path in bad)}.", facts, tables=(table,)

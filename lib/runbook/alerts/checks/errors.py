@@ -46,14 +46,19 @@ def impact(c: Context, answers: Answers, began: float | None, whole: str, noun: 
     firing = share(answers["failed"], answers[whole])[grid(c) >= c.started_at - c.hold_seconds]
     of_all = f" of {count_text(every)}" if every else ""
     minutes, worst = (c.end - turn(c, began)) / 60, share_text(float(np.nanmax(firing)))
-    said = f"{count_text(failed)}{of_all} {noun}s failed in {minutes:,.0f} minutes, {worst} of all at worst."
+    said = f"{count_text(failed)}{of_all} {noun}s failed in {minutes:,.0f} minutes{since_onset(began)}, {worst} of all at worst."
     return {**facts, "impact": said}
 
 
 def failed_since(facts: Mapping[str, JSON], noun: str) -> str:
     """How many failed since the onset, as a clause; "" where it is not known."""
     failed = facts[f"failed_{noun}s"]
-    return "" if failed is None else f"{plural(failed, noun)} failed since"
+    return "" if failed is None else f"{plural(failed, f'failed {noun}')} counted since"
+
+
+def since_onset(began: float | None) -> str:
+    """What a count of so many minutes is from, where that is known."""
+    return "" if began is None else " since the onset"
 
 
 def count(c: Context, rate: Answer, since: float | None) -> int | None:
@@ -68,7 +73,7 @@ CHECK = level.check(
         name="errors",
         title="Failed requests (5xx)",
         unit="% of requests",
-        now="{} of requests fail",
+        now="{} of requests fail now",
         past="{} of requests failed",
         nothing="no requests reached the service since the alert, so there is no share of failed ones",
         queries=_queries,

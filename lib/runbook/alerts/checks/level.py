@@ -147,7 +147,7 @@ def _sentence(c: Context, level: Level, facts: Mapping[str, JSON], abnormal: boo
     limit, usual = level.text(facts["threshold"]), _usual(level, facts)
     worst = _clause(level.past, level.text(facts["peak"]))
     if not abnormal:
-        return f"No. {worst} at most since the alert, below the threshold of {limit}{usual}."
+        return f"No. {worst} at most since the alert, not above the threshold of {limit}{usual}."
     if facts["now"] is None:
         since = clock_text(facts["last_seen"], c.started_at)
         said = f"Yes. {worst} at worst (threshold {limit}){usual}, and there is no data since {since}."

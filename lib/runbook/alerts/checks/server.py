@@ -148,7 +148,7 @@ def _sentence(facts: Mapping[str, JSON]) -> str:
     if facts["locked"] is None or facts["long"] is None:
         parts.append("what it is doing may not be read")
     bad = facts["full"] or facts["locked"] or facts["long"]
-    return f"{'No' if bad else 'Yes'}, now: {', '.join(parts)}."
+    return f"{'No' if bad else 'Yes'}; it has {', '.join(parts)} now."
 
 
 CHECK = Check("server", "Is the database server well?", _queries, _judge, needs=("status",))

@@ -227,7 +227,7 @@ def _close_accounts(c: Context, results: Results) -> tuple[Step, ...]:
             "security was called",
             "the real users cannot log in until they have a new password",
             "unlock the account once its user has a new password",
-            "no further login of it succeeds",
+            "nobody logs in to these accounts any more",
         ),
     )
 
