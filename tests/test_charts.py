@@ -22,6 +22,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from runbook import charts
+from runbook.alerts.checks.series import shown_of, time_scale
 from runbook.charts import lines, marks, plan, scales
 from runbook.charts.paper import Paper, style
 from runbook.model import Chart, Event, Series
@@ -349,3 +350,19 @@ def test_the_table_keeps_every_value(values: list[float]):
         assert (row[1] == "") == (not isfinite(value))
         if isfinite(value):
             assert float(row[1]) == pytest.approx(value, rel=1e-11)
+
+
+def test_what_the_line_is_stands_at_it():
+    """A limit or a size is not called a threshold, neither in the picture nor in its twin."""
+    limited = replace(CHART, limit="pool size")
+    assert "; pool size 5; " in charts.twin(limited)
+    assert not np.array_equal(pixels(limited), pixels(CHART))
+
+
+def test_a_chart_of_some_says_of_how_many_and_seconds_are_seconds():
+    """The title tells what is left out; an axis is in the unit that the sentences use."""
+    assert shown_of("Memory by pod", 6, 6) == "Memory by pod"
+    assert shown_of("Memory by pod", 6, 12) == "Memory by pod, 6 of 12"
+    assert time_scale(np.array([0.01, nan]), np.array([2.7])) == ("s", 1.0)
+    assert time_scale(np.array([0.01, nan])) == ("ms", 1000.0)
+    assert time_scale(np.array([nan])) == ("ms", 1000.0)

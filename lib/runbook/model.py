@@ -99,7 +99,7 @@ class Series:
 
 @dataclass(frozen=True)
 class Chart:
-    """A figure as data. `name` is its file name without suffix; `unit` stands on the y axis."""
+    """A figure as data. `name` is its file name without suffix; `unit` stands on the y axis, `limit` at the threshold."""
 
     name: str
     title: str
@@ -108,6 +108,7 @@ class Chart:
     kind: Literal["line", "bars"] = "line"
     threshold: float | None = None
     events: tuple[Event, ...] = ()
+    limit: str = "threshold"
 
 
 @dataclass(frozen=True)

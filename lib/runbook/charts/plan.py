@@ -166,7 +166,9 @@ def _limit(chart: Chart, threshold: float | None) -> tuple[str, ...]:
     if threshold is None:
         return ()
     unit = "%" if chart.unit.startswith("%") else drawable(chart.unit)
-    return "threshold", f"{scales.number(threshold)} {unit}" if len(unit) <= SHORT else scales.number(threshold)
+    return drawable(chart.limit), f"{scales.number(threshold)} {unit}" if len(unit) <= SHORT else scales.number(
+        threshold
+    )
 
 
 def _legend(paper: Paper, chart: Chart, found: Sequence[Line]) -> list[list[Entry]]:

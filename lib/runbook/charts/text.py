@@ -22,7 +22,7 @@ def twin(chart: Chart) -> str:
     """
     parts = [_series(series) for series in chart.series] or ["no series"]
     if chart.threshold is not None:
-        parts.append(f"threshold {_number(chart.threshold)}")
+        parts.append(f"{plain(chart.limit)} {_number(chart.threshold)}")
     if chart.events:
         parts.append(f"events: {', '.join(_event(event) for event in chart.events)}")
     return f"{plain(chart.title)}, {plain(chart.unit)}: {'; '.join(parts)}; data {_digest(chart)}"

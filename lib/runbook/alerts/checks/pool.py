@@ -72,7 +72,9 @@ def _judge(c: Context, answers: Answers, earlier: Results) -> Result:
     }
     facts["exhausted"] = bool(full or facts["small"])
     lines = tuple(series(c, state.replace("_", " "), sums[state]) for state in STATES if state in states)
-    chart = Chart("pool", "Connections of the pools", "connections", lines, threshold=float(size * pods))
+    chart = Chart(
+        "pool", "Connections of the pools", "connections", lines, threshold=float(size * pods), limit="pool size"
+    )
     ranked = sorted(in_use, key=lambda pod: (-in_use[pod], pod))[:SHOWN]
     rows = tuple(
         (pod, round(in_use[pod]), share_text(in_use[pod] / size), round(waiting.get(pod, 0.0))) for pod in ranked

@@ -19,6 +19,7 @@ from runbook.alerts.checks.series import (
     rate_window,
     series,
     short_window,
+    time_scale,
 )
 from runbook.model import JSON, Chart, Query, Result
 from runbook.wording import duration_text
@@ -57,7 +58,8 @@ def _judge(c: Context, answers: Answers, earlier: Results) -> Result:
         "rate": number(rate.since, 1),
         "rate_before": number(rate.before, 1),
     }
-    chart = Chart("query-p95", "Database queries, 95th percentile", "ms", (series(c, "now", values, scale=1000),))
+    unit, scale = time_scale(values)
+    chart = Chart("query-p95", "Database queries, 95th percentile", unit, (series(c, "now", values, scale=scale),))
     return Result("abnormal" if facts["slow"] else "normal", _sentence(facts), facts, (chart,))
 
 

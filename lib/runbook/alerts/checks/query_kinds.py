@@ -9,7 +9,7 @@ from runbook.alerts.base import Answers, Check, Context, Results
 from runbook.alerts.checks import histogram, kinds
 from runbook.alerts.checks.database import SLOW_SECONDS, SLOWER, VERY_SLOW_SECONDS
 from runbook.alerts.checks.kinds import Kind
-from runbook.alerts.checks.series import number, onset_of, series
+from runbook.alerts.checks.series import number, onset_of, series, time_scale
 from runbook.model import JSON, Chart, Query, Result, Status, Table
 from runbook.wording import duration_text
 
@@ -41,8 +41,10 @@ def _judge(c: Context, answers: Answers, earlier: Results) -> Result:
         "times": number(worst.p95.times, 1),
         "alone": bool(slow and len(found) > 1 and all(_as_before(one, worst) for one in found if one is not worst)),
     }
-    lines = tuple(series(c, one.name, one.over_time, scale=1000) for one in sorted(found[:SHOWN], key=lambda k: k.name))
-    chart = Chart("p95-by-query", "Database queries by operation and table, 95th percentile", "ms", lines)
+    shown = sorted(found[:SHOWN], key=lambda k: k.name)
+    unit, scale = time_scale(*(one.over_time for one in shown))
+    lines = tuple(series(c, one.name, one.over_time, scale=scale) for one in shown)
+    chart = Chart("p95-by-query", "Database queries by operation and table, 95th percentile", unit, lines)
     status: Status = "abnormal" if slow else "normal"
     return Result(status, _sentence(facts), facts, (chart,), (_table(found),))
 

@@ -17,12 +17,13 @@ from runbook.alerts.checks.series import (
     pods,
     series,
     short_window,
+    shown_of,
     turn,
 )
 from runbook.model import JSON, Chart, Query, Result, Table
 from runbook.wording import count_text, plain_text, plural, share_text
 
-SHOWN = 10
+SHOWN, LINES = 10, 6
 RECENT_SECONDS = 120
 SUFFERS = 0.2  # of the mean of all pods: from there on a pod has the trouble too
 
@@ -54,8 +55,10 @@ def _judge(c: Context, answers: Answers, earlier: Results) -> Result:
         "all": len(suffering) == len(known),
         "top_pod": ranked[0] if suffering else "none",
     }
-    lines = tuple(series(c, pod, rates[pod]) for pod in ranked[:6] if pod in rates)
-    chart = Chart("errors-by-pod", "Failed connections to the database by pod", "errors / s", lines)
+    counted = [pod for pod in ranked if pod in rates]
+    lines = tuple(series(c, pod, rates[pod]) for pod in counted[:LINES])
+    title = shown_of("Failed connections to the database by pod", LINES, len(counted))
+    chart = Chart("errors-by-pod", title, "errors / s", lines)
     rows = tuple(
         (pod, per_second(known[pod]), share_text(known[pod] / total) if total else "") for pod in ranked[:SHOWN]
     )

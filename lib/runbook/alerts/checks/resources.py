@@ -20,6 +20,7 @@ from runbook.alerts.checks.series import (
     pods,
     rate_window,
     series,
+    shown_of,
     turn,
 )
 from runbook.model import JSON, Chart, Query, Result, Status, Table
@@ -164,16 +165,16 @@ def _charts(
     c: Context, memory: Mapping[str, Floats], cpu: Mapping[str, Floats], limits: Mapping[str, float | None]
 ) -> tuple[Chart, ...]:
     def draw(name: str, title: str, unit: str, by_pod: Mapping[str, Floats], scale: float) -> Chart:
-        fullest = sorted(
-            (pod for pod in by_pod if not np.isnan(by_pod[pod]).all()), key=lambda pod: -np.nanmax(by_pod[pod])
-        )[:SHOWN]
+        known = [pod for pod in by_pod if not np.isnan(by_pod[pod]).all()]
+        fullest = sorted(known, key=lambda pod: -np.nanmax(by_pod[pod]))[:SHOWN]
         limit = limits[name]
         return Chart(
             name,
-            title,
+            shown_of(title, SHOWN, len(known)),
             unit,
             tuple(series(c, pod, by_pod[pod], scale=scale) for pod in fullest),
             threshold=limit * scale if limit else None,
+            limit="limit",
         )
 
     return (

@@ -168,6 +168,17 @@ def series(context: Context, label: str, values: Floats, role: str = "now", scal
     return Series(label, tuple(grid(context)), tuple(values * scale), "reference" if role == "reference" else "now")
 
 
+def shown_of(title: str, most: int, every: int) -> str:
+    """A chart's title, which says so where it shows only `most` of all."""
+    return title if every <= most else f"{title}, {most} of {every}"
+
+
+def time_scale(*rows: Floats) -> tuple[str, float]:
+    """The unit of an axis of seconds, and what turns seconds into it: ms where none of them takes one."""
+    known = [float(np.nanmax(row)) for row in rows if not np.isnan(row).all()]
+    return ("s", 1.0) if max(known, default=0.0) >= 1 else ("ms", 1000.0)
+
+
 def number(value: float, digits: int = 6) -> float | None:
     """A fact that JSON can hold and two platforms agree on: rounded, None for NaN and infinity."""
     return round(float(value), digits) if np.isfinite(value) else None

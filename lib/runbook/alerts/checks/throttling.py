@@ -19,6 +19,7 @@ from runbook.alerts.checks.series import (
     pods,
     rate_window,
     series,
+    shown_of,
 )
 from runbook.model import Chart, Query, Result
 from runbook.sources.kubernetes_objects import pods_of
@@ -77,7 +78,8 @@ def _high(values: Floats) -> float:
 def _chart(c: Context, by_pod: Mapping[str, Floats]) -> Chart:
     known = sorted((pod for pod in by_pod if not np.isnan(by_pod[pod]).all()), key=lambda pod: -np.nanmax(by_pod[pod]))
     lines = tuple(series(c, pod, by_pod[pod], scale=100) for pod in known[:SHOWN])
-    return Chart("throttling", "CPU periods in which a pod was throttled", "% of periods", lines)
+    title = shown_of("CPU periods in which a pod was throttled", SHOWN, len(known))
+    return Chart("throttling", title, "% of periods", lines)
 
 
 CHECK = replace(

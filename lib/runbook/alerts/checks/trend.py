@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from runbook.alerts.base import Answers, Check, Context, Results
 from runbook.alerts.checks.growth import FULL, HOUR, MIB, Growth, calm_seconds, first_seen, of, only_new_grow, resident
-from runbook.alerts.checks.series import Floats, fact, grid, number, onset_of, over_window, pods, series
+from runbook.alerts.checks.series import Floats, fact, grid, number, onset_of, over_window, pods, series, shown_of
 from runbook.model import JSON, Chart, Query, Result, Series, Table
 from runbook.sources import kubernetes
 from runbook.sources.kubernetes_objects import Pod, pods_of
@@ -138,7 +138,9 @@ def _chart(c: Context, ranked: Sequence[Growth], since: NDArray[np.bool_]) -> Ch
     if top.trend.shape == "growing":
         lines.insert(0, _line(c, top, since))
     limit = c.service.thresholds.memory_bytes / MIB
-    return Chart("memory-by-pod", "Resident memory by pod", "MiB", tuple(lines), threshold=limit)
+    return Chart(
+        "memory-by-pod", shown_of("Resident memory by pod", SHOWN, len(ranked)), "MiB", tuple(lines), threshold=limit
+    )
 
 
 def _line(c: Context, top: Growth, since: NDArray[np.bool_]) -> Series:
