@@ -101,6 +101,15 @@ def test_what_to_do_now_changes_something_and_what_to_look_at_stands_before_it()
     assert "Look first" not in doing(look)
 
 
+def test_options_and_addresses_are_not_broken() -> None:
+    """A narrow page breaks a line before an option or an address, never within; what is copied stays the same."""
+    mitigation = samples.MITIGATIONS[0]
+    step = replace(mitigation.steps[0], precondition="198.51.100.215 is none of ours: `iptables --list-rules`")
+    made = page(replace(samples.INVESTIGATION, mitigations=(replace(mitigation, steps=(step,)),)))
+    assert made.texts["pre"][0] == samples.ROLL_BACK
+    assert {"--to-revision", "--context", "-n", "--list-rules", "198.51.100.215"} <= set(made.texts["span"])
+
+
 def test_a_sentence_is_not_set_as_a_command() -> None:
     """A step for people, not for a shell, stands in no copyable element."""
     assert not any("Tell the authors" in text for text in page().texts["pre"])

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache, lru_cache
@@ -25,6 +26,7 @@ from runbook.wording import clock_text, duration_text
 
 TEMPLATES = Path(__file__).resolve().parent / "templates"
 ROWS, FOLDED = 8, 30  # of a table that are shown, and that are shown or under a fold; all are in data/
+_WHOLE = re.compile(r"(?<![^\s>(])(--?[A-Za-z][\w-]{0,30}|\d{1,3}(?:\.\d{1,3}){3})(?![\w-])", re.ASCII)
 Draw = Callable[[Chart], bytes]
 
 
@@ -234,16 +236,21 @@ def _recovery(investigation: Investigation) -> dict[str, Any]:
     }
 
 
+def _unbroken(html: Markup) -> Markup:
+    """Escaped text whose options and IPv4 addresses stay on one line; what is copied is the same."""
+    return Markup(_WHOLE.sub(r'<span class="whole">\1</span>', str(html)))  # noqa: S704 - escaped before
+
+
 @cache
 def _html_environment() -> Environment:
     environment = _environment(_finalize_html)
     environment.autoescape = True
     environment.filters |= {
-        "prose": escaping.prose,
+        "prose": lambda text: _unbroken(escaping.prose(text)),
         "block": escaping.html_block,
         "href": lambda url: url if isinstance(url, Markup) else escaping.html(url, 10_000),
     }
-    environment.filters |= {"command": lambda text: escaping.html_block(escaping.command(text))}
+    environment.filters |= {"command": lambda text: _unbroken(escaping.html_block(escaping.command(text)))}
     environment.filters |= {"is_command": view.is_command, "undone_by_command": view.undone_by_command}
     return environment
 
