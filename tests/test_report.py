@@ -129,6 +129,14 @@ def test_what_is_not_known_stands_at_the_top_with_its_reason() -> None:
     assert "Do all revisions fail alike? the answer is cut at 500 series" in ledger
 
 
+def test_one_reason_stands_once_with_all_that_it_leaves_open() -> None:
+    """Where a source is away, its sentence is not repeated for each check that needed it."""
+    also = replace(samples.LIMITS, check="traffic", question="Is there more traffic?")
+    ledger = page(replace(samples.INVESTIGATION, findings=(samples.REAL, samples.LIMITS, also))).texts["ul"][0]
+    assert ledger.count("Not known: Kubernetes refused") == 1
+    assert "Do pods reach their limits? Is there more traffic? Not known: Kubernetes refused" in ledger
+
+
 def test_a_normal_check_takes_one_line_and_no_chart() -> None:
     """Its line is the fold of its queries; a chart it may have is left to the bundle."""
     chart = samples.REAL.result.charts

@@ -170,14 +170,17 @@ def _now(investigation: Investigation) -> dict[str, Any] | None:
 
 
 def _ledger(investigation: Investigation) -> dict[str, Any]:
-    unknown = [{"question": f.question, "why": escaping.plain(f.result.sentence, 200)} for f in investigation.unknown]
+    reasons: dict[str, list[str]] = {}
+    for finding in investigation.unknown:
+        reasons.setdefault(escaping.plain(finding.result.sentence, 200), []).append(finding.question)
+    unknown = [{"question": " ".join(questions), "why": why} for why, questions in reasons.items()]
     partial = [
         {"question": f.question, "why": escaping.plain(_gap(f), 200)}
         for f in investigation.findings
         if f.ran and f.completeness == "partial"
     ]
     checks = len(investigation.findings)
-    return {"checks": checks, "ran": checks - len(unknown), "unknown": unknown, "partial": partial}
+    return {"checks": checks, "ran": checks - len(investigation.unknown), "unknown": unknown, "partial": partial}
 
 
 def _gap(finding: Finding) -> str:

@@ -188,7 +188,11 @@ def newest(c: Context, answer: Answer, name: str = "newest-errors") -> Table:
     """The newest messages, with their pods."""
     hits = elasticsearch.hits(answer) if answer.usable else ()
     rows = tuple(
-        (clock_text(time, seconds=True), _field(hit, c.service.pod_field), _field(hit, c.service.message_field))
+        (
+            clock_text(time, seconds=True).removesuffix(" UTC"),
+            _field(hit, c.service.pod_field),
+            _field(hit, c.service.message_field),
+        )
         for time, hit in _timed(c, hits)
     )
     return Table(name, ("Time (UTC)", "Pod", "Message"), rows)
