@@ -84,7 +84,7 @@ def test_a_recording_that_cannot_be_used_is_one_sentence(
     file = tmp_path / "given.jsonl.gz"
     if damage:
         file.write_bytes(damage(RECORDED.read_bytes()))
-    sentence = told(demo("-p", "recording", file, "--evidence", tmp_path / "evidence"), 1)
+    sentence = told(demo("-p", "recording", file, "--evidence", tmp_path / "evidence"), 2)
     assert str(file) in sentence
     assert says in sentence
     assert not (tmp_path / "evidence").exists()
@@ -222,7 +222,7 @@ def test_a_killed_run_keeps_what_it_recorded(tmp_path: Path) -> None:
     replay = Replay(kept / RECORDING, partial_ok=True)
     assert {answer.query.source for answer in replay.answers} >= {"prometheus"}
     assert not replay.complete
-    assert runbook(settings, "replay", kept).returncode == 0
+    assert runbook(settings, "replay", kept).returncode == 3, "some checks had no answer yet"
     assert next_one.returncode == 3, next_one.stderr
     bundle = Path(json.loads(next_one.stdout)["bundle"])
     assert bundle == folder / f"{ALERT}-20260115T104700Z"

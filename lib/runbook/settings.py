@@ -1,4 +1,4 @@
-"""runbook.toml as typed values, and the only reader of the process environment.
+"""runbook.toml as typed values, and the only reader of the process environment, the kind of terminal excepted.
 
 An environment says where to ask; a service profile says what the service calls things. Secrets never stand in
 the file: a setting ending in `_env` names an environment variable, one ending in `_file` a file that holds it.
