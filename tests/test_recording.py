@@ -273,15 +273,6 @@ def test_recording_that_grows_too_big(tmp_path: Path) -> None:
     assert "beyond 5000 bytes" in recorder.trouble
 
 
-def test_save_that_fails(tmp_path: Path) -> None:
-    """Saving where one cannot write says so and leaves nothing behind."""
-    (tmp_path / "taken").mkdir()
-    for path in (tmp_path / "absent" / "r", tmp_path / "taken"):
-        with pytest.raises(RecordingError, match="cannot be written"):
-            record(None).save(path)
-    assert [p.name for p in tmp_path.iterdir()] == ["taken"]
-
-
 KILLED = """
     import pathlib, sys, time
     from runbook.model import Query
@@ -435,10 +426,8 @@ def test_replay_equals_run(
         path = Path(folder) / "r"
         with record(path, elasticsearch=source) as recorder:
             live = recorder.ask(query)
-            recorder.save(path.with_name("saved"))
         assert recorder.trouble == ""
-        for kept in (path, path.with_name("saved")):
-            assert repr(Replay(kept).ask(query)) == repr(live)
+        assert repr(Replay(path).ask(query)) == repr(live)
 
 
 def test_header_and_now(taken: Path) -> None:
@@ -446,18 +435,6 @@ def test_header_and_now(taken: Path) -> None:
     replay = Replay(taken)
     assert (replay.header, replay.now, replay.complete) == (HEADER, 1768475100.5, True)
     assert [a.query for a in answers(taken)] == [UP, PODS]
-
-
-def test_equal_bytes(tmp_path: Path) -> None:
-    """Equal answers give equal files, in whatever order they came, and saved files are plain gzip."""
-    for name, queries in {"a": [UP, PODS], "b": [PODS, UP]}.items():
-        recorder = record(None)
-        for query in queries:
-            recorder.ask(query)
-        recorder.save(tmp_path / name)
-    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
-    assert len(gzip.decompress((tmp_path / "a").read_bytes()).splitlines()) == 4
-    assert [p.name for p in sorted(tmp_path.iterdir())] == ["a", "b"]
 
 
 def test_streamed_bytes(taken: Path) -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import tempfile
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
@@ -42,9 +41,9 @@ class Header:
 class Recorder:
     """A source that asks others, by the query's source name, and records every answer, redacted.
 
-    Put it outermost (around each Deadline): what it returns is what it wrote. With `path=None` answers stay in
-    memory until `save`. Equal queries are asked once. A disk that fails does not stop the run: `trouble` then
-    holds the one sentence, and the caller ends with it.
+    Put it outermost (around each Deadline): what it returns is what it wrote. With `path=None` nothing is written.
+    Equal queries are asked once. A disk that fails does not stop the run: `trouble` then holds the one sentence, and
+    the caller ends with it.
     """
 
     def __init__(
@@ -61,7 +60,6 @@ class Recorder:
         self._header: dict[str, JSON] = {**redactor.json(vars(header)), "redaction": redactor.settings}
         self._keys = _Keys(redactor)
         self._asked: dict[str, Future[Answer]] = {}
-        self._answers: list[Answer] = []
         self._lock = threading.Lock()
         self._closed = False
         self._path = None if path is None else Path(path)
@@ -92,28 +90,6 @@ class Recorder:
                 with suppress(OSError):  # said in `trouble` already
                     self._file.close()
 
-    def save(self, path: Path | str) -> None:
-        """The whole recording so far as a new file, there at once or not at all; answers ordered by query."""
-        path = Path(path)
-        with self._lock:
-            answers = sorted(self._answers, key=lambda a: (a.query.source, a.query.kind, a.query.text, a.query.key))
-        part: Path | None = None
-        try:
-            handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-            part = Path(name)
-            with os.fdopen(handle, "wb") as file:
-                writer = Writer(file, self._header, self._limit)
-                for answer in answers:
-                    writer.answer(answer)
-                writer.end()
-            part.chmod(0o644)
-            part.replace(path)
-        except OSError as error:
-            raise RecordingError(_trouble(path, error)) from error
-        finally:
-            if part:
-                part.unlink(missing_ok=True)
-
     def __enter__(self) -> Self:
         return self
 
@@ -138,7 +114,6 @@ class Recorder:
         with self._lock:
             if self._closed:
                 raise RecordingError(f"The recording was closed before {answer.query.source} answered; run again.")
-            self._answers.append(answer)
             if writer := self._writer:
                 self._attempt(lambda: writer.answer(answer))
         return answer
