@@ -42,7 +42,7 @@ class Draft:
     """
 
     def __init__(self, root: Path, incident: str, alert: str, started_at: float, key: bytes = b"") -> None:
-        self._key, self._sealed, self._replayed = key, False, False
+        self._key, self._replayed = key, False
         self.incident, self.alert, self.started_at = _part(incident), _part(alert), started_at
         folder = root / self.incident
         with sealing.explained(folder):
@@ -62,7 +62,7 @@ class Draft:
         draft = cls.__new__(cls)
         draft.incident, draft.alert, draft.started_at = path.parent.name, alert, started_at
         draft.path, draft.name, draft.notices, draft.manifest_sha256 = path, name, (), ""
-        draft._reservation, draft._key, draft._sealed, draft._replayed = None, b"", False, False
+        draft._reservation, draft._key, draft._replayed = None, b"", False
         return draft
 
     @property
@@ -130,14 +130,13 @@ class Draft:
                 _mark(self.path, about)
             sealed, self.manifest_sha256 = sealing.seal(self.path, self._reservation.final, about, self._key)
             self._reservation.release()
-        self._reservation, self._sealed = None, True
-        self.path, self.name = sealed, sealed.name
+        self._reservation, self.path, self.name = None, sealed, sealed.name
         return sealed
 
     @contextmanager
     def _opened(self) -> Iterator[None]:
         """What is sealed is not touched again; an error of the disk becomes one sentence."""
-        if self._sealed:
+        if self.manifest_sha256:
             raise EvidenceError(f"{self.path} is sealed already and stays as it is; run the notebook anew for another.")
         with sealing.explained(self.path):
             yield
