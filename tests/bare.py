@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from runbook import settings
-from runbook.settings import Settings
+from runbook.config import settings
+from runbook.config.settings import Settings
 
 TEXT = """
 [service.shop]

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from runbook import alerts
-from runbook.alerts.base import Alert, Context
 from runbook.incident import Incident
-from runbook.investigation import Investigation
+from runbook.investigation.definitions import Alert, Context
+from runbook.investigation.result import Investigation
 from runbook.model import Result
 from tests import fakes
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from runbook.alerts.base import Context
+from runbook.config.settings import Environment, Service
+from runbook.investigation.definitions import Context
 from runbook.model import JSON, Answer, Query, failed
-from runbook.settings import Environment, Service
 
 ONSET = 1_768_473_600.0  # 2026-01-15 10:40 UTC
 STARTED = ONSET + 420

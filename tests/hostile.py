@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from html.parser import HTMLParser
 
-from runbook.investigation import Investigation
+from runbook.investigation.result import Investigation
 from runbook.model import Answer, Chart, Event, Finding, Mitigation, Recovery, Result, Series, Step, Table, Verdict
 from tests import samples
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
-from runbook.alerts.base import Alert, Context, Recovering
-from runbook.investigation import Investigation
+from runbook.config.settings import Elasticsearch, Environment, Kubernetes, Prometheus, Service
+from runbook.investigation.definitions import Alert, Context, Recovering
+from runbook.investigation.result import Investigation
 from runbook.model import (
     Answer,
     Chart,
@@ -22,7 +23,6 @@ from runbook.model import (
     Verdict,
     failed,
 )
-from runbook.settings import Elasticsearch, Environment, Kubernetes, Prometheus, Service
 
 ALERTED = 1768474020.0  # 2026-01-15 10:47:00 UTC
 START, END, STEP = ALERTED - 3900, ALERTED + 1500, 15

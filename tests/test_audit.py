@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from runbook.audit import audit
 from runbook.errors import EvidenceError
-from runbook.evidence import Draft
+from runbook.evidence.audit import audit
+from runbook.evidence.draft import Draft
 from tests import samples
 from tests.test_evidence import ALERT, INCIDENT, record
 

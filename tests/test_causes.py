@@ -5,8 +5,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runbook.alerts.base import Cause, Sign
-from runbook.causes import judge, rank
+from runbook.investigation.definitions import Cause, Sign
+from runbook.investigation.ranking import judge, rank
 from runbook.model import Result
 
 

@@ -21,11 +21,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from runbook import charts
-from runbook.alerts.checks.series import shown_of, time_scale
-from runbook.charts import lines, marks, plan, scales
-from runbook.charts.paper import Paper, style
+from runbook.alerts.checks.toolkit.series import shown_of, time_scale
 from runbook.model import Chart, Event, Series
+from runbook.reporting.charts import axes, event_labels, layout, render, series, text
+from runbook.reporting.charts.canvas import Paper, style
 
 START = 1768470120.0  # 15 January 2026, 09:42 UTC
 TIMES = tuple(START + 15 * k for k in range(361))
@@ -47,12 +46,12 @@ CHART = Chart(
 
 def pixels(chart: Chart) -> np.ndarray:
     """The picture as (height, width, 3) bytes."""
-    return np.asarray(Image.open(io.BytesIO(charts.png(chart))).convert("RGB"))
+    return np.asarray(Image.open(io.BytesIO(render.png(chart))).convert("RGB"))
 
 
-def layout(chart: Chart) -> plan.Plan:
+def planned(chart: Chart) -> layout.Plan:
     with style():
-        return plan.plan(Paper(), chart)
+        return layout.plan(Paper(), chart)
 
 
 def one(values: Sequence[float], label: str = "now", **more: object) -> Chart:
@@ -61,12 +60,12 @@ def one(values: Sequence[float], label: str = "now", **more: object) -> Chart:
 
 def test_a_chart_is_a_png_of_fixed_width_and_an_svg():
     """Both are whole documents, 1024 pixels wide, and say neither when nor with what they were made."""
-    assert charts.png(CHART).startswith(b"\x89PNG")
+    assert render.png(CHART).startswith(b"\x89PNG")
     assert pixels(CHART).shape[1] == 1024
-    svg = charts.svg(CHART)
+    svg = render.svg(CHART)
     assert svg.rstrip().endswith("</svg>")
     assert "<dc:date>" not in svg
-    assert b"Software" not in charts.png(CHART)
+    assert b"Software" not in render.png(CHART)
 
 
 def test_pictures_are_equal_on_another_machine(tmp_path: Path):
@@ -74,7 +73,7 @@ def test_pictures_are_equal_on_another_machine(tmp_path: Path):
     (tmp_path / "matplotlibrc").write_text("font.size: 30\nlines.linewidth: 9\nsvg.hashsalt: other\naxes.grid: False\n")
     program = (
         "import hashlib; from tests.test_charts import CHART, charts\n"
-        "print(hashlib.sha256(charts.png(CHART) + charts.svg(CHART).encode()).hexdigest())"
+        "print(hashlib.sha256(render.png(CHART) + render.svg(CHART).encode()).hexdigest())"
     )
     elsewhere = {
         **os.environ,
@@ -86,7 +85,7 @@ def test_pictures_are_equal_on_another_machine(tmp_path: Path):
     ran = subprocess.run(
         [sys.executable, "-c", program], env=elsewhere, capture_output=True, text=True, check=True, timeout=120
     )
-    here = hashlib.sha256(charts.png(CHART) + charts.svg(CHART).encode()).hexdigest()
+    here = hashlib.sha256(render.png(CHART) + render.svg(CHART).encode()).hexdigest()
     assert ran.stdout.strip() == here
 
 
@@ -95,9 +94,9 @@ def test_drawing_leaves_matplotlib_as_it_was():
     import matplotlib as mpl
 
     before = dict(mpl.rcParams)
-    charts.png(CHART)
+    render.png(CHART)
     assert dict(mpl.rcParams) == before
-    program = "import sys; from runbook import charts; assert 'matplotlib' not in sys.modules; from tests.test_charts import CHART; charts.png(CHART); print('matplotlib.pyplot' in sys.modules)"
+    program = "import sys; from runbook.reporting.charts import render; assert 'matplotlib' not in sys.modules; from tests.test_charts import CHART; render.png(CHART); print('matplotlib.pyplot' in sys.modules)"
     ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=120)
     assert (ran.stdout, ran.stderr) == ("False\n", "")
 
@@ -135,8 +134,8 @@ def test_any_chart_is_drawn_without_a_warning_and_within_the_paper(chart: Chart)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         image = pixels(chart)
-        charts.csv(chart)
-        twin = charts.twin(chart)
+        text.csv(chart)
+        twin = text.twin(chart)
     edge = np.concatenate([image[0], image[-1], image[:, 0], image[:, -1]])
     assert (edge == 255).all()
     assert twin.isprintable()
@@ -145,54 +144,54 @@ def test_any_chart_is_drawn_without_a_warning_and_within_the_paper(chart: Chart)
 def test_the_time_axis_covers_what_has_no_data():
     """A series that ends early, or has no value at all, still spans its times."""
     early = one([1.0] * 100 + [nan] * 261)
-    assert (layout(early).first, layout(early).last) == (TIMES[0], TIMES[-1])
-    empty = layout(one([nan] * 361))
+    assert (planned(early).first, planned(early).last) == (TIMES[0], TIMES[-1])
+    empty = planned(one([nan] * 361))
     assert empty.bare
     assert (empty.first, empty.last) == (TIMES[0], TIMES[-1])
 
 
 def test_charts_of_one_window_line_up():
     """The time axes stand at the same place, whatever the values, threshold and legend."""
-    plans = [layout(c) for c in (CHART, one(FAILED), one([0.0] * 361), one([v * 1e4 for v in FAILED], kind="bars"))]
+    plans = [planned(c) for c in (CHART, one(FAILED), one([0.0] * 361), one([v * 1e4 for v in FAILED], kind="bars"))]
     assert len({p.left for p in plans}) == 1
     assert len({p.wide for p in plans}) == 1
 
 
 def test_gaps_break_the_line_and_lonely_points_are_seen():
     """Missing points and NaN make a gap; a value between two gaps becomes a dot."""
-    series = Series("now", (0.0, 15.0, 30.0, 90.0, 105.0), (1.0, 1.0, 1.0, 1.0, nan))
-    line = lines.lines(Chart("c", "t", "u", (series,)))[0]
-    _, y = lines.broken(line, 15.0)
+    one_line = Series("now", (0.0, 15.0, 30.0, 90.0, 105.0), (1.0, 1.0, 1.0, 1.0, nan))
+    line = series.lines(Chart("c", "t", "u", (one_line,)))[0]
+    _, y = series.broken(line, 15.0)
     assert np.isnan(y).tolist() == [False, False, False, True, False, True]
-    assert lines.alone(y).tolist() == [False, False, False, False, True, False]
+    assert series.alone(y).tolist() == [False, False, False, False, True, False]
 
 
 def test_the_tallest_six_have_names():
     """Of twelve series six are named, in the order given, and the others are one entry."""
     many = tuple(Series(f"pod-{k}", TIMES, tuple(v * (k + 1) for v in FAILED)) for k in range(12))
-    entries = [entry.name for row in layout(replace(CHART, series=many)).legend for entry in row]
+    entries = [entry.name for row in planned(replace(CHART, series=many)).legend for entry in row]
     assert entries == [*(f"pod-{k}" for k in range(6, 12)), "6 others"]
 
 
 def test_a_legend_that_says_nothing_is_left_out():
     """A single series named now, or as the title, needs none; any other name is shown."""
-    assert layout(one(FAILED)).legend == []
-    assert layout(one(FAILED, label="TITLE")).legend == []
-    assert [e.name for row in layout(one(FAILED, label="revision 14")).legend for e in row] == ["revision 14"]
+    assert planned(one(FAILED)).legend == []
+    assert planned(one(FAILED, label="TITLE")).legend == []
+    assert [e.name for row in planned(one(FAILED, label="revision 14")).legend for e in row] == ["revision 14"]
 
 
 def test_lines_differ_without_colour():
     """Any two named lines differ in dashes or marker, and bars that touch in brightness."""
-    looks = [(str(style["linestyle"]), style["marker"]) for style in lines.STYLES]
-    assert len(set(looks)) == len(looks) == lines.NAMED
-    grey = [sum(w * int(c[i : i + 2], 16) for w, i in ((0.3, 1), (0.59, 3), (0.11, 5))) for c in lines.BARS]
+    looks = [(str(style["linestyle"]), style["marker"]) for style in series.STYLES]
+    assert len(set(looks)) == len(looks) == series.NAMED
+    grey = [sum(w * int(c[i : i + 2], 16) for w, i in ((0.3, 1), (0.59, 3), (0.11, 5))) for c in series.BARS]
     assert all(abs(a - b) > 40 for a, b in pairwise(grey))
 
 
 def test_bars_stand_on_each_other():
     """The axis holds the sum of the bars of one time; a reference is a line beside them."""
     pair = (Series("a", TIMES[:3], (1.0, 2.0, nan)), Series("b", TIMES[:3], (3.0, nan, 4.0)))
-    drawn = lines.lines(Chart("c", "t", "u", (*pair, Series("r", TIMES[:3], (9.0,) * 3, "reference")), "bars"))
+    drawn = series.lines(Chart("c", "t", "u", (*pair, Series("r", TIMES[:3], (9.0,) * 3, "reference")), "bars"))
     assert [line.bars for line in drawn] == [False, True, True]
     assert np.nanmax(drawn[2].top) == 4.0
     assert drawn[2].top[0] == 4.0
@@ -224,16 +223,16 @@ EVENT_LISTS = st.lists(
 def test_event_labels_never_overlap(events: list[Event]):
     """No label covers another or the line of another, none leaves the paper, and every event is accounted for."""
     wide, ends = 373.0, (-31.0, 424.0)
-    placed, unmarked = marks.place(events, 0.0, 5400.0, wide, ends, lambda text: 5.0 * len(text))
+    placed, unmarked = event_labels.place(events, 0.0, 5400.0, wide, ends, lambda text: 5.0 * len(text))
     assert unmarked <= len(events)
     boxes = []
     for mark in placed:
         x, size = mark.time / 5400 * wide, 5.0 * len(mark.text)
-        left = x + marks.CLEAR if mark.side == "right" else x - marks.CLEAR - size
+        left = x + event_labels.CLEAR if mark.side == "right" else x - event_labels.CLEAR - size
         boxes.append((mark.row, x, left, left + size))
         assert ends[0] <= left
         assert left + size <= ends[1]
-        assert mark.row < marks.ROWS
+        assert mark.row < event_labels.ROWS
     for a, b in combinations(boxes, 2):
         assert a[0] != b[0] or a[3] <= b[2] or b[3] <= a[2]
         for (row, _, left, right), (other, line, _, _) in ((a, b), (b, a)):
@@ -242,7 +241,7 @@ def test_event_labels_never_overlap(events: list[Event]):
 
 def test_labels_of_the_usual_events_say_when():
     """Rollout, onset and alert minutes apart all get their label, with the time, in two rows."""
-    drawn = layout(CHART)
+    drawn = planned(CHART)
     assert [mark.text for mark in drawn.marks] == ["10:37 revision 14", "10:40 onset", "10:47 alert"]
     assert max(mark.row for mark in drawn.marks) == 1
     assert drawn.more == ""
@@ -251,12 +250,12 @@ def test_labels_of_the_usual_events_say_when():
 def test_many_events_stay_readable():
     """Restarts within a minute share a label; two dozen rollouts become a few; what has no room is counted."""
     restarts = tuple(Event(TIMES[237] + 9 * k, "restart", "restart") for k in range(6))
-    assert "10:41–10:42 6× restart" in [m.text for m in layout(replace(CHART, events=(*EVENTS, *restarts))).marks]
+    assert "10:41–10:42 6× restart" in [m.text for m in planned(replace(CHART, events=(*EVENTS, *restarts))).marks]
     rollouts = tuple(Event(TIMES[10 + 14 * k], f"revision {k}", "rollout") for k in range(24))
-    crowded = layout(replace(CHART, events=(*EVENTS[1:], *rollouts)))
+    crowded = planned(replace(CHART, events=(*EVENTS[1:], *rollouts)))
     assert {"onset", "alert", "rollout"} <= {m.kind for m in crowded.marks}
     assert crowded.more == ""
-    assert layout(replace(CHART, events=(*EVENTS, Event(TIMES[0] - 60, "early", "rollout")))).more == "+1 more event"
+    assert planned(replace(CHART, events=(*EVENTS, Event(TIMES[0] - 60, "early", "rollout")))).more == "+1 more event"
 
 
 @pytest.mark.parametrize(
@@ -273,36 +272,36 @@ def test_many_events_stay_readable():
 )
 def test_values_have_round_labels(values: list[float], labels: tuple[str, ...]):
     """Few, round, with thousands apart or in one unit; zero is always on the axis."""
-    assert scales.values(values).labels == labels
+    assert axes.values(values).labels == labels
 
 
 @given(st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=1))
 def test_a_scale_holds_all_values(values: list[float]):
     """Every value and zero lie on the axis, which has two to a dozen different labels."""
-    scale = scales.values(values)
+    scale = axes.values(values)
     assert all(-1e-9 <= scale.from_top(v) <= 1 + 1e-9 for v in [0.0, *values])
     assert 2 <= len(set(scale.labels)) <= 12
 
 
 def test_counts_have_whole_labels():
     """There is no half message."""
-    assert scales.values([2.0], whole=True).labels == ("0", "1", "2")
+    assert axes.values([2.0], whole=True).labels == ("0", "1", "2")
 
 
 def test_times_are_clock_times_and_midnight_names_its_day():
     """Round times in UTC; the axis names its days, two where midnight is crossed."""
     noon = 1768478400.0
-    assert scales.times(noon, noon + 5400, 10).labels[:3] == ("12:00", "12:10", "12:20")
-    midnight = scales.times(noon + 11 * 3600, noon + 13 * 3600, 10)
+    assert axes.times(noon, noon + 5400, 10).labels[:3] == ("12:00", "12:10", "12:20")
+    midnight = axes.times(noon + 11 * 3600, noon + 13 * 3600, 10)
     assert "00:00\n16 Jan" in midnight.labels
-    assert scales.days(noon + 11 * 3600, noon + 13 * 3600) == "15–16 January 2026, UTC"
-    assert scales.times(noon, noon + 60, 10).labels[1] == "12:00:10"
-    assert scales.times(noon, noon + 7 * 86_400, 10).labels[0] == "16 Jan"
+    assert axes.days(noon + 11 * 3600, noon + 13 * 3600) == "15–16 January 2026, UTC"
+    assert axes.times(noon, noon + 60, 10).labels[1] == "12:00:10"
+    assert axes.times(noon, noon + 7 * 86_400, 10).labels[0] == "16 Jan"
 
 
 def test_the_twin_says_what_the_picture_shows():
     """Title, unit, series, threshold, events and a digest, in one line."""
-    assert charts.twin(CHART) == (
+    assert text.twin(CHART) == (
         "Failed requests (5xx), % of requests: same hours last week 361 points 09:42–11:12 UTC, max 0.7; "
         "now 361 points 09:42–11:12 UTC, max 17; threshold 5; "
         "events: revision 14 10:37, onset 10:40, alert 10:47; data fc7611c9"
@@ -311,10 +310,10 @@ def test_the_twin_says_what_the_picture_shows():
 
 def test_the_twin_says_what_is_missing():
     """No series, no points, no data and gaps are told apart."""
-    assert charts.twin(Chart("c", "t", "u", ())).startswith("t, u: no series; data ")
-    assert "now no points;" in charts.twin(one([]))
-    assert "now 2 points 09:42–09:42 UTC, no data;" in charts.twin(one([nan, nan]))
-    assert "now 3 points 09:42–09:42 UTC, 1 without data, max 2;" in charts.twin(one([1.0, nan, 2.0]))
+    assert text.twin(Chart("c", "t", "u", ())).startswith("t, u: no series; data ")
+    assert "now no points;" in text.twin(one([]))
+    assert "now 2 points 09:42–09:42 UTC, no data;" in text.twin(one([nan, nan]))
+    assert "now 3 points 09:42–09:42 UTC, 1 without data, max 2;" in text.twin(one([1.0, nan, 2.0]))
 
 
 def test_the_twin_changes_with_the_data_and_with_nothing_else():
@@ -322,18 +321,18 @@ def test_the_twin_changes_with_the_data_and_with_nothing_else():
 
     def moved(by: float) -> str:
         series = replace(CHART.series[1], values=(*FAILED[:-1], FAILED[-1] * (1 + by)))
-        return charts.twin(replace(CHART, series=(CHART.series[0], series)))
+        return text.twin(replace(CHART, series=(CHART.series[0], series)))
 
-    assert moved(1e-12) == charts.twin(CHART)
-    assert moved(1e-3) != charts.twin(CHART)
-    assert charts.twin(replace(CHART, threshold=6.0)) != charts.twin(CHART)
-    assert charts.twin(replace(CHART, name="other")) == charts.twin(CHART)
+    assert moved(1e-12) == text.twin(CHART)
+    assert moved(1e-3) != text.twin(CHART)
+    assert text.twin(replace(CHART, threshold=6.0)) != text.twin(CHART)
+    assert text.twin(replace(CHART, name="other")) == text.twin(CHART)
 
 
 def test_the_table_has_a_row_per_time_and_a_column_per_series():
     """Times in UTC, full numbers, empty where there is no data; series on different grids share the rows."""
     series = (Series("a", TIMES[:2], (1 / 3, nan)), Series("=b()", TIMES[1:3], (2.0, inf)))
-    rows = list(csv.reader(io.StringIO(charts.csv(Chart("c", "t", "ms", series)))))
+    rows = list(csv.reader(io.StringIO(text.csv(Chart("c", "t", "ms", series)))))
     assert rows == [
         ["time (UTC)", "a, ms", "'=b(), ms"],
         ["2026-01-15T09:42:00Z", "0.333333333333", ""],
@@ -345,7 +344,7 @@ def test_the_table_has_a_row_per_time_and_a_column_per_series():
 @given(st.lists(st.floats(), max_size=20))
 def test_the_table_keeps_every_value(values: list[float]):
     """Read back, the values are those of the chart to twelve digits."""
-    rows = list(csv.reader(io.StringIO(charts.csv(one(values)))))[1:]
+    rows = list(csv.reader(io.StringIO(text.csv(one(values)))))[1:]
     for row, value in zip(rows, values, strict=True):
         assert (row[1] == "") == (not isfinite(value))
         if isfinite(value):
@@ -355,7 +354,7 @@ def test_the_table_keeps_every_value(values: list[float]):
 def test_what_the_line_is_stands_at_it():
     """A limit or a size is not called a threshold, neither in the picture nor in its twin."""
     limited = replace(CHART, limit="pool size")
-    assert "; pool size 5; " in charts.twin(limited)
+    assert "; pool size 5; " in text.twin(limited)
     assert not np.array_equal(pixels(limited), pixels(CHART))
 
 

@@ -17,16 +17,17 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from runbook import alerts, cli
-from runbook.settings import Settings
+from runbook import alerts
+from runbook.cli import main
+from runbook.config.settings import Settings
 from tests.bare import TEXT, bare
 
 ROOT = Path(__file__).parent.parent
 RUNBOOK = str(Path(sys.executable).parent / "runbook")
 START, END = "2026-01-15T10:47:00Z", "2026-01-15T11:12:00Z"
 TIMES = ("--started-at", START, "--ended-at", END)
-CONTEXT = click.Context(cli.cli)
-COMMANDS = {name: command for name in cli.COMMANDS if (command := cli.cli.get_command(CONTEXT, name))}
+CONTEXT = click.Context(main.cli)
+COMMANDS = {name: command for name in main.COMMANDS if (command := main.cli.get_command(CONTEXT, name))}
 
 
 @pytest.fixture
@@ -413,9 +414,9 @@ def test_open_keeps_its_evidence_where_it_was_told(tmp_path: Path):
 
 def test_list_names_each_alert():
     """Name, severity and meaning, for a person and for a machine."""
-    listed = CliRunner().invoke(cli.cli, ["list"])
+    listed = CliRunner().invoke(main.cli, ["list"])
     assert re.search(r"^HighErrorRate +high +More than 5 %", listed.stdout, re.MULTILINE)
-    document = json.loads(CliRunner().invoke(cli.cli, ["list", "--json"]).stdout)
+    document = json.loads(CliRunner().invoke(main.cli, ["list", "--json"]).stdout)
     assert {"name", "severity", "summary", "meaning"} == set(document[0])
 
 
@@ -434,12 +435,12 @@ def test_doctor_tells_line_by_line(settings: Settings, tmp_path: Path):
 def test_rules_are_printed_for_prometheus_and_for_machines():
     """The same rules as YAML and as JSON; that they lack a link to the runbook is said beside them."""
     where = ["--settings", str(ROOT / "runbook.toml"), "--environment", "production"]
-    printed = CliRunner().invoke(cli.cli, ["rules", *where])
+    printed = CliRunner().invoke(main.cli, ["rules", *where])
     text = printed.stdout
     assert (
         printed.stderr == "No runbook_base_url in [environment.production]: the rules have no link to their runbook.\n"
     )
-    document = json.loads(CliRunner().invoke(cli.cli, ["rules", "--json", *where, "HighErrorRate"]).stdout)
+    document = json.loads(CliRunner().invoke(main.cli, ["rules", "--json", *where, "HighErrorRate"]).stdout)
     assert '- alert: "HighErrorRate"' in text
     assert "runbook_url" not in text
     assert document["groups"][0]["rules"][0]["alert"] == "HighErrorRate"
@@ -458,9 +459,9 @@ def test_each_command_is_documented(name: str):
 
 def test_the_list_of_commands_is_true():
     """Each line of `runbook --help` has its command, under its own name."""
-    assert {name: command.name for name, command in COMMANDS.items()} == {name: name for name in cli.COMMANDS}
+    assert {name: command.name for name, command in COMMANDS.items()} == {name: name for name in main.COMMANDS}
     modules = {path.stem.removeprefix("_") for path in (ROOT / "lib/runbook/commands").glob("_[a-z]*.py")}
-    assert modules == set(cli.COMMANDS)
+    assert modules == set(main.COMMANDS)
 
 
 def test_help_loads_nothing_heavy():

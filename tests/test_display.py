@@ -12,9 +12,9 @@ import pytest
 from IPython.core.interactiveshell import InteractiveShell
 from IPython.utils.capture import RichOutput, capture_output
 
-from runbook import cells, display
-from runbook.display import Picture, Shown
 from runbook.model import Table
+from runbook.reporting import blocks, notebook
+from runbook.reporting.notebook import Picture, Shown
 from tests import samples
 from tests.hostile import HOSTILE, Page, with_text
 
@@ -65,7 +65,7 @@ def text(shown: Shown) -> str:
 
 def test_an_abnormal_check_shows_chip_sentence_chart_and_queries() -> None:
     """In this order, the status as a word, the queries under a fold."""
-    shown = display.finding(samples.MESSAGES, samples.CONTEXT)
+    shown = notebook.finding(samples.MESSAGES, samples.CONTEXT)
     kinds = [sorted(bundle) for bundle in bundles(shown)]
     assert kinds == [["text/html", "text/plain"], ["image/png", "text/plain"], ["text/html", "text/plain"]]
     page = Page(f"<body>{html(shown)}</body>")
@@ -79,13 +79,13 @@ def test_an_abnormal_check_shows_chip_sentence_chart_and_queries() -> None:
 def test_a_normal_check_is_one_output_without_chart() -> None:
     """What is normal takes a line and the fold of its queries."""
     calm = replace(samples.DATABASE, result=replace(samples.DATABASE.result, charts=samples.REAL.result.charts))
-    (bundle,) = bundles(display.finding(calm, samples.CONTEXT))
+    (bundle,) = bundles(notebook.finding(calm, samples.CONTEXT))
     assert bundle["text/plain"].startswith("Is the database well? [normal] Yes: no connection errors")
 
 
 def test_an_unknown_check_says_why() -> None:
     """The reason is in the sentence, and at the query that failed."""
-    shown = text(display.finding(samples.LIMITS, samples.CONTEXT))
+    shown = text(notebook.finding(samples.LIMITS, samples.CONTEXT))
     assert shown.startswith("Do pods reach their limits? [unknown] Not known: Kubernetes refused")
     assert "Kubernetes, get · failed: Kubernetes refused" in shown
 
@@ -103,14 +103,14 @@ def test_a_chart_has_a_twin_in_words() -> None:
 
 def test_html_and_plain_text_say_the_same() -> None:
     """Every word of the plain text of the causes is in the HTML."""
-    block = display.causes(samples.VERDICTS)
+    block = notebook.causes(samples.VERDICTS)
     seen = Page(f"<body>{block.html}</body>").body
     assert all(word in seen for word in re.findall(r"\w+", block.text))
 
 
 def test_mitigations_show_commands_with_their_terms() -> None:
     """Each step has its command in a copyable element, precondition, risk, undo and what to watch."""
-    shown = display.mitigations(samples.MITIGATIONS)
+    shown = notebook.mitigations(samples.MITIGATIONS)
     page = Page(f"<body>{html(shown)}</body>")
     assert page.texts["pre"] == [samples.ROLL_BACK]
     assert "2. Tell the authors of revision 14" in html(shown)
@@ -119,19 +119,19 @@ def test_mitigations_show_commands_with_their_terms() -> None:
 
 def test_no_mitigation_is_said_so() -> None:
     """Without a supported cause the cell is not empty."""
-    assert text(display.mitigations(())) == "None is proposed: no cause is supported by the data."
+    assert text(notebook.mitigations(())) == "None is proposed: no cause is supported by the data."
 
 
 def test_a_table_is_cut_and_says_so() -> None:
     """Twelve rows, then how many more there are and where."""
-    block = cells.table(Table("pods", ("Pod", "Restarts"), tuple((f"pod-{i}", i) for i in range(30))))
+    block = blocks.table(Table("pods", ("Pod", "Restarts"), tuple((f"pod-{i}", i) for i in range(30))))
     assert block.text.endswith("pod-11  11\nand 18 more rows in data/pods.csv")
     assert block.html.count("<tr>") == 13
 
 
 def test_context_names_incident_window_and_duty() -> None:
     """Severity with its response time, incident, service, environment and the data's window."""
-    shown = display.context(samples.ALERT, samples.CONTEXT).text
+    shown = notebook.context(samples.ALERT, samples.CONTEXT).text
     for words in (
         "[high]",
         "respond within 1 hour",
@@ -146,14 +146,14 @@ def test_record_names_no_path_of_the_machine() -> None:
     """Incident and bundle are named, the folder they lie in is not, whether sealed or still a draft."""
     folder = Path("/srv/somewhere/evidence/INC-2026-01-15-01")
     for name in ("HighErrorRate-20260115T104700Z", ".HighErrorRate-20260115T104700Z.partial"):
-        shown = display.record(folder / name, samples.INVESTIGATION).text
+        shown = notebook.record(folder / name, samples.INVESTIGATION).text
         assert shown.startswith("Evidence: INC-2026-01-15-01/HighErrorRate-20260115T104700Z\n")
         assert "srv" not in shown
 
 
 def test_a_replay_leaves_no_evidence_and_says_so() -> None:
     """Without a folder the cell tells that nothing was written."""
-    assert display.record(None, samples.INVESTIGATION).text.startswith("No evidence is written")
+    assert notebook.record(None, samples.INVESTIGATION).text.startswith("No evidence is written")
 
 
 def test_hostile_text_stays_text() -> None:
@@ -164,12 +164,12 @@ def test_hostile_text_stays_text() -> None:
             *(
                 part
                 for f in odd.findings
-                for part in display.finding(f, odd.context).parts
-                if isinstance(part, cells.Block)
+                for part in notebook.finding(f, odd.context).parts
+                if isinstance(part, blocks.Block)
             ),
-            display.causes(odd.verdicts),
-            display.verdict(odd),
-            *display.mitigations(odd.mitigations).parts,
+            notebook.causes(odd.verdicts),
+            notebook.verdict(odd),
+            *notebook.mitigations(odd.mitigations).parts,
         )
     )
     page = Page(f"<body>{html(shown)}</body>")
@@ -180,14 +180,14 @@ def test_hostile_text_stays_text() -> None:
 
 def test_outputs_are_the_same_twice() -> None:
     """No memory address, clock or identifier gets into them."""
-    one, two = (bundles(display.finding(samples.MESSAGES, samples.CONTEXT)) for _ in range(2))
+    one, two = (bundles(notebook.finding(samples.MESSAGES, samples.CONTEXT)) for _ in range(2))
     assert one == two
 
 
 def test_a_cell_gets_one_output_per_part(shell: InteractiveShell) -> None:
     """`show_…` puts the parts into the cell in order, as display data."""
     with capture_output() as captured:
-        display.show_finding(samples.MESSAGES, samples.CONTEXT)
+        notebook.show_finding(samples.MESSAGES, samples.CONTEXT)
     outputs: list[RichOutput] = captured.outputs
     assert [sorted(output.data) for output in outputs] == [
         ["text/html", "text/plain"],
@@ -199,10 +199,10 @@ def test_a_cell_gets_one_output_per_part(shell: InteractiveShell) -> None:
 def test_every_show_function_shows(shell: InteractiveShell) -> None:
     """Causes, mitigations, recovery and record reach the cell."""
     with capture_output() as captured:
-        display.show_causes(samples.RESTORED)
-        display.show_mitigations(samples.RESTORED)
-        display.show_recovery(samples.RECOVERED, samples.CONTEXT)
-        display.show_record(None, samples.RESTORED)
+        notebook.show_causes(samples.RESTORED)
+        notebook.show_mitigations(samples.RESTORED)
+        notebook.show_recovery(samples.RECOVERED, samples.CONTEXT)
+        notebook.show_record(None, samples.RESTORED)
     texts = "\n".join(output.data["text/plain"] for output in captured.outputs)
     for words in ("Probably a bad deployment", "Roll back to revision 13", "Escalate if", "[recovered]", "No evidence"):
         assert words in texts
@@ -210,5 +210,5 @@ def test_every_show_function_shows(shell: InteractiveShell) -> None:
 
 def test_progress_is_one_harmless_line(capsys: pytest.CaptureFixture[str]) -> None:
     """What is told while a cell waits cannot move the cursor."""
-    display.progress("not recovered so far\x1b[2K; watching")
+    notebook.progress("not recovered so far\x1b[2K; watching")
     assert capsys.readouterr().out == "not recovered so far␛[2K; watching\n"

@@ -10,23 +10,25 @@ from typing import Any
 
 import pytest
 
-from runbook import alerts, doctor, needs
+from runbook import alerts
 from runbook.clock import Frozen
-from runbook.doctor import Line
+from runbook.config.settings import Settings
+from runbook.doctor import examine as examination
+from runbook.doctor import requirements
+from runbook.doctor.examine import Line
 from runbook.errors import SourceError
 from runbook.incident import Incident
-from runbook.inquiry import Inquiry
+from runbook.investigation.investigator import Inquiry
 from runbook.model import JSON, Answer, Query, failed
-from runbook.preparation import notebook_of
-from runbook.recording import Replay
-from runbook.settings import Settings
+from runbook.recording.recorder import Replay
+from runbook.runs.plan import notebook_of
 from runbook.sources.base import Source
 from tests.bare import bare
 from tests.fakes import context
 
 NOW = 1_768_474_020.0
 ALERTS = [alerts.load(name) for name in alerts.names()]
-NEEDED = {need.metric: need for need in needs.metrics(ALERTS, context())}
+NEEDED = {need.metric: need for need in requirements.metrics(ALERTS, context())}
 KEYWORDS = dict.fromkeys(("level", "app", "username", "pod"), "keyword")
 FIELDS = {"timestamp": "date", "message": "text", "client_ip": "ip", **KEYWORDS}
 ALLOWED = [{"verb": "get", "resource": "deployments.apps", "status": 200, "error": ""}]
@@ -84,7 +86,7 @@ def world() -> World:
 def examine(world: World, tmp_path: Path) -> Callable[[], tuple[Line, ...]]:
     def examine() -> tuple[Line, ...]:
         names = ("prometheus", "elasticsearch", "kubernetes", "mysql", "probe")
-        return doctor.examine("bare", bare(tmp_path), ALERTS, NOW, dict.fromkeys(names, world))
+        return examination.examine("bare", bare(tmp_path), ALERTS, NOW, dict.fromkeys(names, world))
 
     return examine
 
@@ -100,10 +102,10 @@ def test_what_the_named_alerts_do_not_ask_is_no_trouble(world: World, tmp_path: 
     named = [alerts.load("HighErrorRate")]
     world.down = {"mysql"}
     asked = dict.fromkeys(("prometheus", "elasticsearch", "kubernetes", "mysql", "probe"), world)
-    lines = doctor.examine("bare", bare(tmp_path), named, NOW, asked)
+    lines = examination.examine("bare", bare(tmp_path), named, NOW, asked)
     assert {line.source for line in lines} == {"prometheus", "elasticsearch", "kubernetes", "probe"}
     assert {line.state for line in lines} == {"ok"}
-    assert wrong(doctor.examine("bare", bare(tmp_path), ALERTS, NOW, asked)).source == "mysql"
+    assert wrong(examination.examine("bare", bare(tmp_path), ALERTS, NOW, asked)).source == "mysql"
 
 
 def test_another_server_at_the_address_is_told(world: World, examine: Callable[[], tuple[Line, ...]]):
@@ -119,7 +121,7 @@ def test_a_metric_that_is_missing_says_which_checks_it_costs(world: World, exami
     assert (line.source, line.about, line.state) == ("prometheus", "micro_frontend_auth_attempts_total", "missing")
     assert "was not seen in the last hour: check metric_prefix" in line.says
     assert "authentication" in line.says.partition("without it: ")[2].split(", ")
-    assert not doctor.fit([line])
+    assert not examine.fit([line])
 
 
 def test_a_metric_that_no_check_needs_is_optional(world: World, examine: Callable[[], tuple[Line, ...]]):
@@ -128,7 +130,7 @@ def test_a_metric_that_no_check_needs_is_optional(world: World, examine: Callabl
     line = wrong(examine())
     assert (line.about, line.state) == ("micro_frontend_cache_size_bytes", "optional")
     assert line.says.endswith("; all checks run without it, but these say less: companions")
-    assert doctor.fit(examine())
+    assert examine.fit(examine())
 
 
 def test_metrics_of_which_a_check_needs_any_are_missing_together():
@@ -136,8 +138,8 @@ def test_metrics_of_which_a_check_needs_any_are_missing_together():
     some = [metric for metric in NEEDED if "_database_" in metric]
     alert = alerts.load("HighErrorRate")
     for metric in some:
-        assert needs.lost([alert], context(), frozenset({metric})) == {metric: ()}
-    whole = needs.lost([alert], context(), frozenset(some))
+        assert requirements.lost([alert], context(), frozenset({metric})) == {metric: ()}
+    whole = requirements.lost([alert], context(), frozenset(some))
     assert whole["micro_frontend_database_connections"] == ("database",)
 
 
@@ -148,8 +150,8 @@ def test_what_is_said_to_cost_no_check_costs_none(alert: str):
     found = Incident.replay(replayed).investigation()
     recorded, context = Replay(replayed), found.context
     ran = {finding.check for finding in found.findings if finding.ran}
-    for need in needs.metrics([found.alert], context):
-        (stopped,) = needs.lost([found.alert], context, frozenset({need.metric})).values()
+    for need in requirements.metrics([found.alert], context):
+        (stopped,) = requirements.lost([found.alert], context, frozenset({need.metric})).values()
         results = Inquiry(found.alert, context, Lacking(need.metric, recorded), Frozen(context.now)).results()
         unknown = {name for name in need.checks if results[name].status == "unknown"}
         assert unknown & ran == set(stopped) & ran, need.metric
@@ -163,7 +165,7 @@ class Lacking:
 
     def ask(self, query: Query) -> Answer:
         answer = self._source.ask(query)
-        if query.source != "prometheus" or self._metric not in needs.of(query.text, "micro_frontend_"):
+        if query.source != "prometheus" or self._metric not in requirements.of(query.text, "micro_frontend_"):
             return answer
         return Answer(query, "empty", {"resultType": "matrix", "result": []})
 
@@ -292,7 +294,7 @@ def test_sources_are_examined_in_parallel(world: World, examine: Callable[[], tu
 
 def test_an_environment_without_sections_says_what_to_add(tmp_path: Path):
     """Each source without a section names the section."""
-    lines = doctor.examine("bare", bare(tmp_path), ALERTS, NOW)
+    lines = examination.examine("bare", bare(tmp_path), ALERTS, NOW)
     assert [line.state for line in lines] == ["failed"] * len(lines)
     assert "[environment.bare.prometheus]" in lines[0].says
 
@@ -303,13 +305,13 @@ def test_an_environment_that_replays_has_its_recordings_looked_at(tmp_path: Path
     file = settings.path
     file.write_text(file.read_text() + '[environment.demo]\nservice = "shop"\nrecording = "{alert}.jsonl.gz"\n')
     (tmp_path / "HighErrorRate.jsonl.gz").write_text("no recording")
-    lines = doctor.examine("demo", bare_again(file), ALERTS, NOW)
+    lines = examination.examine("demo", bare_again(file), ALERTS, NOW)
     assert [(line.source, line.state) for line in lines] == [("recording", "failed")] * len(ALERTS)
     assert [line.about for line in lines if "HighErrorRate.jsonl.gz" in line.says] == ["HighErrorRate"]
 
 
 def bare_again(file: Path) -> Settings:
-    from runbook.settings import load
+    from runbook.config.settings import load
 
     return load(file)
 
@@ -327,7 +329,7 @@ def bare_again(file: Path) -> Settings:
 )
 def test_metrics_and_labels_are_read_off_a_query(text: str, found: dict[str, set[str]]):
     """Names with the service's prefix and their labels, whatever stands in a label's value."""
-    assert {metric: set(labels) for metric, labels in needs.of(text, "my_").items()} == found
+    assert {metric: set(labels) for metric, labels in requirements.of(text, "my_").items()} == found
 
 
 def test_the_catalogues_needs_are_those_of_the_procedure():
@@ -351,6 +353,6 @@ def test_a_source_that_raises_costs_its_own_lines_only(tmp_path: Path):
         **dict.fromkeys(("elasticsearch", "kubernetes", "mysql", "probe"), world),
         "prometheus": Deadline(Broken(), 5),
     }
-    line = wrong(doctor.examine("bare", bare(tmp_path), ALERTS, NOW, sources))
+    line = wrong(examination.examine("bare", bare(tmp_path), ALERTS, NOW, sources))
     assert line.says == "Broken on purpose; mend it."
     assert threading.active_count() < 50

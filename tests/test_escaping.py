@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from runbook import escaping
+from runbook.text import escape
 
 INVISIBLE = {"Cc", "Cf", "Cs", "Zl", "Zp"}
 ANY = st.text(st.characters(codec=None), max_size=200)
@@ -85,7 +85,7 @@ def visible(text: str) -> bool:
 @given(TEXT)
 def test_plain_never_holds_what_moves_a_cursor_or_turns_text(text: str) -> None:
     """No control, format, surrogate or line-separating character reaches a terminal, and UTF-8 can spell the rest."""
-    shown = escaping.plain(text)
+    shown = escape.plain(text)
     assert visible(shown)
     shown.encode("utf-8")
 
@@ -93,18 +93,18 @@ def test_plain_never_holds_what_moves_a_cursor_or_turns_text(text: str) -> None:
 @given(TEXT)
 def test_plain_is_done_once(text: str) -> None:
     """What was made visible stays as it is when it passes a second border."""
-    once = escaping.plain(text)
-    assert escaping.plain(once, limit=10_000) == once
+    once = escape.plain(text)
+    assert escape.plain(once, limit=10_000) == once
 
 
 def test_what_cannot_be_seen_is_named() -> None:
     """An escape character becomes its picture, a direction override its number."""
-    assert escaping.plain("\x1b[31m\u202eabc\x7f") == "␛[31m⟨U+202E⟩abc␡"
+    assert escape.plain("\x1b[31m\u202eabc\x7f") == "␛[31m⟨U+202E⟩abc␡"
 
 
 def test_a_megabyte_in_one_line_is_cut_and_says_so() -> None:
     """A long line keeps its beginning and tells its length."""
-    shown = escaping.plain("x" * 1_048_576)
+    shown = escape.plain("x" * 1_048_576)
     assert shown.endswith("x… (1,048,576 characters)")
     assert len(shown) < 540
 
@@ -112,50 +112,50 @@ def test_a_megabyte_in_one_line_is_cut_and_says_so() -> None:
 @given(TEXT)
 def test_a_block_keeps_lines_and_nothing_else_that_hides(text: str) -> None:
     """Line ends and tabs are the only control characters of a block."""
-    assert visible(escaping.block(text).replace("\n", "").replace("\t", ""))
+    assert visible(escape.block(text).replace("\n", "").replace("\t", ""))
 
 
 @pytest.mark.parametrize("text", ["kubectl get pods\x1b[2K", "rm x\u202e", "kubectl\r\nls", "echo " + "x" * 30_000])
 def test_a_command_with_anything_hidden_is_not_shown(text: str) -> None:
     """What could not be read before pasting becomes a comment."""
-    assert escaping.command(text).startswith("# not shown")
-    assert visible(escaping.command(text))
+    assert escape.command(text).startswith("# not shown")
+    assert visible(escape.command(text))
 
 
 def test_a_command_is_whole_and_unchanged() -> None:
     """What can be read is pasted as it is, of several lines too."""
     text = "kubectl -n web \\\n\trollout undo deployment/x --to-revision=13"
-    assert escaping.command(text) == text
+    assert escape.command(text) == text
 
 
 @given(TEXT)
 def test_html_holds_no_element(text: str) -> None:
     """Within an element, a browser sees exactly the visible text and no tag."""
-    seen = Seen(f"<p>{escaping.html(text)}</p>")
+    seen = Seen(f"<p>{escape.html(text)}</p>")
     assert seen.tags == ["p"]
-    assert seen.text == escaping.plain(text)
+    assert seen.text == escape.plain(text)
 
 
 @given(TEXT)
 def test_html_stays_within_a_quoted_attribute(text: str) -> None:
     """Within a quoted attribute, it is that attribute's value and no second one."""
-    seen = Seen(f'<img alt="{escaping.html(text)}">')
-    assert seen.attributes == [("alt", escaping.plain(text))]
+    seen = Seen(f'<img alt="{escape.html(text)}">')
+    assert seen.attributes == [("alt", escape.plain(text))]
 
 
 @given(TEXT)
 def test_prose_holds_code_at_most(text: str) -> None:
     """A sentence's backticks become code elements, everything else text."""
-    seen = Seen(f"<p>{escaping.prose(text)}</p>")
+    seen = Seen(f"<p>{escape.prose(text)}</p>")
     assert set(seen.tags) <= {"p", "code"}
-    assert seen.text.replace("`", "") == escaping.plain(text).replace("`", "")
+    assert seen.text.replace("`", "") == escape.plain(text).replace("`", "")
 
 
 @given(TEXT)
 def test_no_cell_is_a_formula(text: str) -> None:
     """Whether a spreadsheet splits at commas or at semicolons, no cell begins like a formula unless it is a number."""
     written = io.StringIO()
-    csv.writer(written, lineterminator="\n").writerow([escaping.csv_cell(text), escaping.csv_cell("end")])
+    csv.writer(written, lineterminator="\n").writerow([escape.csv_cell(text), escape.csv_cell("end")])
     line = written.getvalue().rstrip("\n")
     assert "\n" not in line
     for delimiter in ",;":
@@ -169,20 +169,20 @@ def test_no_cell_is_a_formula(text: str) -> None:
 )
 def test_numbers_stay_numbers(value: str | float | None, cell: str) -> None:
     """A negative number is no formula, and no value is an empty cell."""
-    assert escaping.csv_cell(value) == cell
+    assert escape.csv_cell(value) == cell
 
 
 @pytest.mark.parametrize("text", ["=1+1", "+1+1", "-1+1", "@A1", " =1", "\t=1", "\rx", "＝1"])
 def test_formulas_are_disarmed(text: str) -> None:
     """What a spreadsheet would calculate gets an apostrophe."""
-    assert escaping.csv_cell(text).startswith("'")
+    assert escape.csv_cell(text).startswith("'")
 
 
 @given(TEXT)
 def test_markdown_reads_as_the_text_itself(text: str) -> None:
     """Rendered as a list item and as a paragraph, only the text is there: no link, code, image or emphasis."""
-    expected = re.sub(r"\s+", " ", escaping.plain(text)).strip()
-    for wrapped in (f"- **Impact**: {escaping.markdown(text)}", escaping.markdown(text)):
+    expected = re.sub(r"\s+", " ", escape.plain(text)).strip()
+    for wrapped in (f"- **Impact**: {escape.markdown(text)}", escape.markdown(text)):
         seen = Seen(MarkdownIt("commonmark").enable(["table", "strikethrough"]).render(wrapped))
         assert set(seen.tags) <= {"ul", "li", "p", "strong"}
         assert re.sub(r"\s+", " ", seen.text).strip().removeprefix("Impact: ").removeprefix("Impact:") == expected
@@ -190,7 +190,7 @@ def test_markdown_reads_as_the_text_itself(text: str) -> None:
 
 def test_markdown_makes_no_bare_address_a_link() -> None:
     """Addresses are broken up for renderers that link them unasked."""
-    assert escaping.markdown("see http://evil.example and www.evil.example") == (
+    assert escape.markdown("see http://evil.example and www.evil.example") == (
         r"see http\://evil.example and www\.evil.example"
     )
 
@@ -198,7 +198,7 @@ def test_markdown_makes_no_bare_address_a_link() -> None:
 @given(TEXT)
 def test_json_takes_any_text(text: str) -> None:
     """What JSON cannot spell is replaced, all else comes back as it was."""
-    shown = escaping.json_text(text)
+    shown = escape.json_text(text)
     assert json.loads(msgspec.json.encode(shown)) == shown
     assert len(shown) == len(text)
 
@@ -206,7 +206,7 @@ def test_json_takes_any_text(text: str) -> None:
 @given(TEXT)
 def test_filename_is_one_harmless_name(text: str) -> None:
     """Never hidden, never a path, never reserved, never too long."""
-    name = escaping.filename(text)
+    name = escape.filename(text)
     assert re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,99}", name)
     assert ".." not in name or "/" not in name
 
@@ -216,4 +216,4 @@ def test_filename_is_one_harmless_name(text: str) -> None:
 )
 def test_filename_examples(text: str, name: str) -> None:
     """Paths, nothing at all and the names that Windows keeps for devices."""
-    assert escaping.filename(text) == name
+    assert escape.filename(text) == name

@@ -17,13 +17,13 @@ from pathlib import Path
 
 import pytest
 
-from runbook import evidence
-from runbook.audit import audit
 from runbook.errors import EvidenceError, ParameterError
-from runbook.evidence import Draft
+from runbook.evidence import draft
+from runbook.evidence.audit import audit
+from runbook.evidence.draft import Draft
 from runbook.model import Answer, Query, Result, Table
-from runbook.recording import Header, Recorder, Replay
-from runbook.redaction import Redactor
+from runbook.recording.recorder import Header, Recorder, Replay
+from runbook.redaction.redactor import Redactor
 from tests import samples
 from tests.hostile import HOSTILE, with_text
 
@@ -87,7 +87,7 @@ def test_the_manifest_says_what_the_bundle_is(tmp_path: Path) -> None:
     assert (manifest["alert"], manifest["incident"], manifest["status"]) == (ALERT, INCIDENT, "complete")
     assert manifest["started_at"] == "2026-01-15T10:47:00Z"
     assert manifest["made_at"] == "2026-01-15T11:12:00Z"
-    assert manifest["made_by"] == evidence.login()
+    assert manifest["made_by"] == draft.login()
     assert manifest["parameters"] == {"lookback": "60m"}
     assert manifest["ledger"]["sentence"] == "4 of 5 checks ran"
     assert {"runbook", "python", "elasticsearch"} <= set(manifest["versions"])
@@ -310,10 +310,10 @@ def test_sweeping_the_evidence_folder_seals_all_that_was_left(tmp_path: Path) ->
     for incident in ("INC-2026-01-15-01", "INC-2026-01-15-02"):
         run(RUN.replace(repr(INCIDENT), repr(incident)) + "os.kill(os.getpid(), signal.SIGKILL)", tmp_path)
     living = Draft(tmp_path, "INC-2026-01-15-03", ALERT, samples.ALERTED)
-    assert len(evidence.sweep(tmp_path)) == 2
+    assert len(draft.sweep(tmp_path)) == 2
     assert living.path.is_dir()
-    assert evidence.sweep(tmp_path) == ()
-    assert evidence.sweep(tmp_path / "absent") == ()
+    assert draft.sweep(tmp_path) == ()
+    assert draft.sweep(tmp_path / "absent") == ()
 
 
 def test_another_process_may_write_into_a_draft(tmp_path: Path) -> None:
@@ -340,7 +340,7 @@ def test_a_replayed_recording_is_taken_along(tmp_path: Path) -> None:
     draft.adopt(tmp_path / "bundled.jsonl.gz")
     draft.write(samples.NOTHING)
     assert "replayed from answers recorded" in (draft.path / "report.md").read_text()
-    assert len(list(Replay(draft.seal("complete") / evidence.RECORDING).answers)) == 1
+    assert len(list(Replay(draft.seal("complete") / draft.RECORDING).answers)) == 1
 
 
 def test_what_is_sealed_stays_as_it_is(tmp_path: Path) -> None:

@@ -6,8 +6,8 @@ import signal
 from pathlib import Path
 from typing import Any
 
-from runbook.execution import Limits, execute
-from runbook.redaction import Redactor
+from runbook.redaction.redactor import Redactor
+from runbook.runs.execution import Limits, execute
 from tests.bare import NOTEBOOKS
 
 

@@ -13,9 +13,11 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 
-from runbook.alerts.checks.logs import patterns as shown
-from runbook.findings import Onset, Template, changed, group, onset
-from runbook.findings.levels import cut
+from runbook.alerts.checks.logs.error_messages import patterns as shown
+from runbook.analysis.levels import cut
+from runbook.analysis.log_patterns import Template, group
+from runbook.analysis.onset import Onset, onset
+from runbook.analysis.statistics import changed
 
 Floats = NDArray[np.float64]
 Shape = Callable[[Floats], Floats]

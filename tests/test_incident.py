@@ -8,12 +8,12 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from runbook.alerts.checks import reachability
-from runbook.audit import audit
+from runbook.alerts.checks.requests import reachability
+from runbook.config.settings import Environment, Settings
+from runbook.evidence.audit import audit
 from runbook.incident import Given, Incident
-from runbook.preparation import iso
-from runbook.recording import Header, Recorder
-from runbook.settings import Environment, Settings
+from runbook.recording.recorder import Header, Recorder
+from runbook.runs.plan import iso
 from tests.fakes import SERVICE, STARTED
 
 

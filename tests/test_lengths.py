@@ -11,12 +11,12 @@ import pytest
 from runbook import alerts
 from runbook.clock import Frozen
 from runbook.incident import Incident
-from runbook.inquiry import Inquiry
-from runbook.investigation import Investigation
+from runbook.investigation.investigator import Inquiry
+from runbook.investigation.result import Investigation
 from runbook.model import JSON, Answer, Query
-from runbook.preparation import notebook_of
-from runbook.recording import Replay
-from runbook.wording import READABLE
+from runbook.recording.recorder import Replay
+from runbook.runs.plan import notebook_of
+from runbook.text.format import READABLE
 
 NAMED = ("message", "reason", "key", "image", "user", "state", "command", "host", "info")
 

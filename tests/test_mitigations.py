@@ -14,12 +14,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runbook import alerts
-from runbook.alerts.base import Context, Results
 from runbook.alerts.high_error_rate import ALERT
-from runbook.alerts.plans.commands import kubectl, mysql
+from runbook.alerts.mitigations.commands import kubectl, mysql
+from runbook.config.settings import Environment, Kubernetes, Settings
 from runbook.incident import Incident
+from runbook.investigation.definitions import Context, Results
 from runbook.model import Mitigation, Result, Step
-from runbook.settings import Environment, Kubernetes, Settings
 from tests import fakes
 
 LEAD = "kubectl --context production -n web"

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from runbook import alerts
-from runbook.settings import Thresholds
+from runbook.config.settings import Thresholds
 
 ROOT = Path(__file__).parent.parent
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))

@@ -10,10 +10,10 @@ from typing import Any
 import jsonschema
 import pytest
 
-from runbook.investigation import Investigation
+from runbook.investigation.result import Investigation
 from runbook.model import Answer, Series, canonical
-from runbook.outcome import compare, findings_json
-from runbook.report import TEMPLATES
+from runbook.reporting.findings_json import compare, findings_json
+from runbook.reporting.report import TEMPLATES
 from tests import samples
 from tests.hostile import HOSTILE, with_text
 

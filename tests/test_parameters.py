@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runbook import parameters
 from runbook.errors import ParameterError
-from runbook.parameters import Declared
+from runbook.runs import parameters
+from runbook.runs.parameters import Declared
 
 NOW = datetime(2026, 1, 15, 12, 0, tzinfo=UTC).timestamp()
 START = "2026-01-15T10:47:00Z"

@@ -4,22 +4,20 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from runbook import preparation
+from runbook.config.settings import Environment, Settings
 from runbook.incident import Given
-from runbook.preparation import iso
-from runbook.settings import Environment, Settings
+from runbook.runs import plan
+from runbook.runs.plan import iso
 from tests.fakes import SERVICE, STARTED
 from tests.test_incident import recorded
 
 
-def planned(folder: Path, **given: str) -> preparation.Plan:
+def planned(folder: Path, **given: str) -> plan.Plan:
     """The plan for an environment that names a recording of its own, made in another environment at STARTED."""
     recorded(folder / "HighErrorRate.gz", Given("lab", "INC-2025-03-04-07", iso(STARTED), "2h"), STARTED + 600)
     ours = Environment(service="shop", recording=str(folder / "{alert}.gz"), evidence=str(folder / "evidence"))
     known = Settings(folder / "runbook.toml", {"ours": ours}, {"shop": SERVICE})
-    return preparation.plan(
-        "HighErrorRate", {"environment": "ours", **given}, known, evidence=None, now=STARTED + 86_400
-    )
+    return plan.plan("HighErrorRate", {"environment": "ours", **given}, known, evidence=None, now=STARTED + 86_400)
 
 
 def test_an_environments_own_recording_gives_its_own_times(tmp_path: Path):

@@ -7,11 +7,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from runbook import inquiry
-from runbook.alerts.base import Context
-from runbook.alerts.checks.reachability import CHECK, FACTS
+from runbook.alerts.checks.requests.reachability import CHECK, FACTS
+from runbook.config.settings import Environment
+from runbook.investigation import investigator
+from runbook.investigation.definitions import Context
 from runbook.model import Result
-from runbook.settings import Environment
 from runbook.sources.connect import connect
 from tests.canned import Canned, Reply
 from tests.fakes import context
@@ -46,7 +46,7 @@ def looked(base_url: str, database_address: str = "") -> Result:
     about: Context = context(environment=environment)
     source = connect("here", environment)["probe"]
     answers = {name: source.ask(query) for name, query in CHECK.queries(about).items()}
-    return inquiry.judge(CHECK, about, answers, {})
+    return investigator.judge(CHECK, about, answers, {})
 
 
 def test_a_service_that_is_reached(service: Canned) -> None:
@@ -114,7 +114,7 @@ def test_what_answers_is_reached_by_whatever_proxy(service: Canned) -> None:
         for url in ("http://shop.invalid", service.url)
     )
     answers = {name: (through if name == "health_ok" else source).ask(query) for name, query in queries.items()}
-    found = inquiry.judge(CHECK, about, answers, {})
+    found = investigator.judge(CHECK, about, answers, {})
     assert (found.status, found.facts["service_resolves"]) == ("normal", False)
 
 

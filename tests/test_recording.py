@@ -25,8 +25,8 @@ from hypothesis import strategies as st
 
 from runbook.errors import RecordingCorrupt, RecordingError, RecordingMiss, SourceError
 from runbook.model import JSON, Answer, Query, canonical
-from runbook.recording import Header, Recorder, Replay, answers
-from runbook.redaction import Redactor
+from runbook.recording.recorder import Header, Recorder, Replay, answers
+from runbook.redaction.redactor import Redactor
 
 CORE = "Zq7Canary"
 HEADER = Header("HighErrorRate", "INC-2026-01-15-01", 1768473600.0, 1768475100.5, {"lookback": "90m"}, {"step": 15})

@@ -11,8 +11,8 @@ import pytest
 
 from runbook.alerts.high_error_rate import ALERT
 from runbook.clock import Frozen
+from runbook.investigation.verification import EVERY_SECONDS, PATIENCE, judge, verify
 from runbook.model import Answer, Query, Recovery, Series
-from runbook.recovery import EVERY_SECONDS, PATIENCE, judge, verify
 from tests.fakes import SERVICE, STARTED, Scripted, context, line, nothing
 
 HIGH, LOW = 12.0, 1.0

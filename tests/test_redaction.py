@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from runbook.errors import SettingsError
 from runbook.model import JSON, canonical
-from runbook.redaction import Redactor
+from runbook.redaction.redactor import Redactor
 
 CORE = "Zq7Canary"
 AMBIGUOUS = re.compile(

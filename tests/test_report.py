@@ -14,12 +14,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from runbook import report
-from runbook.alerts.base import Severity
-from runbook.alerts.plans.commands import read
-from runbook.investigation import Investigation
+from runbook.alerts.mitigations.commands import read
+from runbook.config.settings import Prometheus
+from runbook.investigation.definitions import Severity
+from runbook.investigation.result import Investigation
 from runbook.model import Chart, Step, Table
-from runbook.settings import Prometheus
+from runbook.reporting import report
 from tests import samples
 from tests.hostile import HOSTILE, Page, with_text
 

@@ -8,11 +8,13 @@ from typing import Any, get_args
 import pytest
 from click.testing import CliRunner
 
-from runbook import alerts, cli, routes, rules
-from runbook.alerts.base import Severity
-from runbook.alerts.responses import RESPONSES
+from runbook import alerts
+from runbook.cli import main
 from runbook.errors import UsageError
+from runbook.investigation.definitions import Severity
+from runbook.investigation.severity import RESPONSES
 from runbook.model import JSON
+from runbook.monitoring import alerting_rules, alertmanager
 
 MEANS = {
     "PagerDuty": "pagerduty_configs",
@@ -25,7 +27,7 @@ SEVERITIES: tuple[Severity, ...] = get_args(Severity)
 
 def receiver(severity: Severity) -> dict[str, Any]:
     """Who is told at a severity."""
-    (found,) = (one for one in routes.routes()["receivers"] if one["name"] == severity)
+    (found,) = (one for one in alertmanager.routes()["receivers"] if one["name"] == severity)
     return dict(found)
 
 
@@ -59,7 +61,7 @@ def test_who_is_told_is_what_the_procedure_says(severity: Severity, told: str):
 
 def test_no_secret_stands_in_the_file():
     """Whatever proves who we are is named by a file; whoever forgets to fill in an address reaches nobody."""
-    document = routes.routes()
+    document = alertmanager.routes()
     assert not [
         name
         for name in keys(document)
@@ -74,7 +76,7 @@ def test_no_secret_stands_in_the_file():
 @pytest.mark.parametrize("severity", SEVERITIES)
 def test_an_alert_is_told_again_when_the_time_to_respond_is_over(severity: Severity):
     """Nobody is reminded before they had to act, save hourly where that is at once; and nobody later than that."""
-    (route,) = (one for one in routes.routes()["route"]["routes"] if one["receiver"] == severity)
+    (route,) = (one for one in alertmanager.routes()["route"]["routes"] if one["receiver"] == severity)
     hours = int(route["repeat_interval"].removesuffix("h"))
     seconds = RESPONSES[severity].seconds
     assert hours == (24 if seconds is None else max(1, seconds // 3600))
@@ -82,21 +84,21 @@ def test_an_alert_is_told_again_when_the_time_to_respond_is_over(severity: Sever
 
 def test_every_alert_has_a_route():
     """The severity of each rule is one that the routes know by that label."""
-    matched = [one["matchers"] for one in routes.routes()["route"]["routes"]]
+    matched = [one["matchers"] for one in alertmanager.routes()["route"]["routes"]]
     for name in alerts.names():
         assert [f'severity="{alerts.load(name).severity}"'] in matched
 
 
 def test_the_routes_are_printed_for_alertmanager():
     """No environment and no settings are needed; the file begins with what to fill in."""
-    text = CliRunner().invoke(cli.cli, ["rules", "--alertmanager"]).stdout
+    text = CliRunner().invoke(main.cli, ["rules", "--alertmanager"]).stdout
     said, _, rest = text.partition("global:\n")
     assert all(line.startswith("# ") for line in said.splitlines())
-    assert "global:\n" + rest == rules.as_yaml(routes.routes())
+    assert "global:\n" + rest == alerting_rules.as_yaml(alertmanager.routes())
 
 
 def test_routes_of_one_alert_are_a_wrong_use():
     """The routes go by severity, so that an alert's name beside them is a misunderstanding."""
-    outcome = CliRunner().invoke(cli.cli, ["rules", "--alertmanager", "HighErrorRate"])
+    outcome = CliRunner().invoke(main.cli, ["rules", "--alertmanager", "HighErrorRate"])
     assert isinstance(outcome.exception, UsageError)
     assert "same for all alerts" in str(outcome.exception)

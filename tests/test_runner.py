@@ -17,14 +17,14 @@ from typing import Any
 
 import pytest
 
-from runbook import interruption, runner
-from runbook.audit import audit
+from runbook.config.settings import Settings, load, shipped
 from runbook.errors import EvidenceError, ParameterError, SettingsError, UsageError
-from runbook.execution import Limits, Progress
-from runbook.interruption import Interruptible
-from runbook.kernel import sweep
-from runbook.runner import Outcome
-from runbook.settings import Settings, load, shipped
+from runbook.evidence.audit import audit
+from runbook.runs import runner, signals
+from runbook.runs.execution import Limits, Progress
+from runbook.runs.kernel import sweep
+from runbook.runs.runner import Outcome
+from runbook.runs.signals import Interruptible
 from tests.bare import NOTEBOOKS, bare
 
 START, END = "2026-01-15T10:47:00Z", "2026-01-15T12:00:00Z"
@@ -359,7 +359,7 @@ def test_an_impatient_second_signal_is_ignored(number: signal.Signals):
             signal.raise_signal(number)
         signal.raise_signal(signal.SIGINT)
         signal.raise_signal(signal.SIGTERM)
-    assert interruption.number(caught.value) == number
+    assert signals.number(caught.value) == number
     assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before
 
 
@@ -379,7 +379,7 @@ def test_a_signal_that_python_swallows_is_not_lost(number: signal.Signals, capfd
     with Interruptible(), pytest.raises(KeyboardInterrupt) as caught:
         Dying(number)
         time.sleep(30)
-    assert interruption.number(caught.value) == number
+    assert signals.number(caught.value) == number
     assert capfd.readouterr().err == ""
 
 

@@ -18,15 +18,16 @@ from pathlib import Path
 
 import pytest
 
-from runbook import evidence, recording
-from runbook.audit import audit
+from runbook.config.settings import Elasticsearch, Environment, Prometheus, Settings, shipped
 from runbook.errors import RecordingError, UsageError
-from runbook.evidence import RECORDING
+from runbook.evidence import draft
+from runbook.evidence.audit import audit
+from runbook.evidence.draft import RECORDING
 from runbook.incident import Incident
-from runbook.outcome import compare
-from runbook.preparation import notebook_of
-from runbook.recording import Replay
-from runbook.settings import Elasticsearch, Environment, Prometheus, Settings, shipped
+from runbook.recording import recorder
+from runbook.recording.recorder import Replay
+from runbook.reporting.findings_json import compare
+from runbook.runs.plan import notebook_of
 from tests.canned import Canned, Reply, Request
 from tests.fakes import SERVICE
 from tests.runs import BIN, findings, manifest, options, run, runbook, surroundings, write_settings
@@ -203,19 +204,19 @@ def test_a_killed_run_keeps_what_it_recorded(tmp_path: Path) -> None:
         )
         settings = write_settings(tmp_path / "runbook.toml", {"here": here}, SERVICE)
         arguments = ["run", ALERT, "--environment", "here", *options(GIVEN)]
-        killed = subprocess.Popen([sys.executable, "-m", "runbook.cli", *arguments], env=surroundings(settings))
+        killed = subprocess.Popen([sys.executable, "-m", "runbook", *arguments], env=surroundings(settings))
         folder = tmp_path / "evidence" / GIVEN["incident_id"]
 
         def recorded() -> int:
             with suppress(RecordingError):  # half a line is written
-                return sum(len(list(recording.answers(file))) for file in folder.glob(f".*.partial/{RECORDING}"))
+                return sum(len(list(recorder.answers(file))) for file in folder.glob(f".*.partial/{RECORDING}"))
             return 0
 
         until(lambda: recorded() >= 20 and elasticsearch.requests)
         killed.kill()
         assert killed.wait() == -signal.SIGKILL
         assert [path for path in folder.iterdir() if not path.name.startswith(".")] == []
-        (notice,) = evidence.sweep(tmp_path / "evidence")
+        (notice,) = draft.sweep(tmp_path / "evidence")
         late.set()
         next_one = runbook(settings, *arguments, "--json")
     kept = folder / f"{ALERT}-20260115T104700Z-unfinished"

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runbook import settings
+from runbook.config import settings
 from runbook.errors import SettingsError
 
 ROOT = Path(__file__).parent.parent

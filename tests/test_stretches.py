@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from runbook.findings import stretch_start
+from runbook.analysis.intervals import stretch_start
 
 STEP, COUNT = 30.0, 120
 TIMES = 1_768_470_000.0 + STEP * np.arange(COUNT)

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 
-from runbook.findings import bend, trend
+from runbook.analysis.breakpoint import bend
+from runbook.analysis.trend import trend
 
 Floats = NDArray[np.float64]
 STEP, COUNT, SEEDS = 30.0, 120, 40

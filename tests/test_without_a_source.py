@@ -10,12 +10,12 @@ import pytest
 
 from runbook import alerts
 from runbook.clock import Frozen
+from runbook.config.settings import Elasticsearch, Environment, Kubernetes, MySQL, Prometheus, Settings
 from runbook.incident import Incident
-from runbook.inquiry import Inquiry
-from runbook.investigation import Investigation
+from runbook.investigation.investigator import Inquiry
+from runbook.investigation.result import Investigation
 from runbook.model import Answer, Query, failed
-from runbook.recording import Replay
-from runbook.settings import Elasticsearch, Environment, Kubernetes, MySQL, Prometheus, Settings
+from runbook.recording.recorder import Replay
 from runbook.sources.base import Source
 from tests import fakes
 from tests.faulty import Faulty, Mode

@@ -11,7 +11,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runbook.wording import bytes_text, clock_text, count_text, days_text, duration_text, plain_text, plural, share_text
+from runbook.text.format import (
+    bytes_text,
+    clock_text,
+    count_text,
+    days_text,
+    duration_text,
+    plain_text,
+    plural,
+    share_text,
+)
 
 MORNING = 1768473600.0  # 15 January 2026, 10:40 UTC
 DAY = 86_400.0

@@ -9,17 +9,20 @@ from pathlib import Path
 
 import msgspec
 
-from runbook import alerts, display, parameters, settings
-from runbook.alerts.base import Alert, Context
+from runbook import alerts
 from runbook.clock import Frozen, Wall
+from runbook.config import settings
+from runbook.config.settings import Auth, Environment, Kubernetes, Service
 from runbook.errors import ParameterError, RecordingCorrupt, RecordingError
-from runbook.evidence import RECORDING, Draft
-from runbook.inquiry import Inquiry
-from runbook.investigation import Investigation
-from runbook.manifest import Status
-from runbook.recording import Header, Recorder, Replay
-from runbook.redaction import Redactor
-from runbook.settings import Auth, Environment, Kubernetes, Service
+from runbook.evidence.draft import RECORDING, Draft
+from runbook.evidence.manifest import Status
+from runbook.investigation.definitions import Alert, Context
+from runbook.investigation.investigator import Inquiry
+from runbook.investigation.result import Investigation
+from runbook.recording.recorder import Header, Recorder, Replay
+from runbook.redaction.redactor import Redactor
+from runbook.reporting import notebook
+from runbook.runs import parameters
 from runbook.sources.base import Deadline
 from runbook.sources.connect import connect
 
@@ -111,30 +114,30 @@ class Incident:
 
     def context(self) -> None:
         """What is asked, where, and for which window."""
-        display.show_context(self._inquiry.alert, self._inquiry.context)
+        notebook.show_context(self._inquiry.alert, self._inquiry.context)
 
     def show(self, *checks: str) -> None:
         """The findings of these checks: question, status, sentence, charts, tables, queries."""
         for name in checks:
-            display.show_finding(self._inquiry.finding(name), self._inquiry.context)
+            notebook.show_finding(self._inquiry.finding(name), self._inquiry.context)
 
     def causes(self) -> None:
         """The verdict, and the probable causes, ranked, each with its reasons."""
-        display.show_causes(self.investigation())
+        notebook.show_causes(self.investigation())
 
     def mitigation(self) -> None:
         """Ready commands for the supported causes, never executed; and when to call for help."""
-        display.show_mitigations(self.investigation())
+        notebook.show_mitigations(self.investigation())
 
     def verification(self) -> None:
         """Whether it recovered since `mitigated_at`; waits for it, telling how far it is."""
-        display.show_recovery(self._inquiry.recovery(display.progress), self._inquiry.context)
+        notebook.show_recovery(self._inquiry.recovery(notebook.progress), self._inquiry.context)
 
     def record(self) -> None:
         """Leave the evidence, once, and say where it is."""
         if self._left is None:
             self._left = self._leave()
-        display.show_record(self._left, self.investigation())
+        notebook.show_record(self._left, self.investigation())
 
     def investigation(self, *, verified: bool = False) -> Investigation:
         """All of it as data; `verified` includes the recovery even where no cell asked for it."""

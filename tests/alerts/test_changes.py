@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from runbook import causes
-from runbook.alerts.base import Cause
-from runbook.alerts.checks import changes
-from runbook.alerts.checks.signal import FAILED_REQUESTS, REQUEST_SECONDS, Signal
+from runbook.alerts.checks.toolkit.signal import FAILED_REQUESTS, REQUEST_SECONDS, Signal
+from runbook.alerts.checks.workload import changes
 from runbook.alerts.high_error_rate import DATABASE
-from runbook.alerts.suspects import DEPLOYMENT
+from runbook.alerts.shared_causes import DEPLOYMENT
+from runbook.investigation import ranking
+from runbook.investigation.definitions import Cause
 from runbook.model import Answer, Query, Result
 from tests.fakes import ONSET, context
 
@@ -68,7 +68,7 @@ def judged(old: Curve, *new: Curve, after: float = -30, until: float = 240, sign
 
 def verdict(cause: Cause, found: Result, **others: dict[str, Any]) -> str:
     results = {"changes": found, **{check: Result("abnormal", "", facts) for check, facts in others.items()}}
-    return causes.judge(cause, results).state
+    return ranking.judge(cause, results).state
 
 
 def told(result: Result) -> list[str]:

@@ -9,26 +9,25 @@ from typing import Any
 
 import pytest
 
-from runbook import causes, inquiry
-from runbook.alerts.base import Check, Context
-from runbook.alerts.checks import (
+from runbook.alerts.checks.database import (
+    connection_error_logs,
     connection_errors,
-    connection_logs,
-    policies,
+    database_server,
+    failing_pods,
     pool,
-    query_durations,
-    reporters,
-    secrets,
-    server,
+    query_latency,
 )
+from runbook.alerts.checks.workload import policies, secrets
 from runbook.alerts.database_connection_errors import ALERT
-from runbook.alerts.plans.connections import mend_login, open_the_way
+from runbook.alerts.mitigations.connections import mend_login, open_the_way
 from runbook.clock import Frozen
-from runbook.inquiry import Inquiry
-from runbook.investigation import Investigation
+from runbook.config.settings import Environment, Kubernetes
+from runbook.investigation import investigator, ranking
+from runbook.investigation.definitions import Check, Context
+from runbook.investigation.investigator import Inquiry
+from runbook.investigation.result import Investigation
+from runbook.investigation.verification import verify
 from runbook.model import JSON, Answer, Mitigation, Query, Result
-from runbook.recovery import verify
-from runbook.settings import Environment, Kubernetes
 from tests.fakes import ONSET, STARTED, Scripted, context, line, nothing
 
 Answering = Callable[[Query], Answer]
@@ -77,7 +76,7 @@ def judged(check: Check, told: Told, began: float | None = ONSET, about: Context
     source = Scripted(told)
     answers = {name: source.ask(query) for name, query in check.queries(about).items()}
     first = {ALERT.checks[0].name: Result("abnormal", "", {"onset": began})}
-    return inquiry.judge(check, about, answers, first)
+    return investigator.judge(check, about, answers, first)
 
 
 def investigated(told: Told) -> Investigation:
@@ -146,7 +145,7 @@ def test_all_some_or_none_of_the_pods(rates: dict[str, float], affected: int, sa
     """A pod has the trouble from a fifth of the pods' mean on."""
     rows = {pod: stepping(0.0, rate) for pod, rate in rates.items()}
     told = {ERRORS: several("pod", rows), ("database_connections",): several("pod", dict.fromkeys(rows, lambda t: 1.0))}
-    found = judged(reporters.CHECK, told)
+    found = judged(failing_pods.CHECK, told)
     assert found.facts["affected"] == affected
     assert found.sentence.startswith(said)
 
@@ -157,7 +156,7 @@ def test_a_pod_without_a_counter_counts_as_one_without_errors():
         ERRORS: several("pod", {"a": stepping(0.0, 3.0)}),
         ("database_connections",): several("pod", {"a": lambda t: 1.0, "b": lambda t: 1.0}),
     }
-    assert judged(reporters.CHECK, told).facts["pods"] == 2
+    assert judged(failing_pods.CHECK, told).facts["pods"] == 2
 
 
 # The pool
@@ -200,13 +199,13 @@ def test_pods_that_tell_nothing_of_their_pools():
 @pytest.mark.parametrize(("before", "since", "slow"), [(0.02, 0.02, False), (0.02, 0.3, True), (2.0, 2.0, True)])
 def test_slow_queries(before: float, since: float, slow: bool):
     """Several times as slow as before, or slow by any measure; a second answer's absence changes nothing."""
-    found = judged(query_durations.CHECK, {P95: line(stepping(before, since))})
+    found = judged(query_latency.CHECK, {P95: line(stepping(before, since))})
     assert (found.facts["slow"], found.facts["rate"]) == (slow, None)
 
 
 def test_no_query_that_ended_is_not_a_fast_one():
     """Before the onset there were queries, since then none: not known."""
-    found = judged(query_durations.CHECK, {P95: line(stepping(0.02, float("nan")))})
+    found = judged(query_latency.CHECK, {P95: line(stepping(0.02, float("nan")))})
     assert found.status == "unknown"
 
 
@@ -340,28 +339,28 @@ def process(id: int, seconds: int, command: str = "Query") -> JSON:
 def test_without_settings_it_says_what_to_set():
     """A source that is not set up makes the check unknown, in the source's own words."""
     absent = {STATUS: lambda query: Answer(query, "failed", error="MySQL is not set up; add [environment.x.mysql]")}
-    found = judged(server.CHECK, absent)
+    found = judged(database_server.CHECK, absent)
     assert (found.status, found.sentence) == ("unknown", "Not known: MySQL is not set up; add [environment.x.mysql]")
 
 
 def test_a_server_with_room_is_well():
     """Connections against their limit; idle ones are no statements, however old."""
     told = {**variables(), PROCESSES: given({"processes": [process(3, 9000, "Sleep"), process(4, 1)]})}
-    found = judged(server.CHECK, told)
+    found = judged(database_server.CHECK, told)
     assert (found.status, found.sentence) == ("normal", "Yes; it has 30 of 151 connections (19.9 %) now.")
 
 
 def test_a_full_server():
     """Nearly all of its connections are taken."""
-    found = judged(server.CHECK, variables(Threads_connected=150))
+    found = judged(database_server.CHECK, variables(Threads_connected=150))
     assert (found.status, found.facts["full"]) == ("abnormal", True)
 
 
 def test_a_server_so_full_that_it_refuses_us():
     """That it refuses our login for too many connections is evidence; that it does not know us is none."""
-    full = judged(server.CHECK, {STATUS: given({"refused": {"code": 1040, "words": "Too many connections"}})})
+    full = judged(database_server.CHECK, {STATUS: given({"refused": {"code": 1040, "words": "Too many connections"}})})
     assert (full.status, full.facts["full"]) == ("abnormal", True)
-    unknown = judged(server.CHECK, {STATUS: given({"refused": {"code": 1045, "words": "Access denied"}})})
+    unknown = judged(database_server.CHECK, {STATUS: given({"refused": {"code": 1045, "words": "Access denied"}})})
     assert unknown.status == "unknown"
 
 
@@ -374,7 +373,7 @@ def test_locks_and_long_statements():
         PROCESSES: given({"processes": [process(n, 40 - n) for n in range(1, 5)]}),
         TRANSACTIONS: given({"transactions": [], "waits": waits}),
     }
-    found = judged(server.CHECK, told)
+    found = judged(database_server.CHECK, told)
     assert (found.facts["blocking"], found.facts["table"], found.facts["long"]) == (7, "shop.users", True)
     assert "2 statements waiting for locks, most for those of process 7" in found.sentence
     assert "4 statements running for 39 s at most" in found.sentence
@@ -392,7 +391,7 @@ def test_who_blocks_the_others_stands_first():
             {"transactions": [{**held, "locked_rows": 2, "modified_rows": 1, "statement": None}], "waits": [wait]}
         ),
     }
-    found = judged(server.CHECK, told)
+    found = judged(database_server.CHECK, told)
     (table,) = [table for table in found.tables if table.name == "processes"]
     assert [row[0] for row in table.rows] == [7, 12, 11]
     assert table.rows[0] == (7, "web", "10.0.0.7", 15, "Sleep", "16 s, 1 row changed", "")
@@ -403,12 +402,12 @@ def test_a_moment_s_wait_for_a_lock_is_everyday_life():
     """One statement that waits for a second is no trouble."""
     wait = {"waiting": 11, "blocking": 7, "seconds": 1, "table": "t", "waiting_statement": "", "blocking_statement": ""}
     told = {**variables(), TRANSACTIONS: given({"transactions": [], "waits": [wait]})}
-    assert judged(server.CHECK, told).status == "normal"
+    assert judged(database_server.CHECK, told).status == "normal"
 
 
 def test_what_it_does_may_not_be_read():
     """Without the right to see processes the connections are still told, and locks are not known to be none."""
-    found = judged(server.CHECK, {STATUS: variables()[STATUS]})
+    found = judged(database_server.CHECK, {STATUS: variables()[STATUS]})
     assert (found.facts["connected"], found.facts["locked"], found.facts["long"]) == (30, None, None)
     assert found.status == "unknown"
 
@@ -435,7 +434,7 @@ def test_what_it_does_may_not_be_read():
 )
 def test_what_clients_of_mysql_say(message: str, reason: str):
     """The usual clients' own sentences give exactly the one reason that an engineer reads in them."""
-    found = {name for name, words in connection_logs.REASONS.items() if words.search(message)}
+    found = {name for name, words in connection_error_logs.REASONS.items() if words.search(message)}
     assert found - ({"network"} if reason == "pool" else set()) == {reason}
 
 
@@ -465,7 +464,7 @@ CUT = {"cuts": ["restrict"], "near": True, "newest": "restrict"}
 
 def telling(**about: float) -> dict[str, Any]:
     """The facts of logs that give these reasons."""
-    known = {**dict.fromkeys(connection_logs.REASONS, 0.0), **about}
+    known = {**dict.fromkeys(connection_error_logs.REASONS, 0.0), **about}
     return {"about": known, "explained": sum(known.values()) or None, "new": [], "new_share": 0.0}
 
 
@@ -474,7 +473,7 @@ def ranked(**changes: dict[str, Any]) -> dict[str, tuple[str, float | None]]:
     known = {**UNREFUTED, "logs": telling()}
     facts = {name: {**known.get(name, {}), **changes.get(name, {})} for name in {*known, *changes}}
     results = {name: Result("abnormal", "", one) for name, one in facts.items()}
-    return {v.cause: (v.state, v.score) for v in causes.rank(ALERT.causes, results)}
+    return {v.cause: (v.state, v.score) for v in ranking.rank(ALERT.causes, results)}
 
 
 @pytest.mark.parametrize(
@@ -520,7 +519,7 @@ def test_without_logs_a_policy_still_tells():
         name: Result("abnormal", "", facts)
         for name, facts in {**UNREFUTED, "policies": {**UNREFUTED["policies"], **CUT}}.items()
     }
-    found = {v.cause: v.state for v in causes.rank(ALERT.causes, results)}
+    found = {v.cause: v.state for v in ranking.rank(ALERT.causes, results)}
     assert (found["network"], found["credentials"]) == ("supported", "not tested")
 
 

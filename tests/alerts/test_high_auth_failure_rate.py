@@ -9,20 +9,21 @@ from typing import Any
 import msgspec
 import pytest
 
-from runbook.alerts.base import Check, Context, Results
-from runbook.alerts.checks import auth_service, logs, rejections
-from runbook.alerts.checks.addresses import is_address
-from runbook.alerts.checks.rejections import reason
-from runbook.alerts.checks.takeover import PHRASE
+from runbook.alerts.checks.logins import auth_service, rejection_reasons
+from runbook.alerts.checks.logins.addresses import is_address
+from runbook.alerts.checks.logins.rejection_reasons import reason
+from runbook.alerts.checks.logins.takeover import PHRASE
+from runbook.alerts.checks.logs import error_messages
 from runbook.alerts.high_auth_failure_rate import ALERT, remark
-from runbook.alerts.plans.logins import keep_out, restore_key, set_clocks, withstand
-from runbook.causes import of
+from runbook.alerts.mitigations.logins import keep_out, restore_key, set_clocks, withstand
 from runbook.clock import Frozen
-from runbook.inquiry import Inquiry
-from runbook.investigation import conclude
+from runbook.config.settings import Environment, Kubernetes
+from runbook.investigation.definitions import Check, Context, Results
+from runbook.investigation.investigator import Inquiry
+from runbook.investigation.ranking import of
+from runbook.investigation.result import conclude
+from runbook.investigation.verification import verify
 from runbook.model import JSON, Answer, Query, Recovery, Result, Status, failed
-from runbook.recovery import verify
-from runbook.settings import Environment, Kubernetes
 from tests import fakes
 from tests.fakes import ONSET, STARTED, Scripted, line, nothing
 
@@ -244,7 +245,7 @@ def takeover(*buckets: JSON, succeeded: int | None = None, **changes: object) ->
     return finding("takeover", {(LOGINS,): answer}, **changes)
 
 
-@pytest.mark.parametrize("check", [logs.CHECK, rejections.CHECK], ids=lambda check: check.name)
+@pytest.mark.parametrize("check", [error_messages.CHECK, rejection_reasons.CHECK], ids=lambda check: check.name)
 def test_samples_stay_inside_a_short_window(check: Check):
     """However short the window is, no message from before it is compared with its rates."""
     c = context(start=STARTED - 600)

@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from runbook.alerts.base import Context
 from runbook.alerts.high_memory_usage import ALERT
 from runbook.clock import Frozen
-from runbook.inquiry import Inquiry
-from runbook.investigation import Investigation
+from runbook.investigation.definitions import Context
+from runbook.investigation.investigator import Inquiry
+from runbook.investigation.result import Investigation
 from runbook.model import Answer, Query, Result, failed
 from tests.fakes import ONSET, Scripted, context, nothing
 

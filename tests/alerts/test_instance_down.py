@@ -9,18 +9,28 @@ from typing import Any
 
 import pytest
 
-from runbook import causes, inquiry
-from runbook.alerts.base import Check, Context, Results
-from runbook.alerts.checks import changes, down, instances, last_words, nodes, pods, policies, serving, unseen
-from runbook.alerts.checks.signal import FAILED_SCRAPES
+from runbook.alerts.checks.requests import remaining_capacity
+from runbook.alerts.checks.toolkit.signal import FAILED_SCRAPES
+from runbook.alerts.checks.workload import (
+    changes,
+    down_instances,
+    instances_down_count,
+    nodes,
+    pod_states,
+    policies,
+    previous_logs,
+    scrape_only,
+)
 from runbook.alerts.instance_down import ALERT
-from runbook.alerts.plans.instances import leave_node
+from runbook.alerts.mitigations.instances import leave_node
 from runbook.clock import Frozen
-from runbook.inquiry import Inquiry
-from runbook.investigation import Investigation
+from runbook.config.settings import Environment, Kubernetes, Prometheus
+from runbook.investigation import investigator, ranking
+from runbook.investigation.definitions import Check, Context, Results
+from runbook.investigation.investigator import Inquiry
+from runbook.investigation.result import Investigation
+from runbook.investigation.verification import verify
 from runbook.model import JSON, Answer, Mitigation, Query, Recovery, Result
-from runbook.recovery import verify
-from runbook.settings import Environment, Kubernetes, Prometheus
 from tests import fakes
 from tests.fakes import ONSET, STARTED, Scripted, line, nothing
 
@@ -149,7 +159,7 @@ def judged(check: Check, told: Told, about: Context | None = None, **earlier: Ma
     source = Scripted(told)
     answers = {name: source.ask(query) for name, query in check.queries(about).items()}
     known = {name: Result("abnormal", "", facts) for name, facts in {"down": {"onset": ONSET}, **earlier}.items()}
-    return inquiry.judge(check, about, answers, known)
+    return investigator.judge(check, about, answers, known)
 
 
 def investigated(told: Told) -> Investigation:
@@ -173,7 +183,7 @@ class TestDown:
             MISSED: line(since(0.0, 2.0)),
             TOTAL: line(since(60.0, 40.0)),
         }
-        found = judged(down.CHECK, told)
+        found = judged(instances_down_count.CHECK, told)
         assert found.status == "abnormal"
         assert abs(found.facts["onset"] - ONSET) <= 60
         assert found.sentence.startswith("Yes. 2 instances down (threshold 0 instances), against 0 instances last week")
@@ -184,11 +194,14 @@ class TestDown:
         """The runbook is opened a minute after the alert: too soon for a test of levels, and plain all the same."""
         fresh = context(end=ONSET + 150, now=ONSET + 150)
         told = {**USUAL, DOWN: line(since(0.0, 2.0, ONSET + 60)), MISSED: line(since(0.0, 2.0, ONSET + 15))}
-        assert abs(judged(down.CHECK, told, fresh).facts["onset"] - ONSET) <= 30
+        assert abs(judged(instances_down_count.CHECK, told, fresh).facts["onset"] - ONSET) <= 30
 
     def test_all_up_is_normal(self) -> None:
         """Where no instance misses all scrapes of a minute, nothing is down, though single scrapes fail."""
-        found = judged(down.CHECK, {**USUAL, DOWN: line(lambda t: 0.0), MISSED: line(lambda t: 0.25 * (t % 600 == 0))})
+        found = judged(
+            instances_down_count.CHECK,
+            {**USUAL, DOWN: line(lambda t: 0.0), MISSED: line(lambda t: 0.25 * (t % 600 == 0))},
+        )
         assert found.status == "normal"
         assert found.sentence.startswith(
             "No. 0 instances down at most since the alert, not above the threshold of 0 instances"
@@ -197,19 +210,19 @@ class TestDown:
     def test_all_that_left_service_discovery_are_missed(self) -> None:
         """Up until a minute before the alert, then no target any more: real, with its onset, and told in one sentence."""
         told = {**USUAL, **{words: until(ONSET, told) for words, told in ((DOWN, 0.0), (COUNT, 6.0), (MISSED, 0.0))}}
-        found = judged(down.CHECK, told)
+        found = judged(instances_down_count.CHECK, told)
         assert (found.status, found.facts["now"]) == ("abnormal", 6.0)
         assert abs(found.facts["onset"] - ONSET) <= 60
         assert found.sentence.endswith("; no instance is a target of Prometheus any more.")
 
     def test_no_target_is_not_health(self) -> None:
         """Without any target, as after a wrong scrape configuration, it is not known whether instances are up."""
-        assert judged(down.CHECK, {DOWN: nothing}).status == "unknown"
+        assert judged(instances_down_count.CHECK, {DOWN: nothing}).status == "unknown"
 
     @pytest.mark.parametrize("missed", [lambda t: 0.0, lambda t: float("nan"), lambda t: min(3.0, max(0.0, t - ONSET))])
     def test_any_course_of_missed_scrapes_is_borne(self, missed: Callable[[float], float]) -> None:
         """Whatever the misses look like, instances that are down are; when it began may not be known."""
-        found = judged(down.CHECK, {**USUAL, DOWN: line(lambda t: 1.0), MISSED: line(missed)})
+        found = judged(instances_down_count.CHECK, {**USUAL, DOWN: line(lambda t: 1.0), MISSED: line(missed)})
         assert found.status == "abnormal"
 
 
@@ -217,7 +230,7 @@ class TestInstances:
     def test_who_is_down_since_when_and_who_is_up(self) -> None:
         """The time is that of the first missed scrape, a minute before a whole one is missing."""
         told = {UP: ups(a=since(1.0, 0.0, ONSET + 60), b=lambda t: 1.0, c=lambda t: 1.0)}
-        found = judged(instances.CHECK, told)
+        found = judged(down_instances.CHECK, told)
         assert (found.facts["down"], found.facts["now"], found.facts["up"]) == (["a"], ["a"], ["b", "c"])
         assert abs(found.facts["since"] - ONSET) <= 30
         assert found.facts["port"] == 8080
@@ -226,30 +239,30 @@ class TestInstances:
     def test_one_that_never_came_up_is_told_so(self) -> None:
         """A pod that appeared and never answered has no time since when it is down but that it was first seen."""
         told = {UP: ups(a=lambda t: 0.0 if t >= ONSET else float("nan"), b=lambda t: 1.0)}
-        found = judged(instances.CHECK, told)
+        found = judged(down_instances.CHECK, told)
         assert found.facts["never_up"] == ["a"]
         assert "a (never up)" in found.sentence
 
     def test_one_that_was_always_down_has_been_so_since_before(self) -> None:
         """Where the window shows it down from its start on, nobody knows since when."""
-        found = judged(instances.CHECK, {UP: ups(a=lambda t: 0.0, b=lambda t: 1.0)})
+        found = judged(down_instances.CHECK, {UP: ups(a=lambda t: 0.0, b=lambda t: 1.0)})
         assert found.facts["never_up"] == []
         assert "a (since before 09:17 UTC)" in found.sentence
 
     def test_all_that_are_no_target_any_more_are_down(self) -> None:
         """Together they left: each is missed, and none of them up; one that went alone is no outage."""
         gone = {name: lambda t: 1.0 if t < ONSET + 60 else float("nan") for name in "ab"}
-        found = judged(instances.CHECK, {UP: ups(**gone)})
+        found = judged(down_instances.CHECK, {UP: ups(**gone)})
         assert (found.facts["down"], found.facts["up"]) == (["a", "b"], [])
         assert found.sentence == (
             "2 of 2: a (since 10:40 UTC), b (since 10:40 UTC); none is a target of Prometheus any more."
         )
-        assert judged(instances.CHECK, {UP: ups(**gone, c=lambda t: 1.0)}).facts["down"] == []
+        assert judged(down_instances.CHECK, {UP: ups(**gone, c=lambda t: 1.0)}).facts["down"] == []
 
     def test_one_that_was_down_before_the_alert_is_none_of_it(self) -> None:
         """An outage that ended half an hour before is another one."""
         told = {UP: ups(a=lambda t: 0.0 if ONSET - 2400 <= t < ONSET - 1800 else 1.0)}
-        assert judged(instances.CHECK, told).facts["down"] == []
+        assert judged(down_instances.CHECK, told).facts["down"] == []
 
     def test_back_again_and_gone(self) -> None:
         """What came back, and what is no target any more, is not down now."""
@@ -259,32 +272,36 @@ class TestInstances:
                 b=lambda t: float("nan") if t > ONSET + 300 else since(1.0, 0.0)(t),
             )
         }
-        found = judged(instances.CHECK, told)
+        found = judged(down_instances.CHECK, told)
         assert (found.facts["down"], found.facts["now"]) == (["a", "b"], [])
         assert [row[-1] for row in found.tables[0].rows] == ["up again", "gone"]
 
     def test_instances_without_pods_go_by_their_address(self) -> None:
         """A target that a file names has no pod: its address tells it apart."""
         told = {UP: line(since(1.0, 0.0), instance="10.0.0.7:9100")}
-        assert judged(instances.CHECK, told).facts["down"] == ["10.0.0.7:9100"]
+        assert judged(down_instances.CHECK, told).facts["down"] == ["10.0.0.7:9100"]
 
 
 class TestServing:
     def test_the_rest_take_more_each(self) -> None:
         """Three of six with all requests have twice as many each."""
         rates = {name: since(10.0, 20.0) for name in "abc"} | {name: since(10.0, 0.0) for name in "def"}
-        found = judged(serving.CHECK, {BY_POD: by_pod(**rates), FAILED: nothing}, instances={"up": list("abc")})
+        found = judged(
+            remaining_capacity.CHECK, {BY_POD: by_pod(**rates), FAILED: nothing}, instances={"up": list("abc")}
+        )
         assert (found.status, found.facts["times"], found.facts["failing"]) == ("normal", 2.0, 0.0)
         assert found.sentence.startswith("3 instances with 60 requests/s, 2.0 times as many each as before; 0 %")
 
     def test_nobody_serves(self) -> None:
         """Where no instance is up, that is said, and is abnormal."""
-        found = judged(serving.CHECK, {BY_POD: by_pod(a=since(10.0, 0.0)), FAILED: nothing}, instances={"up": []})
+        found = judged(
+            remaining_capacity.CHECK, {BY_POD: by_pod(a=since(10.0, 0.0)), FAILED: nothing}, instances={"up": []}
+        )
         assert (found.status, found.sentence) == ("abnormal", "Nobody that Prometheus can see: no instance is up.")
 
     def test_who_is_up_must_be_known(self) -> None:
         """Without the instances nothing is said of those that are left."""
-        assert judged(serving.CHECK, {BY_POD: by_pod(a=lambda t: 1.0), FAILED: nothing}).status == "unknown"
+        assert judged(remaining_capacity.CHECK, {BY_POD: by_pod(a=lambda t: 1.0), FAILED: nothing}).status == "unknown"
 
 
 def test_a_paused_deployment_is_known_as_one() -> None:
@@ -310,7 +327,7 @@ class TestPods:
             pod("e"),
             pod("f"),
         ]
-        facts = judged(pods.CHECK, {PODS: cluster(*these)}, instances={"down": ["a", "b", "c", "e"]}).facts
+        facts = judged(pod_states.CHECK, {PODS: cluster(*these)}, instances={"down": ["a", "b", "c", "e"]}).facts
         assert (facts["killed"], facts["crashed"], facts["blocked"]) == (["a"], ["b"], ["c"])
         assert (facts["unschedulable"], facts["well"], facts["crashed_revisions"]) == (["d"], ["e"], [14])
         assert (facts["container"], facts["memory_limit"]) == ("app", 512 * 2**20)
@@ -322,19 +339,19 @@ class TestPods:
             pod("a", ended=("OOMKilled", 137, ONSET - 3600)),
             pod("b", ended=("Completed", 0, ONSET + 60)),
         ]
-        facts = judged(pods.CHECK, {PODS: cluster(*these)}, instances=HERE).facts
+        facts = judged(pod_states.CHECK, {PODS: cluster(*these)}, instances=HERE).facts
         assert (facts["killed"], facts["crashed"], facts["well"]) == ([], [], ["a", "b"])
 
     def test_all_ready_is_normal(self) -> None:
         """Pods that are ready and did not restart are well, whatever Prometheus says."""
-        found = judged(pods.CHECK, {PODS: cluster(pod("a"), pod("b"))}, instances=HERE)
+        found = judged(pod_states.CHECK, {PODS: cluster(pod("a"), pod("b"))}, instances=HERE)
         assert found.status == "normal"
         assert found.sentence.startswith("2 of 2 pods ready; 2 of those that are down for Prometheus are ready")
 
     def test_pods_that_are_over_do_not_count_but_are_shown(self) -> None:
         """What was evicted and left behind is neither ready nor missing; its reason stands in the table."""
         left = pod("a", ready=False, over="Evicted")
-        found = judged(pods.CHECK, {PODS: cluster(left, pod("b"))}, instances={"down": []})
+        found = judged(pod_states.CHECK, {PODS: cluster(left, pod("b"))}, instances={"down": []})
         assert (found.status, found.facts["unready"]) == ("normal", [])
         assert found.sentence == "1 of 1 pod ready; 1 over and left behind (Evicted)."
         assert found.tables[0].rows[0][:2] == ("a", "Evicted")
@@ -342,12 +359,12 @@ class TestPods:
     def test_one_that_is_over_is_told_where_it_is_the_one_that_is_down(self) -> None:
         """The pod that was evicted is the one that Prometheus misses."""
         left = pod("a", ready=False, over="Evicted")
-        found = judged(pods.CHECK, {PODS: cluster(left, pod("b"))}, instances={"down": ["a"]})
+        found = judged(pod_states.CHECK, {PODS: cluster(left, pod("b"))}, instances={"down": ["a"]})
         assert (found.status, found.facts["gone"], found.facts["over"]) == ("abnormal", [], ["a"])
 
     def test_a_pod_that_is_gone_is_not_known(self) -> None:
         """Of one that was down and is not there any more nobody can say how it ended: not that all is well."""
-        found = judged(pods.CHECK, {PODS: cluster(pod("b"), pod("c"))}, instances={"down": ["a"]})
+        found = judged(pod_states.CHECK, {PODS: cluster(pod("b"), pod("c"))}, instances={"down": ["a"]})
         assert (found.status, found.facts["gone"]) == ("unknown", ["a"])
         assert [found.facts[name] for name in ("killed", "crashed", "blocked")] == [None, None, None]
         assert found.sentence == (
@@ -357,7 +374,7 @@ class TestPods:
     def test_what_is_seen_of_others_is_known_though_one_is_gone(self) -> None:
         """A pod that was killed was killed, whoever is gone; that none crashed is not known."""
         killed = pod("b", ready=False, ended=("OOMKilled", 137, ONSET + 60))
-        found = judged(pods.CHECK, {PODS: cluster(killed)}, instances={"down": ["a", "b"]})
+        found = judged(pod_states.CHECK, {PODS: cluster(killed)}, instances={"down": ["a", "b"]})
         assert (found.status, found.facts["killed"], found.facts["crashed"]) == ("abnormal", ["b"], None)
 
 
@@ -369,18 +386,18 @@ class TestLastWords:
     def test_the_last_line_of_trouble_is_shown(self) -> None:
         """What says why comes before what only follows it."""
         told = {LAST: words("INFO serving", "thread 'main' panicked at src/main.rs:1", "note: run with a backtrace")}
-        found = judged(last_words.CHECK, told, pods={"crashed": ["a"], "killed": []})
+        found = judged(previous_logs.CHECK, told, pods={"crashed": ["a"], "killed": []})
         assert found.facts["last"] == "thread 'main' panicked at src/main.rs:1"
         assert found.sentence == "The one that ended said last: “thread 'main' panicked at src/main.rs:1”."
 
     def test_none_that_ended_said_nothing(self) -> None:
         """Where no container ended, that is an answer: normal, and no word."""
-        found = judged(last_words.CHECK, {LAST: given(None, "empty")}, pods={"crashed": [], "killed": []})
+        found = judged(previous_logs.CHECK, {LAST: given(None, "empty")}, pods={"crashed": [], "killed": []})
         assert (found.status, found.facts["last"]) == ("normal", None)
 
     def test_silence_is_told(self) -> None:
         """A container may end without a word."""
-        found = judged(last_words.CHECK, {LAST: words()}, pods={"crashed": ["a"], "killed": []})
+        found = judged(previous_logs.CHECK, {LAST: words()}, pods={"crashed": ["a"], "killed": []})
         assert found.sentence == "1 container ended without a word."
 
 
@@ -424,7 +441,7 @@ class TestUnseen:
             "pods": {"well": ["a", "b"]},
             "reachability": {"health_ok": health},
         }
-        return judged(unseen.CHECK, {(FIRING,): now, ("terms",): logged(600)}, **known)
+        return judged(scrape_only.CHECK, {(FIRING,): now, ("terms",): logged(600)}, **known)
 
     def test_those_that_log_on_are_only_unseen(self) -> None:
         """As many messages as usual from those that are down: only Prometheus misses them."""
@@ -445,7 +462,7 @@ class TestUnseen:
     def test_too_few_messages_tell_nothing(self) -> None:
         """Where hardly anything is logged, silence is no sign."""
         known: dict[str, Any] = {"instances": HERE, "pods": {"well": ["a"]}}
-        facts = judged(unseen.CHECK, {(FIRING,): logged(0), ("terms",): logged(6)}, **known).facts
+        facts = judged(scrape_only.CHECK, {(FIRING,): logged(0), ("terms",): logged(6)}, **known).facts
         assert (facts["talking"], facts["silent"]) == (None, None)
 
     def test_without_logs_the_service_itself_may_tell(self) -> None:
@@ -456,7 +473,7 @@ class TestUnseen:
     def test_pods_that_are_not_well_are_not_unseen(self) -> None:
         """Where Kubernetes calls none of them ready, it is not the scrape, whatever they log."""
         known: dict[str, Any] = {"instances": HERE, "pods": {"well": []}}
-        found = judged(unseen.CHECK, {("terms",): logged(100)}, **known)
+        found = judged(scrape_only.CHECK, {("terms",): logged(100)}, **known)
         assert (found.status, found.facts["talking"]) == ("normal", False)
 
 
@@ -557,21 +574,21 @@ def results(**changed: Mapping[str, Any]) -> Results:
 @pytest.mark.parametrize("cause", SCENES)
 def test_each_cause_is_told_from_the_others(cause: str) -> None:
     """What each fault shows supports its cause alone."""
-    found = causes.of(ALERT, results(**SCENES[cause]))
+    found = ranking.of(ALERT, results(**SCENES[cause]))
     assert [v.cause for v in found if v.state == "supported"] == [cause]
 
 
 @pytest.mark.parametrize("cause", [cause for cause in SCENES if cause not in ("deployment", "crash", "configuration")])
 def test_an_innocent_rollout_takes_no_blame(cause: str) -> None:
     """A release shortly before something else went wrong is not supported as its cause."""
-    found = causes.of(ALERT, results(**{**SCENES[cause], "changes": {"near": True}}))
+    found = ranking.of(ALERT, results(**{**SCENES[cause], "changes": {"near": True}}))
     assert [v.cause for v in found if v.state == "supported"] == [cause]
 
 
 def test_what_was_not_seen_is_not_refuted() -> None:
     """The pod that was down is gone, another is not ready: none of the ways in which it may have ended is excluded."""
     unseen_ends = {"gone": ["a"], "killed": None, "crashed": None, "blocked": None}
-    found = causes.of(ALERT, results(pods=unseen_ends))
+    found = ranking.of(ALERT, results(pods=unseen_ends))
     assert {v.cause for v in found if v.state == "not tested"} == {"deployment", "crash", "memory", "configuration"}
 
 
@@ -607,13 +624,13 @@ def test_all_that_left_service_discovery_and_serve_on_are_only_unseen() -> None:
 def test_two_causes_at_once_come_first() -> None:
     """Containers killed for memory, and a node lost: both are supported."""
     both = {**SCENES["node"], "pods": {"killed": ["c"], "container": "app", "memory_limit": 2.0**29}}
-    found = causes.of(ALERT, results(**both))
+    found = ranking.of(ALERT, results(**both))
     assert {v.cause for v in found[:2]} == {"memory", "node"}
 
 
 def test_nothing_known_supports_nothing() -> None:
     """An alert that is real, with no other data, has no cause that is supported or refuted."""
-    found = causes.of(ALERT, {"down": Result("abnormal", "", {"onset": ONSET})})
+    found = ranking.of(ALERT, {"down": Result("abnormal", "", {"onset": ONSET})})
     assert {v.state for v in found} == {"not tested"}
 
 

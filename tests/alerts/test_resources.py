@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from runbook.alerts.checks import resources
+from runbook.alerts.checks.workload import resource_limits
 from runbook.model import Answer, Query, Result
 from tests.fakes import ONSET, context
 
@@ -36,7 +36,7 @@ def judged(
     new: Callable[[float], float] | float, old: Callable[[float], float] = lambda t: 200.0, **changes: Any
 ) -> Result:
     """Pods hold `old` MiB until a rollout; those of revision 14 hold `new` MiB, as a number or by time."""
-    asked = resources.CHECK.queries(context())
+    asked = resource_limits.CHECK.queries(context())
     level = new if callable(new) else lambda t: new
     memory = {
         "web-a-1": lambda t: old(t) * MIB if t < ROLLOUT else float("nan"),
@@ -50,7 +50,7 @@ def judged(
     }
     facts = {"near": True, "rollout": ROLLOUT, "revision": 14, "alike": False, "calm_minutes": 0.0, **changes}
     earlier = {"errors": Result("abnormal", "", {"onset": ONSET}), "changes": Result("abnormal", "", facts)}
-    return resources.CHECK.judge(context(), answers, earlier)
+    return resource_limits.CHECK.judge(context(), answers, earlier)
 
 
 def test_a_new_revision_that_wants_much_more_memory_is_told():

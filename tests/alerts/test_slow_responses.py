@@ -13,17 +13,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runbook import causes
-from runbook.alerts.base import Answers, Check
-from runbook.alerts.checks import histogram, latency, paths, query_kinds, slow_log, throttling, whose_time
-from runbook.alerts.checks.kinds import _by as named_by
-from runbook.alerts.plans.slowness import speed_up_queries
+from runbook.alerts.checks.database import slow_queries
+from runbook.alerts.checks.logs import warning_messages
+from runbook.alerts.checks.requests import latency, paths, time_breakdown
+from runbook.alerts.checks.toolkit import histogram
+from runbook.alerts.checks.toolkit.duration_breakdown import _by as named_by
+from runbook.alerts.checks.workload import cpu_throttling
+from runbook.alerts.mitigations.slowness import speed_up_queries
 from runbook.alerts.slow_responses import ALERT
 from runbook.clock import Frozen
-from runbook.inquiry import Inquiry, judge
+from runbook.config.settings import Environment
+from runbook.investigation import ranking
+from runbook.investigation.definitions import Answers, Check
+from runbook.investigation.investigator import Inquiry, judge
+from runbook.investigation.verification import verify
 from runbook.model import JSON, Answer, Query, Recovery, Result, Verdict
-from runbook.recovery import verify
-from runbook.settings import Environment
 from tests.fakes import ONSET, SERVICE, STARTED, Scripted, context, line, nothing
 
 Rate = Callable[[float], float]
@@ -223,25 +227,25 @@ class TestPaths:
 class TestQueries:
     def test_the_slow_kind_is_named_with_how_much_it_grew(self) -> None:
         """A missing index: one operation on one table, the others as fast as before."""
-        found = judged(query_kinds.CHECK, kinds(select_users=SLOW, update_users=FAST, select_sessions=FAST))
+        found = judged(slow_queries.CHECK, kinds(select_users=SLOW, update_users=FAST, select_sessions=FAST))
         assert (found.facts["operation"], found.facts["table"], found.facts["alone"]) == ("select", "users", True)
         assert found.sentence == "select users: p95 3.1 s, 30 ms before; the other queries are as fast as before."
 
     def test_the_whole_database(self) -> None:
         """All kinds have become slow together."""
-        found = judged(query_kinds.CHECK, kinds(select_users=SLOW, update_users=SLOW))
+        found = judged(slow_queries.CHECK, kinds(select_users=SLOW, update_users=SLOW))
         assert (found.facts["any"], found.facts["alone"], len(found.facts["slow"])) == (True, False, 2)
 
     def test_fast_ones_are_told_too(self) -> None:
         """Without a slow one, the slowest is told as evidence."""
-        found = judged(query_kinds.CHECK, kinds(select_users=FAST))
+        found = judged(slow_queries.CHECK, kinds(select_users=FAST))
         assert (found.status, found.facts["any"]) == ("normal", False)
         assert found.sentence == "None: the slowest is select users: p95 30 ms, 30 ms before."
 
     def test_a_kind_without_a_before_is_slow_by_its_time_alone(self) -> None:
         """A query that nobody asked before the onset has nothing to compare with; above a second it is slow."""
         new = kind((nan, 1.4), (0.0, 0.5))
-        assert judged(query_kinds.CHECK, kinds(insert_audit=new)).facts["slow"] == ["insert audit"]
+        assert judged(slow_queries.CHECK, kinds(insert_audit=new)).facts["slow"] == ["insert audit"]
 
 
 class TestWhoseTime:
@@ -262,34 +266,34 @@ class TestWhoseTime:
     )
     def test_the_additional_time_is_divided(self, parts: dict[str, float], mostly: str) -> None:
         """Each part has its share of the additional time; what nobody measured is the rest."""
-        facts = judged(whose_time.CHECK, self.told(**parts)).facts
+        facts = judged(time_breakdown.CHECK, self.told(**parts)).facts
         shares = {name: facts[name] for name in ("queries", "waiting", "cpu", "rest")}
         assert sum(shares.values()) == pytest.approx(1.0, abs=0.01)
         assert max(shares, key=lambda name: shares[name]) == mostly
 
     def test_it_is_told(self) -> None:
         """Seconds a request before and since, and whose the difference is."""
-        assert judged(whose_time.CHECK, self.told(queries=64.2)).sentence == (
+        assert judged(time_breakdown.CHECK, self.told(queries=64.2)).sentence == (
             "A request takes 800 ms on average (10 ms before); of the additional time "
             "80.6 % database queries, 19.4 % elsewhere."
         )
 
     def test_nothing_is_divided_where_requests_take_as_long_as_before(self) -> None:
         """Noise is no additional time."""
-        found = judged(whose_time.CHECK, self.told(seconds=1.05))
+        found = judged(time_breakdown.CHECK, self.told(seconds=1.05))
         assert (found.status, found.facts["longer"]) == ("normal", False)
 
     @pytest.mark.parametrize("part", ["waiting", "cpu"])
     @pytest.mark.parametrize("answer", [nothing, line(lambda t: nan)])
     def test_the_rest_is_known_only_with_all_other_parts(self, part: str, answer: Told) -> None:
         """Where nobody tells who waits for a connection, or of the CPU, that time is not put down to somebody else."""
-        facts = judged(whose_time.CHECK, {**self.told(), (part,): answer}).facts
+        facts = judged(time_breakdown.CHECK, {**self.told(), (part,): answer}).facts
         assert (facts["rest"], facts[part], facts["longer"]) == (None, None, True)
 
     def test_without_the_time_of_queries_the_rest_is_not_known(self) -> None:
         """What is not measured is not put down to somebody else."""
         told = {words: answer for words, answer in self.told().items() if words[0] != "query_duration"}
-        assert judged(whose_time.CHECK, told).status == "unknown"
+        assert judged(time_breakdown.CHECK, told).status == "unknown"
 
 
 class TestThrottling:
@@ -304,19 +308,19 @@ class TestThrottling:
 
     def test_periods_without_cpu_are_abnormal(self) -> None:
         """Below its limit on average, and still held back half of the time: too little CPU."""
-        found = judged(throttling.CHECK, self.told(line(step(0.0, 0.5), pod=self.PODS)))
+        found = judged(cpu_throttling.CHECK, self.told(line(step(0.0, 0.5), pod=self.PODS)))
         assert (found.status, found.facts["throttled"], found.facts["throttled_share"]) == ("abnormal", True, 0.5)
         assert found.sentence.startswith("Yes: CPU held back in 50 % of its periods at most, ")
 
     def test_another_deployments_pods_are_none_of_it(self) -> None:
         """Its name may begin with this one's: a pod that neither Kubernetes nor the service's metrics know is not ours."""
         other = line(step(0.0, 0.5), pod="rust-micro-front-end-batch-5f6d8-zzzzz")
-        assert judged(throttling.CHECK, self.told(other)).facts["throttled"] is None
+        assert judged(cpu_throttling.CHECK, self.told(other)).facts["throttled"] is None
 
     def test_each_container_is_looked_at_by_itself(self) -> None:
         """The share is taken per container, the profile's where it names one; never of the pod as a whole."""
         (asked, named) = (
-            throttling.CHECK.queries(context(service=msgspec.structs.replace(SERVICE, container=name)))[
+            cpu_throttling.CHECK.queries(context(service=msgspec.structs.replace(SERVICE, container=name)))[
                 "throttled"
             ].text
             for name in ("", "app")
@@ -328,7 +332,7 @@ class TestThrottling:
 
     def test_who_does_not_measure_it_is_not_told_of_it(self) -> None:
         """Without cAdvisor's counters throttling is not known, which says nothing of memory and CPU."""
-        found = judged(throttling.CHECK, self.told(nothing))
+        found = judged(cpu_throttling.CHECK, self.told(nothing))
         assert found.facts["throttled"] is None
         assert "held back" not in found.sentence
 
@@ -353,14 +357,14 @@ class TestWarnings:
 
     def test_slow_requests_are_counted(self) -> None:
         """How many a minute since the onset, and before."""
-        found = judged(slow_log.CHECK, self.told(step(2, 40), "slow request: GET /edit took 4100 ms"))
+        found = judged(warning_messages.CHECK, self.told(step(2, 40), "slow request: GET /edit took 4100 ms"))
         assert (found.status, found.facts["per_minute"], found.facts["per_minute_before"]) == ("abnormal", 40.0, 2.0)
         assert found.sentence.endswith("logged since the onset, 40.0 a minute (2.0 before).")
 
     def test_as_many_as_before_is_normal(self) -> None:
         """A service that always warns a little says nothing new, nor does one that never does."""
-        assert judged(slow_log.CHECK, self.told(lambda t: 5)).status == "normal"
-        assert judged(slow_log.CHECK, self.told(lambda t: 0)).sentence.startswith("None: ")
+        assert judged(warning_messages.CHECK, self.told(lambda t: 5)).status == "normal"
+        assert judged(warning_messages.CHECK, self.told(lambda t: 0)).sentence.startswith("None: ")
 
     @pytest.mark.parametrize(
         ("message", "speaks"),
@@ -375,12 +379,12 @@ class TestWarnings:
     )
     def test_warnings_may_name_who_is_slow(self, message: str, speaks: bool) -> None:
         """What is said of other services is a sign; that requests are slow, or logins fail, is none of that."""
-        about = judged(slow_log.CHECK, self.told(step(0, 30), message)).facts["about"]
+        about = judged(warning_messages.CHECK, self.told(step(0, 30), message)).facts["about"]
         assert (about["dependency"] > 0.5) is speaks
 
     def test_without_the_log_it_is_not_known(self) -> None:
         """Elasticsearch is down: nobody says that nothing was logged."""
-        found = judged(slow_log.CHECK, {})
+        found = judged(warning_messages.CHECK, {})
         assert (found.status, "is down" in found.sentence) == ("unknown", True)
 
 
@@ -402,8 +406,8 @@ WELL: dict[str, dict[str, JSON]] = {
         "heavier": None,
     },
     "traffic": {"surge": False, "times": 1.0},
-    "logs": {"about": dict.fromkeys(slow_log.SUBJECTS, 0.0), "new": [], "new_share": 0.0},
-    "slow_log": {"about": dict.fromkeys(slow_log.SUBJECTS, 0.0)},
+    "logs": {"about": dict.fromkeys(warning_messages.SUBJECTS, 0.0), "new": [], "new_share": 0.0},
+    "slow_log": {"about": dict.fromkeys(warning_messages.SUBJECTS, 0.0)},
 }  # fmt: skip
 DATABASE = {
     "queries": {"any": True, "slow": ["select users"], "alone": True, "p95": 2.0},
@@ -429,7 +433,7 @@ def found(*changes: Mapping[str, Mapping[str, JSON]]) -> dict[str, Result]:
 
 
 def supported(results: Mapping[str, Result]) -> list[str]:
-    return [verdict.cause for verdict in causes.of(ALERT, results) if verdict.state == "supported"]
+    return [verdict.cause for verdict in ranking.of(ALERT, results) if verdict.state == "supported"]
 
 
 @pytest.mark.parametrize(
@@ -459,7 +463,7 @@ def test_the_right_cause_is_the_only_supported_one(facts: tuple[dict[str, dict[s
 def test_two_at_once_come_first(one: dict[str, dict[str, JSON]], other: dict[str, dict[str, JSON]]) -> None:
     """Of a pair, both stand in the first two places."""
     single = {supported(found(one))[0], supported(found(other))[0]}
-    assert {verdict.cause for verdict in causes.of(ALERT, found(one, other))[:2]} == single
+    assert {verdict.cause for verdict in ranking.of(ALERT, found(one, other))[:2]} == single
 
 
 def test_a_surge_does_not_hide_a_service_that_the_logs_call_slow() -> None:
@@ -492,7 +496,7 @@ def test_time_that_nobody_measured_alone_blames_nobody() -> None:
 
 
 def by_name(results: Mapping[str, Result]) -> dict[str, Verdict]:
-    return {verdict.cause: verdict for verdict in causes.of(ALERT, results)}
+    return {verdict.cause: verdict for verdict in ranking.of(ALERT, results)}
 
 
 def test_what_was_not_looked_at_is_not_refuted() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from runbook.alerts.high_error_rate import ALERT
 from runbook.clock import Frozen
-from runbook.inquiry import Inquiry
+from runbook.investigation.investigator import Inquiry
 from runbook.model import Answer, Query, failed
 from tests.bench.timing import Row, compare
 from tests.fakes import context

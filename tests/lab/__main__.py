@@ -14,8 +14,9 @@ from pathlib import Path
 
 import msgspec
 
-from runbook import alerts, rules
-from runbook.settings import Environment, Service
+from runbook import alerts
+from runbook.config.settings import Environment, Service
+from runbook.monitoring import alerting_rules
 from tests.lab.cache import LabError
 from tests.lab.cluster import Kubernetes
 from tests.lab.elastic import Elasticsearch
@@ -68,7 +69,11 @@ class LiveLab:
     def _rules(self, path: Path) -> Path:
         shortened = [replace(alerts.load(name), hold_seconds=HOLD_SECONDS) for name in alerts.names()]
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(rules.as_yaml(rules.rules(shortened, live_profile(), Environment(service="micro-frontend"))))
+        path.write_text(
+            alerting_rules.as_yaml(
+                alerting_rules.rules(shortened, live_profile(), Environment(service="micro-frontend"))
+            )
+        )
         return path
 
     def told(self) -> str:

@@ -9,9 +9,9 @@ from typing import Any
 
 import msgspec
 
+from runbook.config.settings import Elasticsearch, Environment, Kubernetes, Prometheus, Service, Settings
 from runbook.incident import Incident
-from runbook.investigation import Investigation
-from runbook.settings import Elasticsearch, Environment, Kubernetes, Prometheus, Service, Settings
+from runbook.investigation.result import Investigation
 from tests.lab import world
 from tests.lab.faults.planning import DatabaseState
 from tests.lab.mariadb import MariaDB

@@ -22,7 +22,7 @@ import pymysql
 from pymysql.constants import ER
 from pymysql.cursors import DictCursor
 
-from runbook.settings import MySQL
+from runbook.config.settings import MySQL
 from tests.lab.cache import LabError, Missing
 from tests.lab.processes import Server, StartFailed, eventually, free_port
 

@@ -20,7 +20,7 @@ from math import ceil
 from pathlib import Path
 
 from runbook import alerts
-from runbook.investigation import Investigation
+from runbook.investigation.result import Investigation
 from tests.lab.faults import FAULTS
 from tests.lab.front import Front
 from tests.lab.investigating import investigate

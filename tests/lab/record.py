@@ -19,10 +19,10 @@ from typing import Any
 import msgspec
 import nbformat
 
-from runbook.evidence import RECORDING
-from runbook.preparation import notebook_of
-from runbook.runner import Outcome, run
-from runbook.settings import Environment, Kubernetes, Settings
+from runbook.config.settings import Environment, Kubernetes, Settings
+from runbook.evidence.draft import RECORDING
+from runbook.runs.plan import notebook_of
+from runbook.runs.runner import Outcome, run
 from tests.lab.front import Front
 from tests.lab.investigating import brought_about, environment, lookback, profile, settings_file
 from tests.lab.loading import load

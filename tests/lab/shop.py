@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
-from runbook.sources.kubeconfig import from_files
-from runbook.sources.kubernetes_http import Connection, Request
-from runbook.sources.kubernetes_resources import SECRETS
-from runbook.sources.timelimit import TimeLimit
+from runbook.sources.http.timelimit import TimeLimit
+from runbook.sources.kubernetes.http import Connection, Request
+from runbook.sources.kubernetes.kubeconfig import from_files
+from runbook.sources.kubernetes.resources import SECRETS
 from tests.lab.cluster import Kubernetes
 
 NAMESPACE = "shop"

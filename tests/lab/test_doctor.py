@@ -9,8 +9,8 @@ import msgspec
 import pytest
 
 from runbook import alerts
-from runbook.doctor import Line, examine
-from runbook.settings import Service, Settings
+from runbook.config.settings import Service, Settings
+from runbook.doctor.examine import Line, examine
 from tests.canned import Canned, Reply
 from tests.lab.investigating import environment, profile
 from tests.lab.loading import load

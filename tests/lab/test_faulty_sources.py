@@ -14,12 +14,12 @@ from typing import Any
 import msgspec
 import pytest
 
-from runbook.audit import audit
+from runbook.config.settings import Auth, Elasticsearch, Environment, Kubernetes, Prometheus, Settings
+from runbook.evidence.audit import audit
 from runbook.incident import Incident
-from runbook.investigation import Investigation
+from runbook.investigation.result import Investigation
 from runbook.model import canonical
-from runbook.outcome import findings_json
-from runbook.settings import Auth, Elasticsearch, Environment, Kubernetes, Prometheus, Settings
+from runbook.reporting.findings_json import findings_json
 from tests.canned import Canned, Reply
 from tests.faulty import MODES, Faulty, Mode
 from tests.lab.investigating import LOOKBACK, environment, profile

@@ -14,46 +14,34 @@ from typing import Any
 import pytest
 import yaml
 
+from runbook.config.settings import Kubernetes as Settings
 from runbook.errors import SourceError
 from runbook.model import Query
-from runbook.settings import Kubernetes as Settings
-from runbook.sources.kubeconfig import Login, from_files, service_account
-from runbook.sources.kubernetes import (
-    Cut,
-    Kubernetes,
-    Node,
+from runbook.sources.http.timelimit import TimeLimit
+from runbook.sources.kubernetes.client import Kubernetes
+from runbook.sources.kubernetes.containers import clocks_of, previous_logs_of, public_key_of
+from runbook.sources.kubernetes.http import Connection, Request
+from runbook.sources.kubernetes.kubeconfig import Login, from_files, service_account
+from runbook.sources.kubernetes.network_policies import Cut, cuts_egress, cuts_ingress, policies_of
+from runbook.sources.kubernetes.nodes import Node, nodes_of
+from runbook.sources.kubernetes.objects import access_of, events_of, pods_of, seconds, usage_of, version_of
+from runbook.sources.kubernetes.queries import (
     access,
-    access_of,
     clock,
-    clocks_of,
-    cuts_egress,
-    cuts_ingress,
     deployment,
-    deployment_of,
     events,
-    events_of,
     nodes,
-    nodes_of,
     pods,
-    pods_of,
     policies,
-    policies_of,
     previous_logs,
-    previous_logs_of,
     public_key,
-    public_key_of,
-    revisions,
     secrets,
-    secrets_of,
     usage,
-    usage_of,
     version,
-    version_of,
 )
-from runbook.sources.kubernetes_http import Connection, Request
-from runbook.sources.kubernetes_objects import seconds
-from runbook.sources.kubernetes_questions import Question
-from runbook.sources.timelimit import TimeLimit
+from runbook.sources.kubernetes.requests import Question
+from runbook.sources.kubernetes.rollouts import deployment_of, revisions
+from runbook.sources.kubernetes.secrets import secrets_of
 from tests.lab import cluster as lab_cluster
 from tests.lab.cache import kubernetes_build
 from tests.lab.cluster import KubectlFailed

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 import requests
 
-from runbook.alerts.plans.commands import ONLY_READS
-from runbook.outcome import compare
+from runbook.alerts.mitigations.commands import ONLY_READS
+from runbook.reporting.findings_json import compare
 from tests.lab.__main__ import LiveLab
 from tests.lab.processes import eventually
 from tests.lab.ways import Ways, comparable

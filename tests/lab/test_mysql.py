@@ -18,15 +18,15 @@ import pymysql
 import pytest
 from pymysql.constants import COMMAND
 
-from runbook import settings
+from runbook.config import settings
+from runbook.config.settings import Environment
 from runbook.errors import SourceError
 from runbook.model import Answer, Query, canonical
-from runbook.recording import Header, Recorder, Replay
-from runbook.redaction import Redactor
-from runbook.settings import Environment
-from runbook.sources import mysql
-from runbook.sources.mysql_session import Refused, Session
-from runbook.sources.timelimit import TimeLimit
+from runbook.recording.recorder import Header, Recorder, Replay
+from runbook.redaction.redactor import Redactor
+from runbook.sources.http.timelimit import TimeLimit
+from runbook.sources.mysql import client as mysql
+from runbook.sources.mysql.session import Refused, Session
 from tests.certificates import Authority
 from tests.lab.mariadb import HOST, MariaDB, grants
 from tests.lab.processes import eventually

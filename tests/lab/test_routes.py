@@ -11,8 +11,9 @@ import pytest
 import requests
 from click.testing import CliRunner
 
-from runbook import cli, routes
-from runbook.alerts.base import Severity
+from runbook.cli import main
+from runbook.investigation.definitions import Severity
+from runbook.monitoring import alertmanager
 from tests.lab.processes import eventually
 from tests.lab.prometheus import Alertmanager, ToolFailed, amtool
 
@@ -24,7 +25,7 @@ def file(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     """What `runbook rules --alertmanager` prints, unchanged."""
     more = ["--json"] if request.param == "as JSON" else []
     path = tmp_path / "alertmanager.yml"
-    path.write_text(CliRunner().invoke(cli.cli, ["rules", "--alertmanager", *more]).stdout, encoding="utf-8")
+    path.write_text(CliRunner().invoke(main.cli, ["rules", "--alertmanager", *more]).stdout, encoding="utf-8")
     return path
 
 
@@ -46,8 +47,8 @@ def test_amtool_accepts_the_file(file: Path) -> None:
         ({"alertname": "HighErrorRate", "severity": "high"}, "high"),
         ({"alertname": "HighMemoryUsage", "severity": "medium"}, "medium"),
         ({"alertname": "Anything", "severity": "low"}, "low"),
-        ({"alertname": "Foreign", "severity": "page"}, routes.OTHERWISE),
-        ({"alertname": "Foreign"}, routes.OTHERWISE),
+        ({"alertname": "Foreign", "severity": "page"}, alertmanager.OTHERWISE),
+        ({"alertname": "Foreign"}, alertmanager.OTHERWISE),
     ],
 )
 def test_each_severity_reaches_its_receiver(file: Path, labels: Mapping[str, str], receiver: str) -> None:
@@ -67,7 +68,7 @@ def test_a_service_that_is_down_says_all(tmp_path: Path) -> None:
         {"alertname": "HighErrorRate", "severity": "high", "service": "shop"},
         {"alertname": "HighMemoryUsage", "severity": "medium", "service": "other"},
     ]
-    with Alertmanager(tmp_path, routes.routes()) as server:
+    with Alertmanager(tmp_path, alertmanager.routes()) as server:
         address = f"{server.url}/api/v2/alerts"
         requests.post(
             address,

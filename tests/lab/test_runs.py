@@ -12,10 +12,10 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from runbook.audit import audit
-from runbook.evidence import RECORDING
-from runbook.outcome import compare
-from runbook.recording import Replay
+from runbook.evidence.audit import audit
+from runbook.evidence.draft import RECORDING
+from runbook.recording.recorder import Replay
+from runbook.reporting.findings_json import compare
 from tests.canned import Canned, Reply
 from tests.lab.investigating import LOOKBACK, environment, profile
 from tests.lab.loading import load

@@ -13,17 +13,17 @@ from elasticsearch.helpers import bulk
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from runbook.config.settings import Auth
+from runbook.config.settings import Elasticsearch as ElasticsearchSettings
+from runbook.config.settings import Prometheus as PrometheusSettings
 from runbook.errors import SourceError
 from runbook.model import Query
-from runbook.settings import Auth
-from runbook.settings import Elasticsearch as ElasticsearchSettings
-from runbook.settings import Prometheus as PrometheusSettings
-from runbook.sources import elasticsearch as es
-from runbook.sources import prometheus as prom
 from runbook.sources.base import Source
-from runbook.sources.elasticsearch import Elasticsearch
-from runbook.sources.probe import Probe, get
-from runbook.sources.prometheus import Prometheus, instant, label_matchers, matrix, range_, vector
+from runbook.sources.elasticsearch import client as es
+from runbook.sources.elasticsearch.client import Elasticsearch
+from runbook.sources.probe.http import Probe, get
+from runbook.sources.prometheus import client as prom
+from runbook.sources.prometheus.client import Prometheus, instant, label_matchers, matrix, range_, vector
 from tests.fakes import SERVICE
 from tests.lab.elastic import Elasticsearch as ElasticsearchServer
 from tests.lab.prometheus import Prometheus as PrometheusServer

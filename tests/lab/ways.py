@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from runbook.preparation import notebook_of
+from runbook.runs.plan import notebook_of
 from tests.lab.jupyter import JupyterLab
 from tests.runs import BIN, PATIENCE, findings, options, run, runbook, surroundings
 
@@ -36,7 +36,7 @@ class Ways:
 
     def jupyterlab(self, folder: Path) -> Path:
         """`runbook open` starts JupyterLab on a filled copy, whose cells are run one by one over its websocket."""
-        command = [sys.executable, "-m", "runbook.cli", "open", self.alert, *options(self.given), "--no-browser", "--"]
+        command = [sys.executable, "-m", "runbook", "open", self.alert, *options(self.given), "--no-browser", "--"]
         outputs: list[list[dict[str, Any]]] = []
 
         def act() -> None:

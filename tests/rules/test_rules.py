@@ -11,7 +11,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from runbook import alerts, rules, settings
+from runbook import alerts
+from runbook.config import settings
+from runbook.monitoring import alerting_rules
 
 HERE = Path(__file__).parent
 PROMTOOL = shutil.which("promtool")
@@ -32,18 +34,18 @@ needs_promtool = pytest.mark.skipif(
 
 def printed(folder: Path, document: Mapping[str, Any]) -> Path:
     """These rules as a file, where the unit tests look for them."""
-    (folder / "rules.yml").write_text(rules.as_yaml(document), encoding="utf-8")
+    (folder / "rules.yml").write_text(alerting_rules.as_yaml(document), encoding="utf-8")
     return folder
 
 
 def of_all(service: settings.Service = SERVICE) -> dict[str, Any]:
     """The rules of all alerts for a service."""
-    return rules.rules([alerts.load(name) for name in alerts.names()], service, ENVIRONMENT)
+    return alerting_rules.rules([alerts.load(name) for name in alerts.names()], service, ENVIRONMENT)
 
 
 def rule_of(name: str, service: settings.Service = SERVICE) -> dict[str, Any]:
     """The rule of one alert."""
-    (rule,) = rules.rules([alerts.load(name)], service, ENVIRONMENT)["groups"][0]["rules"]
+    (rule,) = alerting_rules.rules([alerts.load(name)], service, ENVIRONMENT)["groups"][0]["rules"]
     return dict(rule)
 
 
@@ -61,7 +63,7 @@ def promtool(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 def unit_tested(folder: Path, name: str, rule: Mapping[str, Any]) -> subprocess.CompletedProcess[str]:
     """The unit tests of an alert, run on a rule."""
     shutil.copy(HERE / f"{name}.test.yml", folder)
-    printed(folder, {"groups": [{"name": rules.GROUP, "rules": [rule]}]})
+    printed(folder, {"groups": [{"name": alerting_rules.GROUP, "rules": [rule]}]})
     return promtool(folder, "test", "rules", f"{name}.test.yml")
 
 
@@ -133,7 +135,7 @@ def test_each_rule_links_to_its_runbook():
     """The link is derived from the alert's name, below the environment's address of the notebooks; without it there is none."""
     there = settings.Environment(service="x", runbook_base_url="https://git.example/runbooks/")
     for name in alerts.names():
-        (rule,) = rules.rules([alerts.load(name)], SERVICE, there)["groups"][0]["rules"]
+        (rule,) = alerting_rules.rules([alerts.load(name)], SERVICE, there)["groups"][0]["rules"]
         assert rule["annotations"]["runbook_url"] == f"https://git.example/runbooks/{name}.ipynb"
         assert "runbook_url" not in rule_of(name)["annotations"]
 
@@ -150,6 +152,6 @@ def test_a_threshold_of_the_profile_is_the_rules():
         index="x",
         thresholds=settings.Thresholds(error_ratio=0.125),
     )
-    (rule,) = rules.rules([alerts.load("HighErrorRate")], changed, ENVIRONMENT)["groups"][0]["rules"]
+    (rule,) = alerting_rules.rules([alerts.load("HighErrorRate")], changed, ENVIRONMENT)["groups"][0]["rules"]
     assert rule["expr"].endswith("> 0.125")
     assert "x_http_requests_total" in rule["expr"]

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
-from runbook.settings import Kubernetes as Settings
-from runbook.sources.kubernetes import Kubernetes
+from runbook.config.settings import Kubernetes as Settings
+from runbook.sources.kubernetes.client import Kubernetes
 from tests.canned import Canned, Reply, Request
 
 PAYLOADS = Path(__file__).resolve().parent.parent / "fixtures" / "kubernetes"

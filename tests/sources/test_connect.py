@@ -9,10 +9,14 @@ from pathlib import Path
 
 import pytest
 
+from runbook.config.settings import Auth, Elasticsearch, Environment, Kubernetes, MySQL, Prometheus
 from runbook.model import Query
-from runbook.settings import Auth, Elasticsearch, Environment, Kubernetes, MySQL, Prometheus
-from runbook.sources import elasticsearch, kubernetes, mysql, probe, prometheus
 from runbook.sources.connect import connect
+from runbook.sources.elasticsearch import client as elasticsearch
+from runbook.sources.kubernetes import client as kubernetes
+from runbook.sources.mysql import client as mysql
+from runbook.sources.probe import http as probe
+from runbook.sources.prometheus import client as prometheus
 from tests.faulty import Faulty
 
 AT_ONCE = """

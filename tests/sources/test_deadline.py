@@ -10,16 +10,18 @@ from pathlib import Path
 import pytest
 import urllib3
 
+from runbook.config.settings import Auth
+from runbook.config.settings import Elasticsearch as ElasticsearchSettings
+from runbook.config.settings import Prometheus as PrometheusSettings
 from runbook.model import Answer, Query
-from runbook.settings import Auth
-from runbook.settings import Elasticsearch as ElasticsearchSettings
-from runbook.settings import Prometheus as PrometheusSettings
-from runbook.sources import elasticsearch, probe, prometheus
 from runbook.sources.base import Deadline, Source
-from runbook.sources.elasticsearch import Elasticsearch
-from runbook.sources.probe import Probe
-from runbook.sources.prometheus import Prometheus
-from runbook.sources.timelimit import RetryInTime, TimeLimit
+from runbook.sources.elasticsearch import client as elasticsearch
+from runbook.sources.elasticsearch.client import Elasticsearch
+from runbook.sources.http.timelimit import RetryInTime, TimeLimit
+from runbook.sources.probe import http as probe
+from runbook.sources.probe.http import Probe
+from runbook.sources.prometheus import client as prometheus
+from runbook.sources.prometheus.client import Prometheus
 from tests.faulty import MODES, Faulty, Mode
 
 SECRET = "canary-2f6b0c"
@@ -76,8 +78,8 @@ DOES: dict[Mode, str] = {
 @pytest.fixture(scope="module", autouse=True)
 def _clients_loaded() -> Iterator[None]:
     """The clients' imports take seconds on a busy machine; they are not what is measured here."""
-    import runbook.sources.elasticsearch_http
-    import runbook.sources.prometheus_http  # noqa: F401
+    import runbook.sources.elasticsearch.http
+    import runbook.sources.prometheus.http  # noqa: F401
 
     yield
 

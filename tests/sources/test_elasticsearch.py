@@ -12,11 +12,11 @@ import msgspec
 import numpy as np
 import pytest
 
+from runbook.config.settings import Auth
+from runbook.config.settings import Elasticsearch as Settings
 from runbook.errors import SourceError
 from runbook.model import Answer, Query
-from runbook.settings import Auth
-from runbook.settings import Elasticsearch as Settings
-from runbook.sources.elasticsearch import (
+from runbook.sources.elasticsearch.client import (
     Elasticsearch,
     errors_over_time,
     field,

@@ -15,12 +15,14 @@ from typing import Any
 
 import pytest
 
+from runbook.config.settings import Kubernetes as Settings
 from runbook.errors import SettingsError, SourceError
-from runbook.settings import Kubernetes as Settings
-from runbook.sources.kubeconfig import from_files, service_account
-from runbook.sources.kubernetes import Kubernetes, version, version_of
-from runbook.sources.kubernetes_http import Connection, Request
-from runbook.sources.timelimit import TimeLimit
+from runbook.sources.http.timelimit import TimeLimit
+from runbook.sources.kubernetes.client import Kubernetes
+from runbook.sources.kubernetes.http import Connection, Request
+from runbook.sources.kubernetes.kubeconfig import from_files, service_account
+from runbook.sources.kubernetes.objects import version_of
+from runbook.sources.kubernetes.queries import version
 from tests.canned import Canned, Reply
 from tests.certificates import Authority
 from tests.sources.kubernetes_server import TOKEN, kubeconfig, refusal, source

@@ -15,38 +15,30 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from runbook.config.settings import Kubernetes as Settings
 from runbook.errors import SourceError, UsageError
 from runbook.model import Answer, Query
-from runbook.settings import Kubernetes as Settings
-from runbook.sources import kubernetes
-from runbook.sources.kubernetes import (
-    Kubernetes,
+from runbook.sources.kubernetes import client as kubernetes
+from runbook.sources.kubernetes.client import Kubernetes
+from runbook.sources.kubernetes.containers import clocks_of, previous_logs_of, public_key_of
+from runbook.sources.kubernetes.network_policies import labels_of, policies_of
+from runbook.sources.kubernetes.nodes import nodes_of
+from runbook.sources.kubernetes.objects import access_of, events_of, pods_of, usage_of, version_of
+from runbook.sources.kubernetes.queries import (
     access,
-    access_of,
     clock,
-    clocks_of,
     deployment,
-    deployment_of,
     events,
-    events_of,
-    labels_of,
     nodes,
-    nodes_of,
     pods,
-    pods_of,
     policies,
-    policies_of,
     previous_logs,
-    previous_logs_of,
     public_key,
-    public_key_of,
-    revisions,
     secrets,
     usage,
-    usage_of,
     version,
-    version_of,
 )
+from runbook.sources.kubernetes.rollouts import deployment_of, revisions
 from tests.canned import Canned, Reply, Request
 from tests.certificates import Authority
 from tests.faulty import MODES, Faulty, Mode

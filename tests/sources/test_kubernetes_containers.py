@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from runbook.errors import SourceError
 from runbook.model import Answer
-from runbook.sources.kubernetes import PodClock, clock, clocks_of, previous_logs, previous_logs_of
-from runbook.sources.kubernetes_containers import ended, key_head
+from runbook.sources.kubernetes.containers import PodClock, clocks_of, ended, key_head, previous_logs_of
+from runbook.sources.kubernetes.queries import clock, previous_logs
 from tests.canned import Canned, Reply
 from tests.sources.kubernetes_server import refusal, repeating, source
 

@@ -9,7 +9,8 @@ import pytest
 
 from runbook.errors import SourceError
 from runbook.model import Answer
-from runbook.sources.kubernetes import nodes, nodes_of
+from runbook.sources.kubernetes.nodes import nodes_of
+from runbook.sources.kubernetes.queries import nodes
 from tests.canned import Canned, Reply
 from tests.sources.kubernetes_server import refusal, repeating, source, stage
 

@@ -11,8 +11,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runbook.model import Answer
-from runbook.sources.kubernetes import Cut, Policy, cuts_egress, cuts_ingress, labels_of, policies, policies_of
-from runbook.sources.kubernetes_policies import Expression, Port, Rule
+from runbook.sources.kubernetes.network_policies import (
+    Cut,
+    Expression,
+    Policy,
+    Port,
+    Rule,
+    cuts_egress,
+    cuts_ingress,
+    labels_of,
+    policies_of,
+)
+from runbook.sources.kubernetes.queries import policies
 from tests.canned import Canned, Reply
 from tests.sources.kubernetes_server import repeating, source
 

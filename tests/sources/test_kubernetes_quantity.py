@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runbook.sources.kubernetes_quantity import quantity
+from runbook.sources.kubernetes.quantity import quantity
 
 FACTORS = {
     **{suffix: Fraction(10) ** power for suffix, power in zip("num", (-9, -6, -3), strict=True)},

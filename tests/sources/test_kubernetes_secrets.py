@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 from runbook.errors import SourceError
 from runbook.model import Answer
-from runbook.redaction import Redactor
-from runbook.sources.kubernetes import access, secrets, secrets_of
-from runbook.sources.kubernetes_projection import references
-from runbook.sources.kubernetes_secrets import age_seconds
+from runbook.redaction.redactor import Redactor
+from runbook.sources.kubernetes.projection import references
+from runbook.sources.kubernetes.queries import access, secrets
+from runbook.sources.kubernetes.secrets import age_seconds, secrets_of
 from tests.canned import Canned, Reply
 from tests.lab.shop import deployment
 from tests.sources.kubernetes_server import refusal, repeating, source

@@ -19,12 +19,12 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from runbook import dsn, settings
+from runbook.config import dsn, settings
 from runbook.errors import SettingsError, SourceError
 from runbook.model import Answer, Query
-from runbook.sources import mysql
-from runbook.sources.mysql_masking import LENGTH, masked
-from runbook.sources.mysql_statements import MOST
+from runbook.sources.mysql import client as mysql
+from runbook.sources.mysql.masking import LENGTH, masked
+from runbook.sources.mysql.statements import MOST
 from tests.faulty import Faulty
 
 QUESTIONS = (mysql.status(), mysql.processes(), mysql.transactions(), mysql.info())

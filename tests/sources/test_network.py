@@ -11,12 +11,12 @@ from contextlib import closing
 
 import pytest
 
+from runbook.config.settings import Environment
 from runbook.errors import SourceError
 from runbook.model import Query
-from runbook.settings import Environment
 from runbook.sources.base import Deadline
 from runbook.sources.connect import connect
-from runbook.sources.network import Network, Place, place, port, resolve
+from runbook.sources.probe.network import Network, Place, place, port, resolve
 
 
 @pytest.fixture

@@ -15,11 +15,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from runbook import alerts
+from runbook.config.settings import Auth
 from runbook.errors import ParameterError, SettingsError, SourceError
 from runbook.model import Query
-from runbook.settings import Auth
-from runbook.sources.load import AT_ONCE, Shot, summary
-from runbook.sources.probe import Probe, get, load, login
+from runbook.sources.probe.http import Probe, get, load, login
+from runbook.sources.probe.load_test import AT_ONCE, Shot, summary
 from tests.canned import Canned, Reply, Request
 from tests.certificates import Authority
 from tests.fakes import context

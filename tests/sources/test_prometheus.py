@@ -16,12 +16,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from runbook.config.settings import Auth
+from runbook.config.settings import Prometheus as Settings
 from runbook.errors import ParameterError, SettingsError, SourceError
 from runbook.model import Answer, Query
-from runbook.settings import Auth
-from runbook.settings import Prometheus as Settings
-from runbook.sources.faults import NOT_TLS
-from runbook.sources.prometheus import (
+from runbook.sources.http.failures import NOT_TLS
+from runbook.sources.prometheus.client import (
     Prometheus,
     build_info,
     instant,

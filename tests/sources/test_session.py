@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from runbook.sources.session import is_loopback, is_near
+from runbook.sources.http.session import is_loopback, is_near
 
 
 @pytest.mark.parametrize(

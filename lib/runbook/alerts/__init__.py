@@ -6,9 +6,9 @@ import importlib
 import re
 from pathlib import Path
 
-from runbook.alerts.base import Alert
 from runbook.errors import UsageError
-from runbook.nearest import hint
+from runbook.investigation.definitions import Alert
+from runbook.text.suggest import hint
 
 _HOLDS_ALERT = re.compile(r"^ALERT\b", re.MULTILINE)
 

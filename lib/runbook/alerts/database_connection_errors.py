@@ -6,25 +6,18 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from runbook.alerts.base import Alert, Answers, Cause, Context, Recovering, Results, Sign
-from runbook.alerts.checks import (
-    changes,
+from runbook.alerts.checks.database import (
+    connection_error_logs,
     connection_errors,
-    connection_logs,
-    endpoints,
-    policies,
+    database_server,
+    failing_pods,
     pool,
-    query_durations,
-    reachability,
-    reporters,
-    scope,
-    secrets,
-    server,
-    traffic,
+    query_latency,
 )
-from runbook.alerts.checks.connection_errors import FAILED_CONNECTIONS, per_second
-from runbook.alerts.checks.connection_logs import given, other, said, unsaid
-from runbook.alerts.checks.series import (
+from runbook.alerts.checks.database.connection_error_logs import given, other, said, unsaid
+from runbook.alerts.checks.database.connection_errors import FAILED_CONNECTIONS, per_second
+from runbook.alerts.checks.requests import endpoint_probes, reachability, scope, traffic
+from runbook.alerts.checks.toolkit.series import (
     WINDOW,
     Change,
     line,
@@ -35,12 +28,14 @@ from runbook.alerts.checks.series import (
     times_of,
     watched,
 )
-from runbook.alerts.plans.connections import enlarge_pool, mend_login, open_the_way, relieve_database
-from runbook.alerts.suspects import DEPLOYMENT, ONLY_NEW_PODS
+from runbook.alerts.checks.workload import changes, policies, secrets
+from runbook.alerts.mitigations.connections import enlarge_pool, mend_login, open_the_way, relieve_database
+from runbook.alerts.shared_causes import DEPLOYMENT, ONLY_NEW_PODS
+from runbook.config.settings import Service
+from runbook.investigation.definitions import Alert, Answers, Cause, Context, Recovering, Results, Sign
 from runbook.model import Query, Series
-from runbook.settings import Service
-from runbook.sources.prometheus import range_
-from runbook.wording import duration_text, plural
+from runbook.sources.prometheus.client import range_
+from runbook.text.format import duration_text, plural
 
 
 def expression(service: Service) -> str:
@@ -218,8 +213,8 @@ def _recovery_queries(c: Context, end: float) -> Mapping[str, Query]:
     return {
         "errors": since_mitigation(c, f"sum(rate({counter}[{recent(c)}]))", end),
         "pods": since_mitigation(c, f"count({connection_errors.pooled(c)})", end),
-        "query p95": since_mitigation(c, query_durations.p95(c, recent(c)), end),
-        "query p95, before": range_(query_durations.p95(c, WINDOW), int(c.start), int(c.started_at), c.step),
+        "query p95": since_mitigation(c, query_latency.p95(c, recent(c)), end),
+        "query p95, before": range_(query_latency.p95(c, WINDOW), int(c.start), int(c.started_at), c.step),
     }
 
 
@@ -235,7 +230,7 @@ def _amiss(c: Context, answers: Answers) -> str:
     if np.isnan(p95.since):
         return "no query has ended that could be timed"
     before = "" if np.isnan(p95.before) else f" ({duration_text(p95.before)} before)"
-    return f"95 % of queries take up to {duration_text(p95.since)}{before}" if query_durations.is_slow(p95) else ""
+    return f"95 % of queries take up to {duration_text(p95.since)}{before}" if query_latency.is_slow(p95) else ""
 
 
 ALERT = Alert(
@@ -252,14 +247,14 @@ ALERT = Alert(
     expression=expression,
     checks=(
         connection_errors.CHECK,
-        reporters.CHECK,
+        failing_pods.CHECK,
         changes.watching(FAILED_CONNECTIONS),
         scope.CHECK,
-        endpoints.CHECK,
-        connection_logs.CHECK,
+        endpoint_probes.CHECK,
+        connection_error_logs.CHECK,
         pool.CHECK,
-        query_durations.CHECK,
-        server.CHECK,
+        query_latency.CHECK,
+        database_server.CHECK,
         policies.CHECK,
         reachability.CHECK,
         secrets.CHECK,
@@ -273,7 +268,7 @@ ALERT = Alert(
         lambda service: service.thresholds.database_errors_per_second,
         _recovery_queries,
         _recovery_series,
-        endpoints.queries,
+        endpoint_probes.queries,
         _amiss,
     ),
     escalate_if=(

@@ -4,29 +4,36 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from runbook.alerts.base import Alert, Answers, Cause, Context, Recovering, Results, Sign
-from runbook.alerts.checks import (
+from runbook.alerts.checks.logins import (
     accounts,
     addresses,
     attempts,
     auth_service,
-    changes,
-    endpoints,
-    key,
-    logins,
-    places,
-    rejections,
+    failures_by_node,
+    login_failure_rate,
+    rejection_reasons,
+    signing_key,
     takeover,
 )
-from runbook.alerts.checks.rejections import SAYS
-from runbook.alerts.checks.series import WINDOW, metric, recent, share, since_mitigation, watched
-from runbook.alerts.checks.signal import FAILED_LOGINS, FAILURE
-from runbook.alerts.plans.logins import keep_out, reach_auth_service, renew_tokens, restore_key, set_clocks, withstand
-from runbook.alerts.suspects import DEPLOYMENT, ONLY_NEW_PODS, Facts
+from runbook.alerts.checks.logins.rejection_reasons import SAYS
+from runbook.alerts.checks.requests import endpoint_probes
+from runbook.alerts.checks.toolkit.series import WINDOW, metric, recent, share, since_mitigation, watched
+from runbook.alerts.checks.toolkit.signal import FAILED_LOGINS, FAILURE
+from runbook.alerts.checks.workload import changes
+from runbook.alerts.mitigations.logins import (
+    keep_out,
+    reach_auth_service,
+    renew_tokens,
+    restore_key,
+    set_clocks,
+    withstand,
+)
+from runbook.alerts.shared_causes import DEPLOYMENT, ONLY_NEW_PODS, Facts
+from runbook.config.settings import Service
+from runbook.investigation.definitions import Alert, Answers, Cause, Context, Recovering, Results, Sign
 from runbook.model import Query, Series, Verdict
-from runbook.settings import Service
-from runbook.sources import probe
-from runbook.wording import count_text, duration_text, plural, share_text
+from runbook.sources.probe import http as probe
+from runbook.text.format import count_text, duration_text, plural, share_text
 
 ATTACKS = ("brute_force", "spread_attack")
 
@@ -277,7 +284,7 @@ def _recovery_series(c: Context, answers: Answers) -> Series:
 
 def _probes(c: Context) -> Mapping[str, Query]:
     path = c.service.login_path
-    return {**endpoints.queries(c), f"{path} with a valid token": probe.login(path)}
+    return {**endpoint_probes.queries(c), f"{path} with a valid token": probe.login(path)}
 
 
 ALERT = Alert(
@@ -291,15 +298,15 @@ ALERT = Alert(
     hold_seconds=300,
     expression=expression,
     checks=(
-        logins.CHECK,
+        login_failure_rate.CHECK,
         attempts.CHECK,
         addresses.CHECK,
         accounts.CHECK,
         takeover.CHECK,
-        rejections.CHECK,
+        rejection_reasons.CHECK,
         changes.watching(FAILED_LOGINS),
-        places.CHECK,
-        key.CHECK,
+        failures_by_node.CHECK,
+        signing_key.CHECK,
         auth_service.CHECK,
     ),
     causes=(BRUTE_FORCE, SPREAD_ATTACK, KEY, TOKENS, AUTH_SERVICE, CLOCK, DEPLOYMENT),

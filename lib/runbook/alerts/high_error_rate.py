@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from runbook.alerts.base import Alert, Answers, Cause, Context, Recovering, Sign
-from runbook.alerts.checks import authentication, changes, database, endpoints, errors, logs, resources, scope, traffic
-from runbook.alerts.checks.series import FAILED, WINDOW, metric, recent, share, since_mitigation, watched
-from runbook.alerts.checks.signal import FAILED_REQUESTS
-from runbook.alerts.plans.capacity import more_room
-from runbook.alerts.plans.dependencies import restore_connections, restore_verification
-from runbook.alerts.suspects import DEPLOYMENT, ONLY_NEW_PODS, TRAFFIC, about, times_as_many, told
+from runbook.alerts.checks.database import health
+from runbook.alerts.checks.logins import authentication
+from runbook.alerts.checks.logs import error_messages
+from runbook.alerts.checks.requests import endpoint_probes, request_error_rate, scope, traffic
+from runbook.alerts.checks.toolkit.series import FAILED, WINDOW, metric, recent, share, since_mitigation, watched
+from runbook.alerts.checks.toolkit.signal import FAILED_REQUESTS
+from runbook.alerts.checks.workload import changes, resource_limits
+from runbook.alerts.mitigations.capacity import more_room
+from runbook.alerts.mitigations.dependencies import restore_connections, restore_verification
+from runbook.alerts.shared_causes import DEPLOYMENT, ONLY_NEW_PODS, TRAFFIC, about, times_as_many, told
+from runbook.config.settings import Service
+from runbook.investigation.definitions import Alert, Answers, Cause, Context, Recovering, Sign
 from runbook.model import Query, Series
-from runbook.settings import Service
-from runbook.wording import plural, share_text
+from runbook.text.format import plural, share_text
 
 
 def expression(service: Service) -> str:
@@ -147,14 +151,14 @@ ALERT = Alert(
     hold_seconds=300,
     expression=expression,
     checks=(
-        errors.CHECK,
+        request_error_rate.CHECK,
         changes.watching(FAILED_REQUESTS),
         scope.CHECK,
-        endpoints.CHECK,
-        logs.CHECK,
+        endpoint_probes.CHECK,
+        error_messages.CHECK,
         traffic.CHECK,
-        resources.CHECK,
-        database.CHECK,
+        resource_limits.CHECK,
+        health.CHECK,
         authentication.CHECK,
     ),
     causes=(DATABASE, AUTHENTICATION, RESOURCES, DEPLOYMENT, TRAFFIC),
@@ -165,7 +169,7 @@ ALERT = Alert(
         lambda service: service.thresholds.error_ratio * 100,
         _recovery_queries,
         _recovery_series,
-        endpoints.queries,
+        endpoint_probes.queries,
     ),
     escalate_if=(
         "the share of failed requests still rises 15 minutes after the mitigation, or is above 25 %",

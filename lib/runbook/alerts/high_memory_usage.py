@@ -5,17 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from runbook.alerts.base import Alert, Answers, Cause, Context, Recovering, Results, Severity, Sign
-from runbook.alerts.checks import changes, companions, endpoints, growth, logs, memory, resources, traffic, trend
-from runbook.alerts.checks.growth import CALM_SECONDS, MIB
-from runbook.alerts.checks.series import line, metric, since_mitigation, watched
-from runbook.alerts.plans.memory import bound_cache, grant_memory, release_connections, restart_leaking
-from runbook.alerts.responses import RESPONSES
-from runbook.alerts.suspects import DEPLOYMENT, times_as_many
+from runbook.alerts.checks.logs import error_messages
+from runbook.alerts.checks.memory import growth, memory_correlates, memory_level, memory_trend
+from runbook.alerts.checks.memory.growth import CALM_SECONDS, MIB
+from runbook.alerts.checks.requests import endpoint_probes, traffic
+from runbook.alerts.checks.toolkit.series import line, metric, since_mitigation, watched
+from runbook.alerts.checks.workload import changes, resource_limits
+from runbook.alerts.mitigations.memory import bound_cache, grant_memory, release_connections, restart_leaking
+from runbook.alerts.shared_causes import DEPLOYMENT, times_as_many
+from runbook.config.settings import Service
+from runbook.investigation.definitions import Alert, Answers, Cause, Context, Recovering, Results, Severity, Sign
+from runbook.investigation.severity import RESPONSES
 from runbook.model import Query, Series, Verdict
-from runbook.settings import Service
-from runbook.sources import probe
-from runbook.wording import bytes_text, clock_text, duration_text, plural, share_text
+from runbook.sources.probe import http as probe
+from runbook.text.format import bytes_text, clock_text, duration_text, plural, share_text
 
 BUSY = 1.5  # times the usual requests: as much may well need more memory
 AS_USUAL = 1.25
@@ -218,14 +221,14 @@ ALERT = Alert(
     hold_seconds=900,
     expression=expression,
     checks=(
-        memory.CHECK,
+        memory_level.CHECK,
         changes.watching(growth.SIGNAL),
-        trend.CHECK,
-        companions.CHECK,
-        resources.CHECK,
+        memory_trend.CHECK,
+        memory_correlates.CHECK,
+        resource_limits.CHECK,
         traffic.CHECK,
-        logs.CHECK,
-        endpoints.CHECK,
+        error_messages.CHECK,
+        endpoint_probes.CHECK,
     ),
     causes=(LEAK, CACHE, CONNECTIONS, LOAD, RELEASE),
     recovery=Recovering(

@@ -5,24 +5,22 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from runbook.alerts.base import Alert, Answers, Cause, Context, Recovering, Results, Sign
-from runbook.alerts.checks import (
+from runbook.alerts.checks.logs import error_messages
+from runbook.alerts.checks.requests import reachability, remaining_capacity
+from runbook.alerts.checks.toolkit.series import line, metric, since_mitigation, watched
+from runbook.alerts.checks.toolkit.signal import FAILED_SCRAPES
+from runbook.alerts.checks.workload import (
     changes,
-    down,
-    instances,
-    last_words,
-    logs,
+    down_instances,
+    instances_down_count,
     nodes,
-    pods,
+    pod_states,
     policies,
-    reachability,
+    previous_logs,
+    scrape_only,
     secrets,
-    serving,
-    unseen,
 )
-from runbook.alerts.checks.series import line, metric, since_mitigation, watched
-from runbook.alerts.checks.signal import FAILED_SCRAPES
-from runbook.alerts.plans.instances import (
+from runbook.alerts.mitigations.instances import (
     back_to_good,
     leave_node,
     let_start,
@@ -31,12 +29,14 @@ from runbook.alerts.plans.instances import (
     open_way,
     start_anew,
 )
-from runbook.alerts.suspects import DEPLOYMENT
+from runbook.alerts.shared_causes import DEPLOYMENT
+from runbook.config.settings import Service
+from runbook.investigation.definitions import Alert, Answers, Cause, Context, Recovering, Results, Sign
 from runbook.model import Query, Series
-from runbook.settings import Service
-from runbook.sources import kubernetes, probe
-from runbook.sources.kubernetes_objects import pods_of
-from runbook.wording import plural
+from runbook.sources.kubernetes import client as kubernetes
+from runbook.sources.kubernetes.objects import pods_of
+from runbook.sources.probe import http as probe
+from runbook.text.format import plural
 
 
 def expression(service: Service) -> str:
@@ -296,7 +296,7 @@ def _recovery_queries(c: Context, end: float) -> Mapping[str, Query]:
     about = (c.service.namespace, c.service.deployment)
     asked = {"pods": kubernetes.pods(*about), "deployment": kubernetes.deployment(*about)}
     return {
-        "down": since_mitigation(c, down.down(c.service), end),
+        "down": since_mitigation(c, instances_down_count.down(c.service), end),
         **{name: replace(one, params={**one.params, "at": int(end)}) for name, one in asked.items()},
     }
 
@@ -326,21 +326,21 @@ ALERT = Alert(
     meaning=lambda limits: "Prometheus has not been able to scrape an instance of the service for at least one minute.",
     impact="The other instances take its requests and may get slow; where none is left, the service is down for everybody.",
     severity="critical",
-    hold_seconds=down.HOLD_SECONDS,
+    hold_seconds=instances_down_count.HOLD_SECONDS,
     expression=expression,
     checks=(
-        down.CHECK,
-        instances.CHECK,
-        serving.CHECK,
+        instances_down_count.CHECK,
+        down_instances.CHECK,
+        remaining_capacity.CHECK,
         changes.watching(FAILED_SCRAPES),
-        pods.CHECK,
-        last_words.CHECK,
+        pod_states.CHECK,
+        previous_logs.CHECK,
         nodes.CHECK,
         reachability.CHECK,
         policies.guarding(policies.TO_SERVICE),
         secrets.CHECK,
-        unseen.CHECK,
-        logs.CHECK,
+        scrape_only.CHECK,
+        error_messages.CHECK,
     ),
     causes=(CRASH, UNPROVOKED, MEMORY, NODE, NETWORK, CONFIGURATION, SCRAPE),
     recovery=Recovering(

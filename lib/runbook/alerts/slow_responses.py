@@ -5,29 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from runbook.alerts.base import Alert, Answers, Cause, Context, LoadTest, Recovering, Sign
-from runbook.alerts.checks import (
-    changes,
-    endpoints,
-    histogram,
-    latency,
-    logs,
-    paths,
-    pool,
-    query_kinds,
-    slow_log,
-    throttling,
-    traffic,
-    whose_time,
-)
-from runbook.alerts.checks.series import WINDOW, line, recent, since_mitigation, watched
-from runbook.alerts.checks.signal import REQUEST_SECONDS
-from runbook.alerts.plans.capacity import more_room
-from runbook.alerts.plans.slowness import spare_dependency, speed_up_queries, widen_pool
-from runbook.alerts.suspects import DEPLOYMENT, ONLY_NEW_PODS, TRAFFIC, Facts, about, times_as_many, told
+from runbook.alerts.checks.database import pool, slow_queries
+from runbook.alerts.checks.logs import error_messages, warning_messages
+from runbook.alerts.checks.requests import endpoint_probes, latency, paths, time_breakdown, traffic
+from runbook.alerts.checks.toolkit import histogram
+from runbook.alerts.checks.toolkit.series import WINDOW, line, recent, since_mitigation, watched
+from runbook.alerts.checks.toolkit.signal import REQUEST_SECONDS
+from runbook.alerts.checks.workload import changes, cpu_throttling
+from runbook.alerts.mitigations.capacity import more_room
+from runbook.alerts.mitigations.slowness import spare_dependency, speed_up_queries, widen_pool
+from runbook.alerts.shared_causes import DEPLOYMENT, ONLY_NEW_PODS, TRAFFIC, Facts, about, times_as_many, told
+from runbook.config.settings import Service
+from runbook.investigation.definitions import Alert, Answers, Cause, Context, LoadTest, Recovering, Sign
 from runbook.model import Query, Series
-from runbook.settings import Service
-from runbook.wording import duration_text, plural, share_text
+from runbook.text.format import duration_text, plural, share_text
 
 
 def expression(service: Service) -> str:
@@ -238,14 +229,14 @@ ALERT = Alert(
         latency.CHECK,
         changes.watching(REQUEST_SECONDS),
         paths.CHECK,
-        endpoints.CHECK,
-        whose_time.CHECK,
-        query_kinds.CHECK,
+        endpoint_probes.CHECK,
+        time_breakdown.CHECK,
+        slow_queries.CHECK,
         pool.CHECK,
-        throttling.CHECK,
+        cpu_throttling.CHECK,
         traffic.CHECK,
-        logs.reading(slow_log.SUBJECTS),
-        slow_log.CHECK,
+        error_messages.reading(warning_messages.SUBJECTS),
+        warning_messages.CHECK,
     ),
     causes=(DATABASE, POOL, RESOURCES, DEPENDENCY, DEPLOYMENT, TRAFFIC),
     recovery=Recovering(
@@ -255,7 +246,7 @@ ALERT = Alert(
         lambda service: service.thresholds.latency_p95_seconds,
         _recovery_queries,
         _recovery_series,
-        endpoints.queries,
+        endpoint_probes.queries,
         load=LoadTest(50, lambda service: service.thresholds.latency_p95_seconds),
     ),
     escalate_if=(

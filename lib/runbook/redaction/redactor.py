@@ -13,10 +13,9 @@ from urllib.parse import unquote
 import msgspec
 
 from runbook.model import JSON
-from runbook.redaction import own
+from runbook.redaction import custom
 from runbook.redaction.fields import named_values
 from runbook.redaction.names import ROOTS, counts_secrets, is_directory, is_status, secret_label
-from runbook.redaction.neighbours import is_reference, without_neighbours
 from runbook.redaction.shapes import (
     CLIENTS,
     PLACEHOLDER,
@@ -28,6 +27,7 @@ from runbook.redaction.shapes import (
     schemes,
     shapes,
 )
+from runbook.redaction.surroundings import is_reference, without_neighbours
 
 RULES: Final[tuple[tuple[tuple[str, ...], Callable[[str], str]], ...]] = (  # where one of these words is: the rule
     (("private",), key_blocks),
@@ -55,7 +55,7 @@ class Redactor:
     def __init__(self, emails: bool = True, patterns: Sequence[str] = (), secrets: Sequence[str] = ()) -> None:
         self._emails = emails
         self._patterns = [p for p in patterns if p and not _PLACEHOLDER.search(p)]  # those of a recording are redacted
-        self._own = [rule for rule in (own.literals(secrets), *map(own.pattern, self._patterns)) if rule]
+        self._own = [rule for rule in (custom.literals(secrets), *map(custom.pattern, self._patterns)) if rule]
 
         self._repeated = lru_cache(maxsize=4096)(self._text)  # answers repeat their keys, labels and levels
 

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from runbook.errors import RunbookError
 from runbook.model import Answer, Query, failed
-from runbook.wording import source_text
+from runbook.text.format import source_text
 
 
 class Source(Protocol):

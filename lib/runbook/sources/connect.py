@@ -6,22 +6,22 @@ import importlib
 import threading
 from collections.abc import Callable, Mapping
 
-from runbook import settings
+from runbook.config import settings
+from runbook.config.settings import Environment
 from runbook.errors import SourceError
 from runbook.model import Answer, Query, SourceName, failed
-from runbook.settings import Environment
 from runbook.sources.base import Deadline, Source
-from runbook.wording import source_text
+from runbook.text.format import source_text
 
 # Client libraries import each other's parts in circles: two threads that enter a circle at different places see halves
 # of modules ("cannot import name"). So one thread imports at a time, and all that a source needs.
 _importing = threading.Lock()
 _NEEDED: Mapping[SourceName, tuple[str, ...]] = {
-    "prometheus": ("timelimit", "prometheus_http"),
-    "elasticsearch": ("elasticsearch_http",),
-    "kubernetes": ("timelimit", "kubernetes_questions", "kubeconfig", "kubernetes_http"),
-    "mysql": ("timelimit", "mysql_session"),
-    "probe": ("auth", "faults", "session", "timelimit"),
+    "prometheus": ("http.timelimit", "prometheus.http"),
+    "elasticsearch": ("elasticsearch.http",),
+    "kubernetes": ("http.timelimit", "kubernetes.requests", "kubernetes.kubeconfig", "kubernetes.http"),
+    "mysql": ("http.timelimit", "mysql.session"),
+    "probe": ("http.auth", "http.failures", "http.session", "http.timelimit"),
 }
 
 
@@ -93,31 +93,31 @@ def _section(environment: str, source: SourceName) -> str:
 
 
 def _prometheus(config: settings.Prometheus, seconds: float) -> Source:
-    from runbook.sources.prometheus import Prometheus
+    from runbook.sources.prometheus.client import Prometheus
 
     return Prometheus(config, seconds)
 
 
 def _elasticsearch(config: settings.Elasticsearch, seconds: float) -> Source:
-    from runbook.sources.elasticsearch import Elasticsearch
+    from runbook.sources.elasticsearch.client import Elasticsearch
 
     return Elasticsearch(config, seconds)
 
 
 def _kubernetes(config: settings.Kubernetes, seconds: float) -> Source:
-    from runbook.sources.kubernetes import Kubernetes
+    from runbook.sources.kubernetes.client import Kubernetes
 
     return Kubernetes(config, seconds)
 
 
 def _mysql(config: settings.MySQL, seconds: float) -> Source:
-    from runbook.sources.mysql import MySQL
+    from runbook.sources.mysql.client import MySQL
 
     return MySQL(config, seconds)
 
 
 def _probe(environment: Environment, seconds: float) -> Source:
-    from runbook.sources.probe import Probe
+    from runbook.sources.probe.http import Probe
 
     auth = settings.Auth(
         bearer_env=environment.probe_token_env,

@@ -1,0 +1,89 @@
+"""Which pods cannot connect to the database: all of them, or some."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from runbook.alerts.checks.database.connection_errors import COUNTER, per_second, pooled
+from runbook.alerts.checks.toolkit.series import (
+    Floats,
+    grid,
+    metric,
+    onset_of,
+    over_window,
+    pods,
+    series,
+    short_window,
+    shown_of,
+    turn,
+)
+from runbook.investigation.definitions import Answers, Check, Context, Results
+from runbook.model import JSON, Chart, Query, Result, Table
+from runbook.text.format import count_text, plain_text, plural, share_text
+
+SHOWN, LINES = 10, 6
+RECENT_SECONDS = 120
+SUFFERS = 0.2  # of the mean of all pods: from there on a pod has the trouble too
+
+
+def _queries(c: Context) -> Mapping[str, Query]:
+    pod = c.service.pod_label
+    return {
+        "errors": over_window(c, f"sum by ({pod}) (rate({metric(c.service, COUNTER)}[{short_window(c)}s]))"),
+        "pods": over_window(c, f"sum by ({pod}) ({pooled(c)})"),
+    }
+
+
+def _judge(c: Context, answers: Answers, earlier: Results) -> Result:
+    since = grid(c) >= turn(c, onset_of(earlier))
+    rates, pools = pods(c, answers["errors"]), pods(c, answers["pods"])
+    known = {pod: _mean(rates[pod][since]) if pod in rates else 0.0 for pod in _there(c, {**rates, **pools})}
+    total = sum(known.values())
+    if not known:
+        return Result("unknown", "Not known: no pod has told of its connections since the onset.")
+    suffering = [
+        pod
+        for pod, rate in known.items()
+        if total > c.service.thresholds.database_errors_per_second / 2 and rate > SUFFERS * total / len(known)
+    ]
+    ranked = sorted(known, key=lambda pod: (-known[pod], pod))
+    facts: dict[str, JSON] = {
+        "affected": len(suffering),
+        "pods": len(known),
+        "all": len(suffering) == len(known),
+        "top_pod": ranked[0] if suffering else "none",
+    }
+    counted = [pod for pod in ranked if pod in rates]
+    lines = tuple(series(c, pod, rates[pod]) for pod in counted[:LINES])
+    title = shown_of("Failed connections to the database by pod", LINES, len(counted))
+    chart = Chart("errors-by-pod", title, "errors / s", lines)
+    rows = tuple(
+        (pod, per_second(known[pod]), share_text(known[pod] / total) if total else "") for pod in ranked[:SHOWN]
+    )
+    table = Table("errors-by-pod", ("Pod", "Failed connections", "Of all"), rows)
+    return Result("abnormal" if suffering else "normal", _sentence(facts), facts, (chart,) if lines else (), (table,))
+
+
+def _there(c: Context, rows: Mapping[str, Floats]) -> list[str]:
+    """The pods that told something at the end; all that ever did where none is left."""
+    recent = grid(c) > c.end - max(RECENT_SECONDS, 2 * c.step)
+    return [pod for pod, row in rows.items() if not np.isnan(row[recent]).all()] or list(rows)
+
+
+def _mean(values: Floats) -> float:
+    known = values[~np.isnan(values)]
+    return float(known.mean()) if len(known) else 0.0
+
+
+def _sentence(facts: Mapping[str, JSON]) -> str:
+    affected, every = facts["affected"], facts["pods"]
+    if not affected:
+        return f"None: hardly a connection of {plural(every, 'pod')} fails."
+    if facts["all"]:
+        return f"All: each of {plural(every, 'pod')} fails to connect." if every > 1 else "The only one there is."
+    return f"Some: {count_text(affected)} of {plural(every, 'pod')}, most often {plain_text(facts['top_pod'])}."
+
+
+CHECK = Check("reporters", "Which pods cannot connect?", _queries, _judge, needs=("errors",))

@@ -1,0 +1,91 @@
+"""Which database queries are slow? The 95th percentile by operation and table: one kind, or all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from math import isfinite
+
+from runbook.alerts.checks.database.health import SLOW_SECONDS, SLOWER, VERY_SLOW_SECONDS
+from runbook.alerts.checks.toolkit import duration_breakdown, histogram
+from runbook.alerts.checks.toolkit.duration_breakdown import Kind
+from runbook.alerts.checks.toolkit.series import number, onset_of, series, time_scale
+from runbook.investigation.definitions import Answers, Check, Context, Results
+from runbook.model import JSON, Chart, Query, Result, Status, Table
+from runbook.text.format import duration_text
+
+LABELS = ("operation", "table")
+ALONE = 0.4  # grown by less than this power of the worst one's factor, the others are as before
+SHOWN = 6
+
+
+def _queries(c: Context) -> Mapping[str, Query]:
+    return duration_breakdown.queries(c, histogram.QUERIES, *LABELS)
+
+
+def _judge(c: Context, answers: Answers, earlier: Results) -> Result:
+    found = duration_breakdown.kinds(c, answers, onset_of(earlier), *LABELS)
+    if not found:
+        return Result("unknown", "Not known: no queries were timed by operation and table since the onset.")
+    slow = [one for one in found if _slow(one)]
+    worst = slow[0] if slow else max(found, key=lambda one: one.p95.since)
+    operation, _, table = worst.name.partition(" ")
+    facts: dict[str, JSON] = {
+        "kinds": len(found),
+        "slow": [one.name for one in slow],
+        "any": bool(slow),
+        "worst": worst.name,
+        "operation": operation,
+        "table": table or None,
+        "p95": number(worst.p95.since, 4),
+        "p95_before": number(worst.p95.before, 4),
+        "times": number(worst.p95.times, 1),
+        "alone": bool(slow and len(found) > 1 and all(_as_before(one, worst) for one in found if one is not worst)),
+    }
+    shown = sorted(found[:SHOWN], key=lambda k: k.name)
+    unit, scale = time_scale(*(one.over_time for one in shown))
+    lines = tuple(series(c, one.name, one.over_time, scale=scale) for one in shown)
+    chart = Chart("p95-by-query", "Database queries by operation and table, 95th percentile", unit, lines)
+    status: Status = "abnormal" if slow else "normal"
+    return Result(status, _sentence(facts), facts, (chart,), (_table(found),))
+
+
+def _slow(one: Kind) -> bool:
+    return one.p95.since > SLOW_SECONDS and (one.p95.times >= SLOWER or one.p95.since > VERY_SLOW_SECONDS)
+
+
+def _as_before(one: Kind, worst: Kind) -> bool:
+    """Whether its p95 grew hardly, measured by how much the worst one's did."""
+    return bool(one.p95.times <= max(2.0, worst.p95.times**ALONE))
+
+
+def _sentence(facts: Mapping[str, JSON]) -> str:
+    before = f", {duration_text(facts['p95_before'])} before" if facts["p95_before"] is not None else ""
+    told = f"{facts['worst']}: p95 {duration_text(facts['p95'])}{before}"
+    if not facts["slow"]:
+        return f"None: the slowest is {told}."
+    if facts["alone"]:
+        return f"{told}; the other queries are as fast as before."
+    return f"{len(facts['slow'])} of {facts['kinds']} kinds of queries, above all {told}."
+
+
+def _table(found: Sequence[Kind]) -> Table:
+    rows = tuple(
+        (
+            one.name,
+            _milliseconds(one.p95.before),
+            _milliseconds(one.p95.since),
+            f"{one.p95.times:,.1f}" if isfinite(one.p95.times) else "",
+            number(one.per_second, 1),
+            duration_breakdown.of_all(one, found),
+        )
+        for one in found[:10]
+    )
+    columns = ("Query", "p95 before (ms)", "p95 since (ms)", "Times", "Queries / s", "Of the additional time")
+    return Table("p95-by-query", columns, rows)
+
+
+def _milliseconds(value: float) -> str:
+    return f"{value * 1000:,.1f}" if isfinite(value) else ""
+
+
+CHECK = Check("queries", "Which queries are slow?", _queries, _judge, needs=("p95",))

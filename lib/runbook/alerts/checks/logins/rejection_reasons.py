@@ -1,0 +1,117 @@
+"""Why are logins refused? What the logs say of tokens, by reason: beyond what was said at the same rate before."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+
+from runbook.alerts.checks.logins.auth_service import PHRASES
+from runbook.alerts.checks.logs import error_messages
+from runbook.alerts.checks.toolkit.series import number, onset_of, turn
+from runbook.analysis.log_patterns import Template, group
+from runbook.investigation.definitions import Answers, Check, Context, Results
+from runbook.model import JSON, Chart, Query, Result, Series, Table
+from runbook.sources.elasticsearch import client as elasticsearch
+from runbook.text.format import count_text, plural, share_text
+
+JWT = "JWT validation"
+NEWEST, SAMPLE = 20, 2000
+LEVELS = ("warn", "error")
+SHOWN = 0.05  # of the additional messages: a reason for fewer is not worth a word
+FEW = 1.0  # messages per minute: fewer than this more say nothing
+REASONS = {  # the first one that fits
+    "auth_service": rf"\b({'|'.join(map(re.escape, PHRASES))})\b",
+    "clock": r"immature|not ?yet ?valid|before (it was )?issued|in the future|\bnbf\b|\biat\b",
+    "tokens": r"expired",
+    "key": r"public key|signing key|unknown key|invalid ?signature|\bkid\b|\bpem\b",
+    "guesses": r"password|credential|unknown user|no such (user|account)|invalid ?token|malformed|signature mismatch|too many attempts",
+}
+SAYS = {
+    "auth_service": "the auth service",
+    "clock": "tokens that are not valid yet",
+    "tokens": "tokens or certificates that expired",
+    "key": "the key or signatures",
+    "guesses": "wrong passwords or made-up tokens",
+}
+_REASONS = {name: re.compile(words, re.IGNORECASE) for name, words in REASONS.items()}
+
+
+def _queries(c: Context) -> Mapping[str, Query]:
+    parted = error_messages.parted(c)
+    samples = {
+        f"{level} {side}": elasticsearch.sample_of_errors(c.service, *span, SAMPLE, level=level)
+        for level in LEVELS
+        for side, span in {"before": (c.start, parted), "since": (parted, c.end)}.items()
+    }
+    return {
+        "newest": elasticsearch.newest_errors(c.service, c.start, c.end, NEWEST, level="", phrases=(JWT,)),
+        "over time": elasticsearch.errors_over_time(
+            c.service, c.start, c.end, max(60, c.step), level="", phrases=(JWT,)
+        ),
+        **samples,
+    }
+
+
+def _judge(c: Context, answers: Answers, earlier: Results) -> Result:
+    began = turn(c, onset_of(earlier))
+    times, counts = elasticsearch.histogram(answers["over time"])
+    samples = [answers[f"{level} {side}"] for side in ("before", "since") for level in LEVELS]
+    if not all(one.usable or one.completeness == "empty" for one in samples):
+        return Result("unknown", f"Not known: {next(one.error for one in samples if one.completeness == 'failed')}")
+    found = group([message for one in samples for message in error_messages.messages(c, one)], began)
+    grown = error_messages.grown(found, c, began)
+    more = _by_reason(found, grown)
+    total, minutes = sum(more.values()), (c.end - began) / 60
+    told = total / minutes >= FEW
+    facts: dict[str, JSON] = {
+        "since_onset": round(float(np.sum(counts[times >= began]))),
+        "per_minute": number(total / minutes, 1),
+        "told": told or None,
+        "shares": {name: round(count / total, 3) if told else 0.0 for name, count in more.items()},
+    }
+    chart = Chart(
+        "jwt-messages",
+        f"Messages with “{JWT}”",
+        "messages / min",
+        (Series("messages", tuple(times), tuple(counts * 60 / max(60, c.step))),),
+        kind="bars",
+    )
+    tables = (_patterns(found), error_messages.newest(c, answers["newest"], "newest-jwt-messages"))
+    charts = (chart,) if counts.any() else ()
+    return Result("abnormal" if told else "normal", _sentence(facts), facts, charts, tuple(t for t in tables if t.rows))
+
+
+def reason(pattern: str) -> str:
+    """Why a login was refused, as a message says it; "" where it does not."""
+    return next((name for name, words in _REASONS.items() if words.search(pattern)), "")
+
+
+def _by_reason(found: Iterable[Template], grown: Mapping[str, float]) -> dict[str, float]:
+    reasons = [(reason(one.pattern), grown.get(one.pattern, 0.0)) for one in found]
+    return {name: sum(count for said, count in reasons if said == name) for name in REASONS}
+
+
+def _sentence(facts: Mapping[str, JSON]) -> str:
+    jwt = f"{plural(facts['since_onset'], 'message')} with “{JWT}” since the onset"
+    if not facts["told"]:
+        return f"The logs name no reason more often than before; {jwt}."
+    told = [
+        f"{share_text(share)} speak of {SAYS[name]}"
+        for name, share in sorted(facts["shares"].items(), key=lambda one: -one[1])
+        if share >= SHOWN
+    ]
+    return f"Of the additional messages about logins {', '.join(told)}; {jwt}."
+
+
+def _patterns(found: Sequence[Template]) -> Table:
+    rows = tuple(
+        (one.pattern, SAYS[said], "new" if one.new else "", count_text(one.before), count_text(one.since))
+        for one in found
+        if (said := reason(one.pattern))
+    )
+    return Table("rejection-patterns", ("Message pattern", "Speaks of", "", "Before", "Since onset"), rows[:8])
+
+
+CHECK = Check("rejections", "Why are logins refused?", _queries, _judge, optional=("newest", "over time"))

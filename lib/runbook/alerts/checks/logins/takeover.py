@@ -1,0 +1,119 @@
+"""Did a guess succeed? Logins that succeeded from an address after many that failed from it.
+
+An address from which people logged in before, such as an office's, is not held to be an intruder's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from runbook.alerts.checks.logins.addresses import is_address
+from runbook.alerts.checks.logins.failures_by_field import PHRASE
+from runbook.alerts.checks.logs import error_messages
+from runbook.investigation.definitions import Answers, Check, Context, Results
+from runbook.model import JSON, Answer, Query, Result, Table
+from runbook.sources.elasticsearch.client import matching, search
+from runbook.text.format import clock_text, count_text, plain_text, plural
+
+MANY = 10  # failed logins before the one that succeeds
+ADDRESSES, ACCOUNTS = 1000, 5
+
+
+@dataclass(frozen=True)
+class Intrusion:
+    """An address that failed MANY times and then logged in, with all its failures and the accounts it got into."""
+
+    address: str
+    failures: int
+    accounts: tuple[str, ...]
+    last: float
+
+
+def _queries(c: Context) -> Mapping[str, Query]:
+    service, parted = c.service, error_messages.parted(c)
+    failed, succeeded = ({"match_phrase": {service.message_field: text}} for text in (PHRASE, service.login_phrase))
+    either = matching(service, c.start, c.end, "", PHRASE, service.login_phrase)
+    early = {"range": {service.time_field: {"lt": round(parted * 1000), "format": "epoch_millis"}}}
+    into = {
+        "accounts": {"terms": {"field": service.username_field, "size": ACCOUNTS}},
+        "last": {"max": {"field": service.time_field}},
+        "early": {"filter": early},
+    }
+    by_time = {service.time_field: {"order": "asc", "numeric_type": "date", "unmapped_type": "date"}}
+    last_of_many = {"top_hits": {"from": MANY - 1, "size": 1, "sort": [by_time], "_source": False}}
+    each = {
+        "failed": {"filter": failed},
+        "guessed": {"filter": failed, "aggs": {"last of many": last_of_many}},
+        "succeeded": {"filter": succeeded, "aggs": into},
+    }
+    most = {"size": ADDRESSES, "order": {"failed": "desc"}, "collect_mode": "breadth_first"}
+    terms = {"field": service.client_ip_field, **most}
+    counted = {"addresses": {"terms": terms, "aggs": each}, "succeeded": {"filter": succeeded}}
+    return {"logins": search(service.index, {"query": either, "size": 0, "track_total_hits": True, "aggs": counted})}
+
+
+def _judge(c: Context, answers: Answers, earlier: Results) -> Result:
+    found = answers["logins"].data["aggregations"]
+    if not found["succeeded"]["doc_count"]:
+        said = f"Not known: the logs hold no message with “{c.service.login_phrase}”, so no success would be seen."
+        return Result("unknown", said)
+    if not found["addresses"]["buckets"]:
+        return Result("unknown", "Not known: logins are logged without the client's address.")
+    intrusions = sorted(_intrusions(answers["logins"]), key=lambda one: one.address)
+    if intrusions and (missing := error_messages.usual_gap(c)):
+        return Result("unknown", f"Not known: {missing}")
+    accounts = sorted({name for one in intrusions for name in one.accounts})
+    facts: dict[str, JSON] = {
+        "succeeded": bool(intrusions),
+        "addresses": [one.address for one in intrusions],
+        "accounts": accounts,
+        "failures": sum(one.failures for one in intrusions),
+    }
+    seen = sum(one["succeeded"]["doc_count"] for one in found["addresses"]["buckets"])
+    if not intrusions and seen < found["succeeded"]["doc_count"]:
+        told = "not all logins that succeeded could be told apart by their address"
+        return Result(
+            "unknown", f"Not known: {told} ({count_text(seen)} of {count_text(found['succeeded']['doc_count'])})."
+        )
+    if not intrusions:
+        checked = plural(found["succeeded"]["doc_count"], "login")
+        return Result(
+            "normal", f"No: none of {checked} that succeeded followed {MANY} failed ones from a new address.", facts
+        )
+    return Result("abnormal", _sentence(facts), facts, tables=(_table(c, intrusions),))
+
+
+def _intrusions(answer: Answer) -> Iterator[Intrusion]:
+    for one in answer.data["aggregations"]["addresses"]["buckets"]:
+        address, succeeded = one.get("key_as_string", one["key"]), one["succeeded"]
+        guessed = one["guessed"]["last of many"]["hits"]["hits"]
+        if not guessed or not succeeded["doc_count"] or succeeded["early"]["doc_count"]:
+            continue
+        if succeeded["last"]["value"] > guessed[0]["sort"][0] and is_address(address):
+            names = tuple(str(account["key"]) for account in succeeded["accounts"]["buckets"])
+            yield Intrusion(address, one["failed"]["doc_count"], names, succeeded["last"]["value"] / 1000)
+
+
+def clause(facts: Mapping[str, JSON]) -> str:
+    """Who got in, e.g. "a login as admin succeeded from 203.0.113.9 after 10 or more of 412 failed ones"."""
+    names = " and ".join(plain_text(name, 40) for name in facts["accounts"][:3]) or "an unknown account"
+    more = f" and {len(facts['accounts']) - 3} more" if len(facts["accounts"]) > 3 else ""
+    logins = "logins" if len(facts["accounts"]) > 1 else "a login"
+    failures = f"{MANY} or more of {count_text(facts['failures'])} failed ones"
+    return f"{logins} as {names}{more} succeeded from {' and '.join(facts['addresses'][:3])} after {failures}"
+
+
+def _sentence(facts: Mapping[str, JSON]) -> str:
+    return f"Yes: {clause(facts)}."
+
+
+def _table(c: Context, intrusions: list[Intrusion]) -> Table:
+    rows = tuple(
+        (one.address, count_text(one.failures), ", ".join(one.accounts), clock_text(one.last, c.started_at))
+        for one in intrusions
+    )
+    return Table("logins-after-failures", ("Client address", "Failed logins", "Then logged in as", "Last"), rows)
+
+
+CHECK = Check("takeover", "Did a guess succeed?", _queries, _judge, needs=("logins",))

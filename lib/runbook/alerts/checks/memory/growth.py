@@ -1,0 +1,145 @@
+"""How one pod's memory goes on: its trend, what is left until its container's limit, and whether it grew from its start."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from runbook.alerts.checks.toolkit.series import Floats, grid, last, metric, rate_window
+from runbook.alerts.checks.toolkit.signal import Signal
+from runbook.analysis.breakpoint import bend
+from runbook.analysis.trend import Trend, trend
+from runbook.config.settings import Service
+from runbook.investigation.definitions import Context
+from runbook.sources.kubernetes.objects import Container
+
+MIB = 1024 * 1024
+NOISE = 2.0 * MIB  # memory that wanders less than this is still calm
+LEAST = 0.05 / 3600  # of the threshold per second: what grows by less than 5 % of it in an hour does not grow
+FAST = 0.5 / 3600  # of the threshold per second: a revision whose pods grow like this suffers
+MOSTLY = 0.8  # of the scrapes of a rate window
+FULL = 0.9  # of the limit: from here on the kernel takes pages back, which looks like a plateau
+YOUNG_SECONDS = 1500  # in this time a pod shows whether it grows from its start
+CALM_SECONDS = 60  # what begins to grow so long after its start grows for another reason than its release
+HOUR = 3600
+
+
+def _whole(c: Context, text: str) -> str:
+    """PromQL: only where the pod was seen for most of a rate window; the slope of a few values is none."""
+    usual = max(300, c.step) / c.service.scrape_interval_seconds
+    return f"{text} and count_over_time({_memory(c)}[{rate_window(c)}]) >= {MOSTLY * usual:.0f}"
+
+
+def _memory(c: Context) -> str:
+    return metric(c.service, "process_resident_memory_bytes")
+
+
+def pace_text(slope: float) -> str:
+    """Bytes per second as what comes in an hour."""
+    return f"{slope * HOUR / MIB:,.0f} MiB/h"
+
+
+SIGNAL = Signal(
+    title="Growth of resident memory",
+    unit="MiB / h",
+    verb="grow by",
+    of="",
+    part=lambda c, window: _whole(c, f"clamp_min(deriv({_memory(c)}[{rate_window(c)}]), 0)"),
+    whole=lambda c, window: _whole(c, f"({_memory(c)} > bool 0)"),
+    threshold=lambda service: FAST * service.thresholds.memory_bytes,
+    text=pace_text,
+    scale=HOUR / MIB,
+    drawn=False,
+)
+
+
+def resident(service: Service) -> str:
+    """PromQL: resident memory by pod."""
+    return f"max by ({service.pod_label}) ({metric(service, 'process_resident_memory_bytes')})"
+
+
+@dataclass(frozen=True)
+class Growth:
+    """One pod: its memory over the window, how that goes on since the onset, and its container as it is declared."""
+
+    pod: str
+    row: Floats
+    trend: Trend
+    container: Container | None
+
+    @property
+    def limit(self) -> float | None:
+        """The container's limit of memory."""
+        return self.container.memory_limit if self.container else None
+
+    @property
+    def grows(self) -> bool:
+        """Whether it does until the end."""
+        return grows(self.trend)
+
+    @property
+    def now(self) -> float:
+        """What it used last."""
+        return last(self.row)
+
+    @property
+    def most(self) -> float:
+        """The most it used."""
+        return float(np.nanmax(self.row))
+
+    def left(self, slope: float) -> float | None:
+        """Seconds until the limit, if it goes on like this; None where it does not grow or has no limit."""
+        if not self.limit or not self.grows or not slope > 0:
+            return None
+        return max(0.0, (self.limit - self.now) / slope)
+
+    @property
+    def pace(self) -> str:
+        """Growth in an hour with its interval: "312 MiB/h (305 to 320)"."""
+        slope = self.trend.slope
+        low, high = (f"{value * HOUR / MIB:,.0f}" for value in (slope.low, slope.high))
+        return pace_text(slope.value) + (f" ({low} to {high})" if low != high else "")
+
+
+def grows(found: Trend | None) -> bool:
+    """In one go, or from one start to the next."""
+    return found is not None and found.shape in ("growing", "sawtooth")
+
+
+def of(c: Context, values: Floats, limit: float | None = None) -> Trend | None:
+    """The trend of memory, taken below where the limit would bend it if enough values are there."""
+    below = values if not limit else np.where(values < FULL * limit, values, np.nan)
+    return _trend(c, below) or _trend(c, values)
+
+
+def _trend(c: Context, values: Floats) -> Trend | None:
+    least = LEAST * c.service.thresholds.memory_bytes
+    return trend(grid(c), values, least=least, noise_floor=NOISE)
+
+
+def only_new_grow(
+    c: Context, found: Collection[Growth], new: Collection[str], rows: Mapping[str, Floats]
+) -> bool | None:
+    """Whether the pods of a revision grow from their start and no other pod ever did; None where that cannot be told."""
+    own = [one for one in found if one.pod in new]
+    others = [trend_ for pod, row in rows.items() if pod not in new and (trend_ := of(c, row))]
+    if not own or not others:
+        return None
+    growing = [one for one in own if one.grows and calm_seconds(c, one.row) < CALM_SECONDS]
+    return 2 * len(growing) > len(own) and not any(grows(one) for one in others)
+
+
+def calm_seconds(c: Context, row: Floats) -> float:
+    """For how long a pod lived before its memory began to grow; what grows from the first value on was never calm."""
+    first = first_seen(c, row)
+    young = (grid(c) <= first + YOUNG_SECONDS) & (row < c.service.thresholds.memory_bytes)
+    began = bend(grid(c), np.where(young, row, np.nan), noise_floor=NOISE / 2)
+    return 0.0 if began is None else began - first
+
+
+def first_seen(c: Context, row: Floats) -> float:
+    """The time of a pod's first value; infinite where it has none."""
+    known = np.flatnonzero(~np.isnan(row))
+    return float(grid(c)[known[0]]) if len(known) else float("inf")

@@ -1,0 +1,89 @@
+"""Who still serves, how much more each has to, and does that go well?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from runbook.alerts.checks.requests.request_error_rate import failed_rate
+from runbook.alerts.checks.toolkit.series import (
+    Floats,
+    change,
+    grid,
+    line,
+    metric,
+    number,
+    onset_of,
+    over_window,
+    pods,
+    series,
+    short_window,
+)
+from runbook.investigation.definitions import Answers, Check, Context, Results
+from runbook.model import JSON, Chart, Query, Result
+from runbook.text.format import plural, share_text
+
+
+def _queries(c: Context) -> Mapping[str, Query]:
+    requests, window = metric(c.service, "http_requests_total"), f"{short_window(c)}s"
+    return {
+        "requests": over_window(c, f"sum by ({c.service.pod_label}) (rate({requests}[{window}]))"),
+        "failed": over_window(c, failed_rate(c, window)),
+    }
+
+
+def _judge(c: Context, answers: Answers, earlier: Results) -> Result:
+    if "instances" not in earlier or earlier["instances"].status == "unknown":
+        return Result("unknown", "Not known: which instances are up is not known.")
+    up, onset = earlier["instances"].facts["up"], onset_of(earlier)
+    by_pod = pods(c, answers["requests"])
+    left = {pod: rates for pod, rates in by_pod.items() if pod in up}
+    total, kept = _sum(c, by_pod), _sum(c, left)
+    before, since = change(c, total, onset), change(c, kept, onset)
+    each_before = before.before / _many(c, by_pod, onset)
+    each = since.since / len(left) if left else float("nan")
+    failed = change(c, line(answers["failed"]), onset).since
+    share = (0.0 if np.isnan(failed) else failed) / before.since if before.since > 0 else float("nan")
+    facts: dict[str, JSON] = {
+        "serving": len(up),
+        "rate": number(since.since, 2),
+        "before": number(before.before, 2),
+        "each": number(each, 2),
+        "times": number(each / each_before, 2) if each_before else None,
+        "failing": None if answers["failed"].completeness == "failed" else number(share, 4),
+    }
+    lines = (
+        series(c, "up now", kept),
+        series(c, "the others", _sum(c, {p: r for p, r in by_pod.items() if p not in up})),
+    )
+    chart = Chart("serving", "Requests to instances that are up now, and to the others", "requests / s", lines)
+    bad = not up or (facts["failing"] is not None and facts["failing"] > c.service.thresholds.error_ratio)
+    return Result("abnormal" if bad else "normal", _sentence(facts), facts, (chart,))
+
+
+def _sum(c: Context, rows: Mapping[str, Floats]) -> Floats:
+    if not rows:
+        return np.full(len(grid(c)), np.nan)
+    every = np.stack(list(rows.values()))
+    return np.where(np.isnan(every).all(axis=0), np.nan, np.nansum(every, axis=0))
+
+
+def _many(c: Context, rows: Mapping[str, Floats], onset: float | None) -> float:
+    """How many pods served at a time before the onset."""
+    counts = np.asarray(np.sum([~np.isnan(row) for row in rows.values()], axis=0), dtype=np.float64)
+    many = change(c, counts, onset).before
+    return many if many > 0 else float("nan")
+
+
+def _sentence(facts: Mapping[str, JSON]) -> str:
+    if not facts["serving"]:
+        return "Nobody that Prometheus can see: no instance is up."
+    if facts["rate"] is None:
+        return f"{plural(facts['serving'], 'instance')} up, but no request of theirs was counted."
+    times = f", {facts['times']:.1f} times as many each as before" if facts["times"] is not None else ""
+    failing = f"; {share_text(facts['failing'])} of all counted requests fail" if facts["failing"] is not None else ""
+    return f"{plural(facts['serving'], 'instance')} with {facts['rate']:,.3g} requests/s{times}{failing}."
+
+
+CHECK = Check("serving", "Who still serves?", _queries, _judge, needs=("requests",))

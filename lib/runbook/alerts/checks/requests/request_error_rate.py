@@ -1,0 +1,90 @@
+"""The share of failed requests, the first check of HighErrorRate."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from runbook.alerts.checks.toolkit import threshold_check
+from runbook.alerts.checks.toolkit.series import FAILED, grid, line, metric, over_window, rate_window, share, turn
+from runbook.investigation.definitions import Answers, Context
+from runbook.model import JSON, Answer, Query
+from runbook.text.format import count_text, plural, share_text
+
+NOISE = 0.002  # a share that wanders less than this is still calm
+
+
+def failed_rate(context: Context, window: str = "") -> str:
+    """PromQL: failed requests per second."""
+    window = window or rate_window(context)
+    return f"sum(rate({metric(context.service, 'http_requests_total', FAILED)}[{window}]))"
+
+
+def total_rate(context: Context, window: str = "") -> str:
+    """PromQL: all requests per second."""
+    window = window or rate_window(context)
+    return f"sum(rate({metric(context.service, 'http_requests_total')}[{window}]))"
+
+
+def _queries(c: Context, window: str, ago: int) -> Mapping[str, Query]:
+    return {
+        "failed": over_window(c, failed_rate(c, window), ago),
+        "total": over_window(c, total_rate(c, window), ago),
+    }
+
+
+def impact(c: Context, answers: Answers, began: float | None, whole: str, noun: str) -> Mapping[str, JSON]:
+    """Failed ones and all (the part `whole`) since the onset, and both with the worst share in one clause.
+
+    The facts are named for the noun: `failed_requests` and `requests` of a "request".
+    """
+    failed, every = (count(c, answers[f"{part}, short"], began) for part in ("failed", whole))
+    facts: dict[str, JSON] = {f"failed_{noun}s": failed, f"{noun}s": every}
+    if failed is None:
+        return facts
+    firing = share(answers["failed"], answers[whole])[grid(c) >= c.started_at - c.hold_seconds]
+    of_all = f" of {count_text(every)}" if every else ""
+    minutes, worst = (c.end - turn(c, began)) / 60, share_text(float(np.nanmax(firing)))
+    said = f"{count_text(failed)}{of_all} {noun}s failed in {minutes:,.0f} minutes{since_onset(began)}, {worst} of all at worst."
+    return {**facts, "impact": said}
+
+
+def failed_since(facts: Mapping[str, JSON], noun: str) -> str:
+    """How many failed since the onset, as a clause; "" where it is not known."""
+    failed = facts[f"failed_{noun}s"]
+    return "" if failed is None else f"{plural(failed, f'failed {noun}')} counted since"
+
+
+def since_onset(began: float | None) -> str:
+    """What a count of so many minutes is from, where that is known."""
+    return "" if began is None else " since the onset"
+
+
+def count(c: Context, rate: Answer, since: float | None) -> int | None:
+    """Requests of a rate since the onset; None where the rate is not known."""
+    if rate.completeness == "failed":
+        return None
+    return round(float(np.nansum(line(rate)[grid(c) >= turn(c, since)])) * c.step)
+
+
+CHECK = threshold_check.check(
+    threshold_check.Level(
+        name="errors",
+        title="Failed requests (5xx)",
+        unit="% of requests",
+        now="{} of requests fail now",
+        past="{} of requests failed",
+        nothing="no requests reached the service since the alert, so there is no share of failed ones",
+        queries=_queries,
+        value=lambda answers: share(answers["failed"], answers["total"]),
+        parts=("failed", "total"),
+        needs=("total",),
+        threshold=lambda service: service.thresholds.error_ratio,
+        least=lambda service: service.thresholds.error_ratio / 2,
+        noise=NOISE,
+        scale=100,
+        impact=lambda c, answers, began: impact(c, answers, began, "total", "request"),
+        count=lambda facts: failed_since(facts, "request"),
+    )
+)

@@ -1,0 +1,100 @@
+"""Is there more traffic than usual? The request rate against the hours before, the day before and the week before."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from runbook.alerts.checks.requests.request_error_rate import total_rate
+from runbook.alerts.checks.toolkit.series import (
+    DAY,
+    WEEK,
+    Floats,
+    change,
+    grid,
+    line,
+    number,
+    onset_of,
+    over_window,
+    series,
+    turn,
+)
+from runbook.investigation.definitions import Answers, Check, Context, Results
+from runbook.model import JSON, Chart, Query, Result
+
+SURGE = 2.0  # from twice the usual rate on it is a surge
+
+
+def _queries(c: Context) -> Mapping[str, Query]:
+    return {
+        "now": over_window(c, total_rate(c)),
+        "yesterday": over_window(c, total_rate(c), DAY),
+        "last week": over_window(c, total_rate(c), WEEK),
+    }
+
+
+def _judge(c: Context, answers: Answers, earlier: Results) -> Result:
+    now = _grown_up(c, line(answers["now"]))
+    level = change(c, now, onset_of(earlier))
+    peak = change(c, now, onset_of(earlier), lambda values: float(np.percentile(values, 90)))
+    if np.isnan(level.since):
+        return Result("unknown", "Not known: no requests were counted since the alert.")
+    usual = {name: _since(c, line(answers[name]), onset_of(earlier)) for name in ("yesterday", "last week")}
+    factors = [f for f in (level.times, *(peak.since / value for value in usual.values() if value)) if not np.isnan(f)]
+    if not factors:
+        return Result(
+            "unknown",
+            f"Not known: {_rate(level.since)}, and nothing to compare with, neither before nor on other days.",
+        )
+    factor = min(factors)
+    facts: dict[str, JSON] = {
+        "rate": number(level.since, 2),
+        "before": number(level.before, 2),
+        "times": number(factor, 2),
+        "yesterday": usual["yesterday"],
+        "last_week": usual["last week"],
+        "surge": bool(factor >= SURGE),
+    }
+    lines = (series(c, "same hours last week", line(answers["last week"]), "reference"), series(c, "now", now))
+    chart = Chart("traffic", "Requests", "requests / s", lines)
+    return Result("abnormal" if facts["surge"] else "normal", _sentence(facts), facts, (chart,))
+
+
+def _grown_up(c: Context, rate: Floats) -> Floats:
+    """Without the first five minutes of a series that begins in the window: its rate still grows to its true value."""
+    known = np.flatnonzero(~np.isnan(rate))
+    if not len(known) or not known[0]:
+        return rate
+    return np.where(grid(c) < grid(c)[known[0]] + max(300, c.step), np.nan, rate)
+
+
+def _since(c: Context, values: Floats, onset: float | None) -> float | None:
+    """The typical rate in the same hours as now, a day or a week before."""
+    recent = values[grid(c) >= turn(c, onset)]
+    known = recent[~np.isnan(recent)]
+    return number(float(np.median(known)), 2) if len(known) else None
+
+
+def _sentence(facts: Mapping[str, JSON]) -> str:
+    days = (("before", "before"), ("yesterday", "at this hour yesterday"), ("last_week", "last week"))
+    against = [f"{_rate(facts[key])} {words}" for key, words in days if facts[key] is not None]
+    known = f" ({', '.join(against)})" if against else ""
+    if not facts["surge"]:
+        return f"No: {_rate(facts['rate'])}{known}."
+    times = f"at least {facts['times']:.1f} times the usual" if facts["times"] is not None else "from none before"
+    return f"Yes: {_rate(facts['rate'])}, {times}{known}."
+
+
+def _rate(per_second: float) -> str:
+    return f"{per_second:.0f} requests/s" if per_second >= 10 else f"{per_second:.2g} requests/s"
+
+
+CHECK = Check(
+    "traffic",
+    "Is there more traffic than usual?",
+    _queries,
+    _judge,
+    needs=("now",),
+    optional=("yesterday", "last week"),
+)

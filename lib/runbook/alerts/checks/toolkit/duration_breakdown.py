@@ -1,0 +1,107 @@
+"""Durations by kind, such as requests by path or queries by table: how slow each is, and whose additional time it is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from runbook.alerts.checks.toolkit import histogram
+from runbook.alerts.checks.toolkit.series import (
+    Change,
+    Floats,
+    change,
+    grid,
+    over_window,
+    rate_window,
+    short_window,
+    turn,
+)
+from runbook.investigation.definitions import Answers, Context
+from runbook.model import Answer, Query
+from runbook.sources.prometheus.client import matrix
+from runbook.text.format import plain_text
+
+NAME_LENGTH = 120
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One kind: its p95 before the onset and since, its mean likewise, how many a second since, p95 over time.
+
+    `extra` is its additional time: seconds a second beyond what as many would have taken before.
+    """
+
+    name: str
+    p95: Change
+    mean: Change
+    per_second: float
+    over_time: Floats
+
+    @property
+    def extra(self) -> float:
+        """Not negative; 0 where it is not known."""
+        found = (self.mean.since - np.nan_to_num(self.mean.before)) * self.per_second
+        return max(0.0, float(np.nan_to_num(found)))
+
+
+def queries(c: Context, name: str, *labels: str) -> Mapping[str, Query]:
+    """p95 for a person to see; seconds and number over a short window, from which the means come."""
+    short, by = f"{short_window(c)}s", ", ".join(labels)
+    return {
+        "p95": over_window(c, histogram.p95(c.service, name, rate_window(c), *labels)),
+        **{
+            part: over_window(c, f"sum by ({by}) ({histogram.rates(c.service, name, part, short)})")
+            for part in ("sum", "count")
+        },
+    }
+
+
+def kinds(c: Context, answers: Answers, onset: float | None, *labels: str) -> list[Kind]:
+    """All kinds with a value since the onset, those with most additional time first."""
+    p95, seconds, count = (_by(answers[part], labels) for part in ("p95", "sum", "count"))
+    since = grid(c) >= turn(c, onset)
+    found = [
+        Kind(
+            name,
+            change(c, values, onset, _high),
+            Change(*(_mean(seconds.get(name), count.get(name), side) for side in (~since, since))),
+            _typical(count.get(name), since),
+            values,
+        )
+        for name, values in p95.items()
+    ]
+    return sorted((k for k in found if not np.isnan(k.p95.since)), key=lambda k: (-k.extra, k.name))
+
+
+def _by(answer: Answer, labels: Sequence[str]) -> dict[str, Floats]:
+    """One series per combination of labels, named by their values."""
+    if not answer.usable:
+        return {}
+    found = matrix(answer)
+    values = ([one[label] for label in labels if one.get(label)] for one in found.labels)
+    named = (plain_text(" ".join(each), NAME_LENGTH) or "?" for each in values)
+    return dict(sorted(zip(named, found.values, strict=True), key=lambda pair: pair[0]))
+
+
+def _high(values: Floats) -> float:
+    return float(np.percentile(values, 75))
+
+
+def _mean(seconds: Floats | None, count: Floats | None, side: np.ndarray) -> float:
+    """Seconds each; NaN without any."""
+    if seconds is None or count is None:
+        return float("nan")
+    number = float(np.nansum(count[side]))
+    return float(np.nansum(seconds[side])) / number if number else float("nan")
+
+
+def _typical(count: Floats | None, since: np.ndarray) -> float:
+    return 0.0 if count is None or np.isnan(count[since]).all() else float(np.nanmean(count[since]))
+
+
+def of_all(one: Kind, found: Sequence[Kind]) -> str:
+    """Its share of all additional time, for a table: "93.5 %"; "" where there is none."""
+    extra = sum(kind.extra for kind in found)
+    return f"{100 * one.extra / extra:.1f} %" if extra else ""

@@ -1,0 +1,104 @@
+"""What an alert watches, as a quotient of two sums that can be taken by pod: failed / all requests, seconds / requests."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from runbook.alerts.checks.toolkit import histogram
+from runbook.alerts.checks.toolkit.series import FAILED, metric
+from runbook.config.settings import Service
+from runbook.investigation.definitions import Context
+from runbook.text.format import duration_text, share_text
+
+FAILURE = 'status="failure"'
+
+
+def of_the_rest(own: float, others: float) -> float:
+    """Of a share: how much fails here of what does not fail elsewhere."""
+    return (own - others) / (1 - others) if others < 1 else 0.0
+
+
+def beyond_twice(own: float, others: float) -> float:
+    """Of a size: a pod with cold caches may well have twice as much."""
+    return own - 2 * others
+
+
+@dataclass(frozen=True)
+class Signal:
+    """One signal of the service's pods, so that the pods of one revision can be compared with the others.
+
+    `part` and `whole` make PromQL for the two sums, given a rate window in PromQL ("60s"), without the `sum by` around
+    them; above `threshold(service)` a revision suffers, which the chart shows where it is `drawn`. `title` and `unit`
+    are the chart's, in which values are shown `scale` times as large; `verb` and `of` make a clause around
+    `text(value)`: "fail 11.8 % of requests". `beyond(own, others)` is what some pods suffer that others do not.
+    """
+
+    title: str
+    unit: str
+    verb: str
+    of: str
+    part: Callable[[Context, str], str]
+    whole: Callable[[Context, str], str]
+    threshold: Callable[[Service], float]
+    text: Callable[[float], str] = share_text
+    scale: float = 1.0
+    drawn: bool = True
+    beyond: Callable[[float, float], float] = beyond_twice
+
+    def clause(self, value: float) -> str:
+        """E.g. "fail 11.8 % of requests"."""
+        return f"{self.verb} {self.text(value)} {self.of}".rstrip()
+
+
+FAILED_REQUESTS = Signal(
+    title="Failed requests",
+    unit="% of requests",
+    verb="fail",
+    of="of requests",
+    part=lambda c, window: f"rate({metric(c.service, 'http_requests_total', FAILED)}[{window}])",
+    whole=lambda c, window: f"rate({metric(c.service, 'http_requests_total')}[{window}])",
+    threshold=lambda service: service.thresholds.error_ratio,
+    scale=100,
+    beyond=of_the_rest,
+)
+
+SLUGGISH = 1 / 8  # of the threshold of p95: pods whose mean is above it are slow, for p95 is some times the mean
+
+REQUEST_SECONDS = Signal(
+    title="Mean request duration",
+    unit="s",
+    verb="take",
+    of="a request",
+    part=lambda c, window: histogram.rates(c.service, histogram.REQUESTS, "sum", window),
+    whole=lambda c, window: histogram.rates(c.service, histogram.REQUESTS, "count", window),
+    threshold=lambda service: service.thresholds.latency_p95_seconds * SLUGGISH,
+    text=duration_text,
+    drawn=False,
+)
+
+FAILED_LOGINS = Signal(
+    title="Failed logins",
+    unit="% of attempts",
+    verb="refuse",
+    of="of logins",
+    part=lambda c, window: f"rate({metric(c.service, 'auth_attempts_total', FAILURE)}[{window}])",
+    whole=lambda c, window: f"rate({metric(c.service, 'auth_attempts_total')}[{window}])",
+    threshold=lambda service: service.thresholds.auth_failure_ratio,
+    scale=100,
+    beyond=of_the_rest,
+)
+
+FAILED_SCRAPES = Signal(
+    title="Failed scrapes",
+    unit="% of scrapes",
+    verb="miss",
+    of="of scrapes",
+    part=lambda c, window: (
+        f"(count_over_time({metric(c.service, 'up')}[{window}]) - sum_over_time({metric(c.service, 'up')}[{window}]))"
+    ),
+    whole=lambda c, window: f"count_over_time({metric(c.service, 'up')}[{window}])",
+    threshold=lambda service: 0.2,
+    scale=100,
+    beyond=of_the_rest,
+)

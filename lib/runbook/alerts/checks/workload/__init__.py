@@ -1,0 +1,1 @@
+"""Checks of the workload in Kubernetes: what changed, pods, nodes, limits, policies, scrapes."""

@@ -1,0 +1,90 @@
+"""Do the pods reach their limits, and are they throttled? The check of resources, with what the kernel holds back of CPU."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+
+from runbook.alerts.checks.toolkit.series import (
+    Floats,
+    by_label,
+    change,
+    number,
+    onset_of,
+    over_window,
+    pods,
+    rate_window,
+    series,
+    shown_of,
+)
+from runbook.alerts.checks.workload import resource_limits
+from runbook.investigation.definitions import Answers, Context, Results
+from runbook.model import Chart, Query, Result
+from runbook.sources.kubernetes.objects import pods_of
+from runbook.sources.prometheus.client import label_matchers, quote
+from runbook.text.format import share_text
+
+THROTTLED = 0.25  # from this share of the scheduler's periods on, a pod has too little CPU
+SHOWN = 6
+
+
+def _queries(c: Context) -> Mapping[str, Query]:
+    """cAdvisor's counters carry the cluster's labels, not the service's. An idle sidecar must not hide its neighbour."""
+    named = f"={quote(c.service.container)}" if c.service.container else '!=""'
+    ours = f"pod=~{quote(f'{c.service.deployment}-.*')},container{named}"
+    whose = f"{label_matchers({'namespace': c.service.namespace})},{ours}"
+
+    def periods(which: str) -> str:
+        return f"sum by (pod, container) (rate(container_cpu_cfs_{which}_total{{{whose}}}[{rate_window(c)}]))"
+
+    share = f"max by (pod) ({periods('throttled_periods')} / {periods('periods')})"
+    return {**resource_limits.CHECK.queries(c), "throttled": over_window(c, share)}
+
+
+def _judge(c: Context, answers: Answers, earlier: Results) -> Result:
+    found = resource_limits.CHECK.judge(c, answers, earlier)
+    own = _own(c, answers)
+    by_pod = {pod: shares for pod, shares in by_label(answers["throttled"], "pod").items() if pod in own}
+    since = {pod: change(c, shares, onset_of(earlier), _high).since for pod, shares in by_pod.items()}
+    known = {pod: share for pod, share in since.items() if not np.isnan(share)}
+    worst = max(known.values(), default=float("nan"))
+    full = sum(1 for share in known.values() if share >= THROTTLED)
+    throttled = None if not known else bool(worst >= THROTTLED)
+    facts = {**found.facts, "throttled": throttled, "throttled_share": number(worst, 3), "throttled_pods": full}
+    if not known:
+        return replace(found, facts=facts)
+    head, _, rest = found.sentence.partition(": ")
+    return replace(
+        found,
+        status="abnormal" if throttled else found.status,
+        sentence=f"{'Yes' if throttled else head}: CPU held back in {share_text(worst)} of its periods at most, {rest}",
+        facts=facts,
+        charts=(*found.charts, _chart(c, by_pod)),
+    )
+
+
+def _own(c: Context, answers: Answers) -> set[str]:
+    """The service's pods, those of the past as well: another deployment's name may begin with this one's."""
+    listed = pods_of(answers["pods"]) if answers["pods"].usable else ()
+    return {*(pod.name for pod in listed), *pods(c, answers["memory"]), *pods(c, answers["cpu"])}
+
+
+def _high(values: Floats) -> float:
+    return float(np.percentile(values, 75))
+
+
+def _chart(c: Context, by_pod: Mapping[str, Floats]) -> Chart:
+    known = sorted((pod for pod in by_pod if not np.isnan(by_pod[pod]).all()), key=lambda pod: -np.nanmax(by_pod[pod]))
+    lines = tuple(series(c, pod, by_pod[pod], scale=100) for pod in known[:SHOWN])
+    title = shown_of("CPU periods in which a pod was throttled", SHOWN, len(known))
+    return Chart("throttling", title, "% of periods", lines)
+
+
+CHECK = replace(
+    resource_limits.CHECK,
+    queries=_queries,
+    judge=_judge,
+    optional=(*resource_limits.CHECK.optional, "throttled"),
+)

@@ -1,0 +1,147 @@
+"""Which instances are down, since when, and which are up?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from runbook.alerts.checks.toolkit.series import Floats, grid, metric, over_window
+from runbook.alerts.checks.workload.instances_down_count import HOLD_SECONDS, held, left
+from runbook.investigation.definitions import Answers, Check, Context, Results
+from runbook.model import JSON, Answer, Query, Result, Table
+from runbook.sources.probe import network
+from runbook.sources.prometheus.client import matrix
+from runbook.text.format import clock_text, duration_text, plain_text, plural
+
+SHOWN, NAMED = 12, 3
+
+
+@dataclass(frozen=True)
+class Instance:
+    """One target of Prometheus: 1 where it was up for at least a scrape of the last minute, 0 where it was down.
+
+    `name` is its pod's, or the instance's where it has none.
+    """
+
+    name: str
+    address: str
+    up: Floats
+
+
+@dataclass(frozen=True)
+class Outage:
+    """One instance that has been down, or no target, since the alert: `since` when (to the step), `state` now."""
+
+    instance: Instance
+    since: float
+    never_up: bool
+    state: str
+
+
+def _queries(c: Context) -> Mapping[str, Query]:
+    by = f"{c.service.pod_label}, {c.service.instance_label}"
+    up = f"max_over_time({metric(c.service, 'up')}[{held(c.service)}s])"
+    return {"up": over_window(c, f"max by ({by}) ({up})")}
+
+
+def _instances(c: Context, answer: Answer) -> list[Instance]:
+    known = matrix(answer)
+    found = []
+    for labels, row in zip(known.labels, known.values, strict=True):
+        address = labels.get(c.service.instance_label, "")
+        found.append(Instance(labels.get(c.service.pod_label) or address or "?", address, row))
+    return sorted(found, key=lambda one: (one.name, one.address))
+
+
+def _judge(c: Context, answers: Answers, earlier: Results) -> Result:
+    every = _instances(c, answers["up"])
+    firing = grid(c) >= c.started_at - c.hold_seconds
+    all_left = left(c, np.fmax.reduce([one.up for one in every])) if every else None
+    outages = sorted(
+        (outage for one in every if (outage := _outage(c, one, firing) or _left(c, one, all_left))),
+        key=lambda outage: (outage.since, outage.instance.name),
+    )
+    together = np.sum([~np.isnan(one.up[firing]) for one in every], axis=0)
+    up = [one for one in every if _last_known(c, one) == 1]
+    ports = [place.port for one in every if (place := network.place(one.address))]
+    facts: dict[str, JSON] = {
+        "all": max(len(outages), int(np.median(together))) if every else 0,
+        "down": [outage.instance.name for outage in outages],
+        "now": [outage.instance.name for outage in outages if outage.state == "down"],
+        "never_up": [outage.instance.name for outage in outages if outage.never_up],
+        "up": [one.name for one in up],
+        "left": all_left,
+        "since": outages[0].since if outages else None,
+        "port": max(set(ports), key=ports.count) if ports else None,
+    }
+    rows = tuple(_row(c, outage) for outage in outages[:SHOWN])
+    tables = (Table("instances", ("Pod", "Instance", "Down since", "For", "Now"), rows),) if rows else ()
+    return Result("abnormal" if outages else "normal", _sentence(c, facts, outages), facts, tables=tables)
+
+
+def _outage(c: Context, one: Instance, firing: NDArray[np.bool_]) -> Outage | None:
+    """The outage that was under way when the alert fired or began after it."""
+    zeros = np.flatnonzero(firing & (one.up == 0))
+    if not len(zeros):
+        return None
+    ups = np.flatnonzero(one.up[: zeros[0]] == 1)
+    first = int(np.flatnonzero(~np.isnan(one.up))[0])
+    never_up = not len(ups) and first > 0
+    begin = int(ups[-1]) + 1 if len(ups) else first
+    late = held(c.service) if len(ups) else 0
+    now = _last_known(c, one)
+    return Outage(
+        one,
+        float(grid(c)[begin]) - late,
+        never_up,
+        "gone" if now is None else "up again" if now else "down",
+    )
+
+
+def _left(c: Context, one: Instance, all_left: float | None) -> Outage | None:
+    """An instance that was up until all of them stopped being targets together."""
+    own = left(c, one.up)
+    together = own is not None and all_left is not None and all_left - own <= HOLD_SECONDS
+    return Outage(one, own, False, "no target") if own is not None and together else None
+
+
+def _last_known(c: Context, one: Instance) -> float | None:
+    """Its state at the end of the window; None where it is no target any more."""
+    recent = one.up[grid(c) >= c.end - 2 * c.step]
+    known = recent[~np.isnan(recent)]
+    return float(known[-1]) if len(known) and not np.isnan(recent[-1]) else None
+
+
+def _row(c: Context, outage: Outage) -> tuple[str, ...]:
+    over = "over " if outage.since <= c.start else ""
+    lasting = f"{over}{duration_text(c.end - outage.since)}" if outage.state == "down" else ""
+    since = "it was first seen" if outage.never_up else _since(c, outage)
+    return outage.instance.name, outage.instance.address, since, lasting, outage.state
+
+
+def _since(c: Context, outage: Outage) -> str:
+    """The time; one at the window's start was before it."""
+    return f"{'before ' if outage.since <= c.start else ''}{clock_text(outage.since, c.started_at)}"
+
+
+def _sentence(c: Context, facts: Mapping[str, JSON], outages: Sequence[Outage]) -> str:
+    if not outages:
+        return f"None: all of {plural(facts['all'], 'instance')} answered within every minute since the alert."
+    named = ", ".join(_named(c, outage) for outage in outages[:NAMED])
+    more = f" and {len(outages) - NAMED} more" if len(outages) > NAMED else ""
+    back = len(outages) - len(facts["now"])
+    if facts["left"] is not None:
+        return f"{len(outages)} of {facts['all']}: {named}{more}; none is a target of Prometheus any more."
+    again = f" ({back} of them not any more)" if back else ""
+    rest = "nobody is up" if not facts["up"] else f"{plural(len(facts['up']), 'instance')} up"
+    return f"{len(outages)} of {facts['all']}{again}: {named}{more}; {rest} now."
+
+
+def _named(c: Context, outage: Outage) -> str:
+    return f"{plain_text(outage.instance.name)} ({'never up' if outage.never_up else f'since {_since(c, outage)}'})"
+
+
+CHECK = Check("instances", "Which instances are down?", _queries, _judge, needs=("up",))

@@ -1,9 +1,0 @@
-"""Charts of the evidence: a `model.Chart` in, a picture, a table or one plain-text line out; no I/O, no clock.
-
-Equal charts give equal bytes, whatever the time zone, locale or own matplotlib settings of the machine.
-"""
-
-from runbook.charts.picture import png, svg
-from runbook.charts.text import csv, twin
-
-__all__ = ["csv", "png", "svg", "twin"]

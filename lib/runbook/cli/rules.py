@@ -1,0 +1,63 @@
+"""`runbook rules`"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from runbook.cli import options
+
+
+@click.command("rules")
+@click.argument("alert", nargs=-1)
+@options.environment
+@options.settings_file
+@click.option("--alertmanager", is_flag=True, help="Print the routes of the severities for Alertmanager instead.")
+@options.as_json
+def command(
+    alert: tuple[str, ...], environment: str | None, settings_path: Path | None, alertmanager: bool, json_: bool
+) -> None:
+    """Print the alerting rules of ALERT (or of all) for an environment's service, as a rule file for Prometheus.
+
+    With --alertmanager: who is told at which severity, as a configuration with receivers to fill in; it is the same
+    for all alerts and environments.
+    """
+    if alertmanager:
+        _routes(alert, json_)
+    else:
+        _rules(alert, environment, settings_path, json_)
+
+
+def _routes(alert: tuple[str, ...], json_: bool) -> None:
+    from runbook.errors import UsageError
+    from runbook.monitoring import alerting_rules, alertmanager
+
+    if alert:
+        raise UsageError("The routes are the same for all alerts; leave the alert's name out.")
+    document = alertmanager.routes()
+    if json_:
+        options.print_json(document)
+    else:
+        click.echo(
+            "".join(f"# {line}\n" for line in alertmanager.TO_FILL_IN) + alerting_rules.as_yaml(document), nl=False
+        )
+
+
+def _rules(alert: tuple[str, ...], environment: str | None, settings_path: Path | None, json_: bool) -> None:
+    from runbook import alerts
+    from runbook.config import settings as reader
+    from runbook.monitoring import alerting_rules
+
+    settings = reader.load(settings_path)
+    where = options.chosen_environment(settings, environment)
+    chosen = settings.environment(where)
+    document = alerting_rules.rules(
+        [alerts.load(name) for name in alert or alerts.names()], settings.service(chosen.service), chosen
+    )
+    if not chosen.runbook_base_url:
+        click.echo(f"No runbook_base_url in [environment.{where}]: the rules have no link to their runbook.", err=True)
+    if json_:
+        options.print_json(document)
+    else:
+        click.echo(alerting_rules.as_yaml(document), nl=False)

@@ -1,0 +1,89 @@
+"""`runbook run`"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from runbook.cli import options
+
+if TYPE_CHECKING:
+    from runbook.runs.runner import Outcome
+
+
+@click.command("run")
+@click.argument("alert")
+@options.incident
+@options.environment
+@options.evidence
+@options.settings_file
+@options.as_json
+@click.option("--brief", is_flag=True, help="Print the verdict, the ledger and the bundle on one line.")
+def command(
+    alert: str,
+    environment: str | None,
+    evidence: Path | None,
+    settings_path: Path | None,
+    json_: bool,
+    brief: bool,
+    more: tuple[tuple[str, str], ...],
+    **named: str | None,
+) -> int:
+    """Investigate ALERT: run its notebook headless and leave a sealed evidence bundle.
+
+    Prints the verdict, how many checks ran, the bundle's folder and the SHA-256 of its manifest, which proves it.
+    """
+    from runbook.cli.output import Unheard
+    from runbook.cli.progress import shown
+    from runbook.config import settings as reader
+    from runbook.runs.runner import run
+
+    settings = reader.load(settings_path)
+    parameters = options.given(environment, more, **named)
+    parameters["environment"] = options.chosen_environment(settings, parameters.get("environment"))
+    with shown() as progress:
+        outcome = run(alert, parameters, settings, evidence=evidence, progress=progress)
+    try:
+        _print(outcome, alert if brief else "", json_)
+    except OSError as error:  # the evidence is there all the same
+        raise Unheard(outcome.exit_code, error) from error
+    return outcome.exit_code
+
+
+def _print(outcome: Outcome, alert: str, json_: bool) -> None:
+    """For a machine, on one line about `alert`, or else on four, and more where nothing is known."""
+    from runbook.text.escape import plain
+
+    for notice in (*outcome.notices, *([outcome.reason] if outcome.reason else [])):
+        click.echo(f"runbook: {plain(notice, 2000)}", err=True)
+    if json_:
+        options.print_json(
+            {
+                "status": outcome.status,
+                "headline": outcome.headline,
+                "ledger": outcome.ledger,
+                "trouble": outcome.trouble,
+                "reason": outcome.reason,
+                "bundle": str(outcome.bundle),
+                "manifest_sha256": outcome.digest,
+                "parameters": dict(outcome.parameters),
+                "seconds": round(outcome.seconds, 3),
+            }
+        )
+        return
+    headline = outcome.headline or "Nothing was found: the run failed before, see the reason."
+    if alert:
+        options.line(f"{alert}: {headline} {outcome.ledger}. {outcome.bundle}")
+        return
+    options.line(headline, bold=True)
+    for sentence in outcome.trouble:
+        options.line(sentence)
+    if outcome.trouble:
+        where = outcome.parameters.get("environment", "")
+        options.line(f"See `runbook doctor --environment {where}` for what each source lacks.")
+    options.line(f"{outcome.ledger}.")
+    options.line(f"Evidence: {outcome.bundle}")
+    if outcome.digest:
+        options.line(f"Manifest: sha256 {outcome.digest}")

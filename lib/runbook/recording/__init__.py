@@ -1,0 +1,1 @@
+"""Every answer of a run, once, for ever: written by the recorder, read by the replay."""

@@ -1,0 +1,150 @@
+"""What a run starts from: its notebook, and all of that notebook's parameters, resolved and checked. No heavy import."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from runbook.config.settings import HERE, Environment, Settings, seal_key
+from runbook.errors import ParameterError, RecordingError, UsageError
+from runbook.redaction.redactor import Redactor
+from runbook.runs import parameters
+from runbook.runs.parameters import Value
+from runbook.text.suggest import hint
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One run before it starts. `values` holds every parameter of the notebook."""
+
+    alert: str
+    notebook: Path
+    values: dict[str, Value]
+    evidence: Path
+    started_at: float
+    mitigated_at: float | None
+    environment: Environment
+    replayed: Path | None
+    seal_key: bytes
+
+    @property
+    def incident(self) -> str:
+        """The incident that the run belongs to."""
+        return str(self.values["incident_id"])
+
+
+def notebooks() -> dict[str, Path]:
+    """The shipped notebooks by their alerts: inside the package when installed, beside lib/ in a checkout."""
+    folder = next(
+        folder
+        for folder in (HERE / "notebooks", HERE.parent.parent / "notebooks")
+        if folder.is_dir() or folder.parent != HERE
+    )
+    return {file.stem: file for file in sorted(folder.glob("*.ipynb"))}
+
+
+def notebook_of(alert: str) -> Path:
+    """The notebook of an alert."""
+    known = notebooks()
+    if alert not in known:
+        raise UsageError(f"There is no notebook for an alert {alert[:80]!r}; {hint(alert, known)}")
+    return known[alert]
+
+
+def plan(
+    alert: str,
+    given: Mapping[str, Value],
+    settings: Settings,
+    *,
+    evidence: Path | None,
+    now: float,
+    notebook: Path | None = None,
+) -> Plan:
+    """All parameters of a run: what was given, else what a recording was made with, else the notebook's defaults.
+
+    Where real sources are asked, the defaults of an alert are: it started now, goes on, and has the next free ID.
+    """
+    file = notebook or notebook_of(alert)
+    declared = parameters.declared(_read(file))
+    values: dict[str, Value] = {name: one.default for name, one in declared.items()}
+    checked = parameters.check(declared, given)
+    _refuse_secrets(checked)
+    environment = settings.environment(str(checked.get("environment", values.get("environment", ""))))
+    given_recording = str(checked.get("recording", ""))
+    replayed = _recording(given_recording or environment.recording.format(alert=alert))
+    if replayed:
+        own = () if given_recording else ("environment",)  # an environment that names a recording remains the one asked
+        values.update({name: value for name, value in _recorded(replayed).items() if name not in own})
+    else:
+        values.update(started_at=iso(now), ended_at="", mitigated_at="", recording="", incident_id="")
+    values.update(checked)
+    texts = {name: str(value) for name, value in values.items()}
+    span = parameters.span(
+        texts["started_at"], texts["lookback"], texts["ended_at"], texts["mitigated_at"], math.inf if replayed else now
+    )
+    root = evidence or Path(environment.evidence)
+    values["incident_id"] = parameters.incident_id(texts["incident_id"] or _next_incident(root, alert, span.started_at))
+    return Plan(
+        alert, file, values, root, span.started_at, span.mitigated_at, environment, replayed, seal_key(environment)
+    )
+
+
+def iso(moment: float) -> str:
+    """Epoch seconds as the parameters spell a time."""
+    return f"{datetime.fromtimestamp(int(moment), UTC):%Y-%m-%dT%H:%M:%SZ}"
+
+
+def stamp(moment: float) -> str:
+    """Epoch seconds as a bundle's name spells a time."""
+    return f"{datetime.fromtimestamp(int(moment), UTC):%Y%m%dT%H%M%SZ}"
+
+
+def _read(file: Path) -> Any:
+    try:
+        return json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UsageError(
+            f"The notebook {file} cannot be read ({type(error).__name__}); correct its path, or take it from version control again."
+        ) from None
+
+
+def _refuse_secrets(values: Mapping[str, Value]) -> None:
+    """A parameter stays readable in the executed notebook for ever."""
+    redactor = Redactor(emails=False)
+    for name, value in values.items():
+        if isinstance(value, str) and redactor.text(value) != value:
+            raise ParameterError(
+                f"The parameter {name} seems to hold a secret; put it in an environment variable and name that under `auth` in runbook.toml."
+            )
+
+
+def _recorded(recording: Path) -> Mapping[str, Value]:
+    """The parameters that a recording was made with."""
+    from runbook.recording.recorder import Replay
+
+    try:
+        header = Replay(recording).header
+    except RecordingError as error:  # nothing was run yet
+        raise UsageError(str(error)) from error
+    return {name: str(value) for name, value in header.parameters.items() if name != "recording"}
+
+
+def _recording(name: str) -> Path | None:
+    """The file that a name of a recording or of a bundle means."""
+    if not name:
+        return None
+    return Path(name) / "recording.jsonl.gz" if Path(name).is_dir() else Path(name)
+
+
+def _next_incident(root: Path, alert: str, started_at: float) -> str:
+    """The incident that already holds a run of the same alert from the same start, else a new one of that day."""
+    folders = sorted(folder for folder in root.glob("INC-*") if folder.is_dir()) if root.is_dir() else []
+    for folder in folders:
+        if any(folder.glob(f"{alert}-{stamp(started_at)}*")):
+            return folder.name
+    return parameters.next_incident_id(started_at, [folder.name for folder in folders])

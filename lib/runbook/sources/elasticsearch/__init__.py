@@ -1,0 +1,1 @@
+"""Elasticsearch: searches of log lines, their readers, and the client that sends them."""

@@ -1,0 +1,1 @@
+"""What all HTTP sources share: sessions, credentials, total time limits, and failures as one sentence."""

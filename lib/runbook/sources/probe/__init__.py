@@ -1,0 +1,1 @@
+"""The service itself, asked over HTTP and by name and port."""
