@@ -38,7 +38,7 @@ notebooks: setup  ## run the notebooks on their recordings and keep the outputs
 	$(BIN)/python -m tests.refresh_notebooks
 
 record: setup  ## take the bundled recordings anew from the lab
-	$(BIN)/python -m tests.lab.record
+	$(BIN)/python -m tests.lab.scenarios.record
 
 bench: setup  ## compare with what one would use instead
 	$(BIN)/python -m tests.bench
@@ -53,7 +53,7 @@ lab-test: lab-setup  ## the tests on real servers
 	$(BIN)/python -m pytest -q -m lab tests
 
 lab-matrix: setup  ## every fault over many seeds: which cause comes first
-	$(BIN)/python -m tests.lab.matrix
+	$(BIN)/python -m tests.lab.scenarios.matrix
 
 lock:  ## pin and hash every dependency anew (needs uv)
 	uv pip compile --universal --python-version 3.11 --all-extras --generate-hashes --no-emit-index-url -q -o requirements.lock pyproject.toml

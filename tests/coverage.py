@@ -10,7 +10,6 @@ import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 from runbook import alerts
@@ -18,9 +17,8 @@ from runbook.incident import Incident
 from runbook.investigation.definitions import Alert, Context
 from runbook.investigation.result import Investigation
 from runbook.model import Result
-from tests import fakes
+from tests import ROOT, fakes
 
-ROOT = Path(__file__).parent.parent
 PROCEDURE = ROOT / "tests/procedure.toml"
 PAGE = ROOT / "docs/coverage.md"
 KINDS = ("investigation", "mitigation", "verification")

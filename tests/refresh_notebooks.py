@@ -8,7 +8,9 @@ from typing import Any
 import nbformat
 from nbclient import NotebookClient
 
-NOTEBOOKS = Path(__file__).parent.parent / "notebooks"
+from tests import ROOT
+
+NOTEBOOKS = ROOT / "notebooks"
 
 
 def refresh(path: Path) -> None:

@@ -10,15 +10,15 @@ import numpy as np
 import pytest
 import requests
 
-from tests.lab import objects, openmetrics
 from tests.lab.faults import FAULTS
-from tests.lab.firing import RULES
-from tests.lab.front import Front
-from tests.lab.nodes import lost_nodes, own_nodes
-from tests.lab.scenarios import Scenario, matrix
-from tests.lab.sentences import MIB, Document
-from tests.lab.standing import standing
-from tests.lab.world import GUARDED, QUERIES, REASONS, USERS, Bools, Floats, Integers
+from tests.lab.scenarios.scenario import Scenario, matrix
+from tests.lab.service import objects, openmetrics
+from tests.lab.service.firing import RULES
+from tests.lab.service.front import Front
+from tests.lab.service.nodes import lost_nodes, own_nodes
+from tests.lab.service.sentences import MIB, Document
+from tests.lab.service.standing import standing
+from tests.lab.service.world import GUARDED, QUERIES, REASONS, USERS, Bools, Floats, Integers
 
 CAUSES = {
     "HighErrorRate": {"database", "authentication", "resources", "deployment", "traffic"},

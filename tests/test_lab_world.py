@@ -8,14 +8,14 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from tests.lab import objects, openmetrics
-from tests.lab.events import events
 from tests.lab.faults import FAULTS
-from tests.lab.firing import failed_ratio
-from tests.lab.openmetrics import Totals
-from tests.lab.scenarios import Scenario, matrix, scenario
-from tests.lab.simulation import STATUSES, Drawn
-from tests.lab.world import CPU_LIMIT, MEMORY_LIMIT, POOL_SIZE, REPLICAS, Floats
+from tests.lab.scenarios.scenario import Scenario, matrix, scenario
+from tests.lab.service import objects, openmetrics
+from tests.lab.service.events import events
+from tests.lab.service.firing import failed_ratio
+from tests.lab.service.openmetrics import Totals
+from tests.lab.service.simulation import STATUSES, Drawn
+from tests.lab.service.world import CPU_LIMIT, MEMORY_LIMIT, POOL_SIZE, REPLICAS, Floats
 
 KNOWN_CAUSES = {"database", "authentication", "resources", "deployment", "traffic"}
 NAMES = [name for name, fault in FAULTS.items() if fault.alert == "HighErrorRate"]

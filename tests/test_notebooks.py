@@ -11,8 +11,8 @@ import pytest
 
 from runbook import alerts
 from runbook.config.settings import Thresholds
+from tests import ROOT
 
-ROOT = Path(__file__).parent.parent
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 HEADINGS = ("Parameters", "Context", "Is it real?", "Diagnosis")
 

@@ -7,12 +7,11 @@ import re
 import subprocess
 import sys
 import tomllib
-from pathlib import Path
 
 import pytest
 import yaml
 
-ROOT = Path(__file__).parent.parent
+from tests import ROOT
 
 
 def test_conda_installs_what_pyproject_says():

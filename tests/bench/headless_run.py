@@ -7,9 +7,9 @@ import sys
 from itertools import count
 from pathlib import Path
 
+from tests import ROOT
 from tests.bench.timing import Row, compare
 
-ROOT = Path(__file__).parent.parent.parent
 NOTEBOOK = ROOT / "notebooks" / "HighErrorRate.ipynb"
 TITLE = "the bundled incident, headless, to evidence on the disk"
 

@@ -14,7 +14,7 @@ from prometheus_pandas.query import Prometheus as PandasPrometheus
 from runbook.config.settings import Prometheus as Settings
 from runbook.sources.prometheus.client import Prometheus, matrix, range_
 from tests.bench.timing import Row, compare
-from tests.lab.prometheus import Prometheus as Server
+from tests.lab.servers.prometheus import Prometheus as Server
 
 SERIES, POINTS, STEP = 200, 1_417, 60
 START = 1_768_000_020 - 1_768_000_020 % STEP

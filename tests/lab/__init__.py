@@ -2,7 +2,7 @@
 
 `python -m tests.lab.setup` (or `make lab-setup`) fetches and builds what they need, once. Then::
 
-    from tests.lab.servers import Lab
+    from tests.lab.servers.lab import Lab
 
     with Lab(directory) as lab:                      # all five, in parallel, on free ports of 127.0.0.1
         lab.prometheus.url; lab.alertmanager.url; lab.elasticsearch.url; lab.kubernetes.url
@@ -11,10 +11,10 @@
 
 Each one alone, all used by `with` (or `.start()` and `.stop()`), each with a `directory` of its own::
 
-    from tests.lab.prometheus import Alertmanager, Prometheus, promtool, amtool
-    from tests.lab.elastic import Elasticsearch
-    from tests.lab.cluster import Kubernetes
-    from tests.lab.mariadb import MariaDB
+    from tests.lab.servers.prometheus import Alertmanager, Prometheus, promtool, amtool
+    from tests.lab.servers.elastic import Elasticsearch
+    from tests.lab.servers.cluster import Kubernetes
+    from tests.lab.servers.mariadb import MariaDB
 
     Prometheus(directory, version="debian" | "3", scrape_configs=[{...}], rule_files=[path],
                alertmanager_url=None, openmetrics=path, interval="1s")             .url
@@ -37,7 +37,7 @@ Each one alone, all used by `with` (or `.start()` and `.stop()`), each with a `d
         with .locked(waiting=2):  with .slow_queries(count=2, seconds=3600):  with .denied():
     promtool("check", "rules", str(path))            # stdout; ToolFailed(output) on another exit code
 
-Past rollouts and pods that started long ago, as objects for `backdate`: `tests.lab.history`. A pytest fixture `lab`
+Past rollouts and pods that started long ago, as objects for `backdate`: `tests.lab.service.history`. A pytest fixture `lab`
 of all five servers, one per session: `tests/lab/conftest.py`. By hand: `python -m tests.lab`.
 
 Faults of a pod: the label `lab.fault: oom | imagepull | held | not-ready`; of a node: the label `lab.fault: not-ready`.

@@ -17,14 +17,14 @@ import msgspec
 from runbook import alerts
 from runbook.config.settings import Environment, Service
 from runbook.monitoring import alerting_rules
-from tests.lab.cache import LabError
-from tests.lab.cluster import Kubernetes
-from tests.lab.elastic import Elasticsearch
 from tests.lab.faults import FAULTS
-from tests.lab.investigating import environment, profile, settings_file
-from tests.lab.live import Live
-from tests.lab.prometheus import Alertmanager, Prometheus
-from tests.lab.servers import Lab
+from tests.lab.scenarios.investigating import environment, profile, settings_file
+from tests.lab.servers.cache import LabError
+from tests.lab.servers.cluster import Kubernetes
+from tests.lab.servers.elastic import Elasticsearch
+from tests.lab.servers.lab import Lab
+from tests.lab.servers.prometheus import Alertmanager, Prometheus
+from tests.lab.service.live import Live
 
 HOLD_SECONDS = 60  # a person does not want to wait five minutes for each trial
 

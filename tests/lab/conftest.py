@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.lab.servers import Lab
+from tests.lab.servers.lab import Lab
 
 
 @pytest.fixture(scope="session")

@@ -11,8 +11,8 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from tests.lab import builds, debian, jvm
-from tests.lab.cache import LabError
+from tests.lab.servers import builds, debian, jvm
+from tests.lab.servers.cache import LabError
 
 
 def packages() -> str:
@@ -88,7 +88,9 @@ def _build(destination: Path, build: Callable[[Path], None], duration: str) -> P
 
 
 def _train(destination: Path) -> None:
-    from tests.lab.training import train  # Elasticsearch's client takes a second to import, and is needed here only
+    from tests.lab.servers.training import (
+        train,  # Elasticsearch's client takes a second to import, and is needed here only
+    )
 
     train(destination)
 

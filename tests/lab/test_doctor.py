@@ -12,10 +12,10 @@ from runbook import alerts
 from runbook.config.settings import Service, Settings
 from runbook.doctor.examine import Line, examine
 from tests.canned import Canned, Reply
-from tests.lab.investigating import environment, profile
-from tests.lab.loading import load
-from tests.lab.scenarios import scenario
-from tests.lab.servers import Lab
+from tests.lab.scenarios.investigating import environment, profile
+from tests.lab.scenarios.loading import load
+from tests.lab.scenarios.scenario import scenario
+from tests.lab.servers.lab import Lab
 
 pytestmark = pytest.mark.lab
 

@@ -21,12 +21,12 @@ from runbook.investigation.result import Investigation
 from runbook.model import canonical
 from runbook.reporting.findings_json import findings_json
 from tests.canned import Canned, Reply
+from tests.command_line import findings, manifest, options, runbook, write_settings
 from tests.faulty import MODES, Faulty, Mode
-from tests.lab.investigating import LOOKBACK, environment, profile
-from tests.lab.loading import load
-from tests.lab.scenarios import scenario
-from tests.lab.servers import Lab
-from tests.runs import findings, manifest, options, runbook, write_settings
+from tests.lab.scenarios.investigating import LOOKBACK, environment, profile
+from tests.lab.scenarios.loading import load
+from tests.lab.scenarios.scenario import scenario
+from tests.lab.servers.lab import Lab
 
 pytestmark = pytest.mark.lab
 

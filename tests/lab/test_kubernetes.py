@@ -42,16 +42,17 @@ from runbook.sources.kubernetes.queries import (
 from runbook.sources.kubernetes.requests import Question
 from runbook.sources.kubernetes.rollouts import deployment_of, revisions
 from runbook.sources.kubernetes.secrets import secrets_of
-from tests.lab import cluster as lab_cluster
-from tests.lab.cache import kubernetes_build
-from tests.lab.cluster import KubectlFailed
-from tests.lab.components import METRICS_NAME
-from tests.lab.shop import CANARY, NAMESPACE, open_shop, policy, roll_back, roll_out
-from tests.lab.shop import deployment as web
+from tests import ROOT
+from tests.lab.servers import cluster as lab_cluster
+from tests.lab.servers.cache import kubernetes_build
+from tests.lab.servers.cluster import KubectlFailed
+from tests.lab.servers.components import METRICS_NAME
+from tests.lab.service.shop import CANARY, NAMESPACE, open_shop, policy, roll_back, roll_out
+from tests.lab.service.shop import deployment as web
 
 pytestmark = pytest.mark.lab
 
-DEPLOY = Path(__file__).resolve().parent.parent.parent / "deploy"
+DEPLOY = ROOT / "deploy"
 RBAC = DEPLOY / "rbac.yaml"
 ROLE, BINDING = yaml.safe_load_all(RBAC.read_text())
 OPTIONAL = {name: DEPLOY / f"rbac-{name}.yaml" for name in ("nodes", "secrets", "exec")}

@@ -28,8 +28,8 @@ from runbook.sources.http.timelimit import TimeLimit
 from runbook.sources.mysql import client as mysql
 from runbook.sources.mysql.session import Refused, Session
 from tests.certificates import Authority
-from tests.lab.mariadb import HOST, MariaDB, grants
-from tests.lab.processes import eventually
+from tests.lab.servers.mariadb import HOST, MariaDB, grants
+from tests.lab.servers.processes import eventually
 
 pytestmark = pytest.mark.lab
 

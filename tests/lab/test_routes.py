@@ -14,8 +14,8 @@ from click.testing import CliRunner
 from runbook.cli import main
 from runbook.investigation.definitions import Severity
 from runbook.monitoring import alertmanager
-from tests.lab.processes import eventually
-from tests.lab.prometheus import Alertmanager, ToolFailed, amtool
+from tests.lab.servers.processes import eventually
+from tests.lab.servers.prometheus import Alertmanager, ToolFailed, amtool
 
 pytestmark = pytest.mark.lab
 

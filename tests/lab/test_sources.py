@@ -25,9 +25,9 @@ from runbook.sources.probe.http import Probe, get
 from runbook.sources.prometheus import client as prom
 from runbook.sources.prometheus.client import Prometheus, instant, label_matchers, matrix, range_, vector
 from tests.fakes import SERVICE
-from tests.lab.elastic import Elasticsearch as ElasticsearchServer
-from tests.lab.prometheus import Prometheus as PrometheusServer
-from tests.lab.proxy import USER, Proxy
+from tests.lab.servers.elastic import Elasticsearch as ElasticsearchServer
+from tests.lab.servers.prometheus import Prometheus as PrometheusServer
+from tests.lab.servers.proxy import USER, Proxy
 
 pytestmark = pytest.mark.lab
 

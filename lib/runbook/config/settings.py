@@ -38,7 +38,7 @@ from runbook.config.validation import located, names_secret
 from runbook.errors import SettingsError
 from runbook.text.suggest import hint
 
-HERE = Path(__file__).resolve().parent
+PACKAGE = Path(__file__).resolve().parent.parent
 FILE_NAME = "runbook.toml"
 
 
@@ -237,7 +237,9 @@ def load(path: Path | None = None) -> Settings:
 def shipped() -> Path:
     """The runbook.toml that comes with the package: inside it when installed, at the top of a checkout."""
     return next(
-        file for file in (HERE / FILE_NAME, HERE.parent.parent / FILE_NAME) if file.is_file() or file.parent != HERE
+        file
+        for file in (PACKAGE / FILE_NAME, PACKAGE.parent.parent / FILE_NAME)
+        if file.is_file() or file.parent != PACKAGE
     )
 
 

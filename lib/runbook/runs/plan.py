@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from runbook.config.settings import HERE, Environment, Settings, seal_key
+from runbook.config.settings import PACKAGE, Environment, Settings, seal_key
 from runbook.errors import ParameterError, RecordingError, UsageError
 from runbook.redaction.redactor import Redactor
 from runbook.runs import parameters
@@ -42,8 +42,8 @@ def notebooks() -> dict[str, Path]:
     """The shipped notebooks by their alerts: inside the package when installed, beside lib/ in a checkout."""
     folder = next(
         folder
-        for folder in (HERE / "notebooks", HERE.parent.parent / "notebooks")
-        if folder.is_dir() or folder.parent != HERE
+        for folder in (PACKAGE / "notebooks", PACKAGE.parent.parent / "notebooks")
+        if folder.is_dir() or folder.parent != PACKAGE
     )
     return {file.stem: file for file in sorted(folder.glob("*.ipynb"))}
 

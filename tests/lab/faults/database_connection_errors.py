@@ -7,9 +7,9 @@ from functools import partial
 
 from tests.lab.faults.high_error_rate import busy_hour, good_release, quiet
 from tests.lab.faults.planning import Fault, Plan, Situation, both
-from tests.lab.fleet import NODES
-from tests.lab.standing import AUTH_PORT, DNS_PORT, Applied, policy
-from tests.lab.world import DEPLOYMENT, POOL_SIZE, REPLICAS
+from tests.lab.service.fleet import NODES
+from tests.lab.service.standing import AUTH_PORT, DNS_PORT, Applied, policy
+from tests.lab.service.world import DEPLOYMENT, POOL_SIZE, REPLICAS
 
 QUERIES_PER_REQUEST = 1.3
 

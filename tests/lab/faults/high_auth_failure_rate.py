@@ -7,9 +7,9 @@ from functools import partial
 
 from tests.lab.faults.high_error_rate import busy_hour, good_release, quiet
 from tests.lab.faults.planning import Fault, Plan, Situation, both
-from tests.lab.fleet import NODES
-from tests.lab.standing import Applied
-from tests.lab.world import GUARDED, SHARE, TOKEN_LIFE, Effect
+from tests.lab.service.fleet import NODES
+from tests.lab.service.standing import Applied
+from tests.lab.service.world import GUARDED, SHARE, TOKEN_LIFE, Effect
 
 GUARDED_SHARE = float((SHARE * GUARDED[:, 0, 0]).sum())
 

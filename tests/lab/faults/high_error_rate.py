@@ -7,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 
 from tests.lab.faults.planning import Fault, Plan, Situation, both
-from tests.lab.fleet import OVERCOMMIT, Rollout
-from tests.lab.world import CAPACITY, CPU, CPU_LIMIT, MEMORY_LIMIT, QUERY_MEDIAN, REPLICAS, SHARE
+from tests.lab.service.fleet import OVERCOMMIT, Rollout
+from tests.lab.service.world import CAPACITY, CPU, CPU_LIMIT, MEMORY_LIMIT, QUERY_MEDIAN, REPLICAS, SHARE
 
 MEAN_CPU = float((SHARE * CPU[:, 0, 0]).sum())
 

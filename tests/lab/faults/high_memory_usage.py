@@ -7,8 +7,8 @@ from functools import partial
 
 from tests.lab.faults.high_error_rate import busy_hour, good_release, quiet
 from tests.lab.faults.planning import Fault, Plan, Situation
-from tests.lab.fleet import Rollout
-from tests.lab.world import CACHE_FULL, CAPACITY, POOL_SIZE, REPLICAS, Effect
+from tests.lab.service.fleet import Rollout
+from tests.lab.service.world import CACHE_FULL, CAPACITY, POOL_SIZE, REPLICAS, Effect
 
 MIB = 2**20
 HIGH = 500 * MIB

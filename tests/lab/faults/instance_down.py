@@ -7,9 +7,9 @@ from functools import partial
 
 from tests.lab.faults.high_error_rate import good_release, quiet
 from tests.lab.faults.planning import Fault, Plan, Situation, both
-from tests.lab.fleet import NODES, OVERCOMMIT, Rollout
-from tests.lab.standing import AUTH_PORT, Applied, policy
-from tests.lab.world import DEPLOYMENT, MEMORY_LIMIT
+from tests.lab.service.fleet import NODES, OVERCOMMIT, Rollout
+from tests.lab.service.standing import AUTH_PORT, Applied, policy
+from tests.lab.service.world import DEPLOYMENT, MEMORY_LIMIT
 
 
 def crash_loop(s: Situation) -> Plan:

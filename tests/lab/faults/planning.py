@@ -12,9 +12,9 @@ from typing import Literal
 
 import numpy as np
 
-from tests.lab.fleet import Rollout
-from tests.lab.standing import Applied
-from tests.lab.world import REPLICAS, Character, Effect
+from tests.lab.service.fleet import Rollout
+from tests.lab.service.standing import Applied
+from tests.lab.service.world import REPLICAS, Character, Effect
 
 DatabaseState = Literal["well", "full", "locked", "slow", "denied"]
 

@@ -9,8 +9,8 @@ import numpy as np
 
 from tests.lab.faults.high_error_rate import MEAN_CPU, busy_hour, good_release, quiet
 from tests.lab.faults.planning import Fault, Plan, Situation, both
-from tests.lab.fleet import Rollout
-from tests.lab.world import CAPACITY, CPU_LIMIT, MEMORY_LIMIT, POOL_SIZE, QUERIES, QUERY_MEDIAN, REPLICAS
+from tests.lab.service.fleet import Rollout
+from tests.lab.service.world import CAPACITY, CPU_LIMIT, MEMORY_LIMIT, POOL_SIZE, QUERIES, QUERY_MEDIAN, REPLICAS
 
 QUERY_SECONDS = ((0.55, 0.95), (2.4, 3.6), (1.0, 1.8))  # of each kind of query without its index
 QUERIES_PER_REQUEST = 1.3
