@@ -35,7 +35,7 @@ def context(**changes: object) -> Context:
         "end": STARTED + 1500,
         "step": 30,
         "now": STARTED + 1500,
-        "hold_seconds": 300,
+        "for_seconds": 300,
         "healthy": "failed requests at or below 5 % of requests for 5 min",
     }
     return Context(**{**fields, **changes})  # type: ignore[arg-type]

@@ -58,7 +58,7 @@ CONTEXT = Context(
     end=END,
     step=STEP,
     now=END,
-    hold_seconds=300,
+    for_seconds=300,
     healthy="failed requests at or below 5 % of requests for 5 min",
 )
 EVENTS = (
@@ -98,7 +98,7 @@ ALERT = Alert(
     meaning=lambda limits: "More than 5 % of requests fail with a 5xx status for five minutes.",
     impact="Users get error pages instead of what they asked for.",
     severity="high",
-    hold_seconds=300,
+    for_seconds=300,
     expression=lambda service: "vector(1)",
     checks=(),
     causes=(),

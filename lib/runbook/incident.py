@@ -246,7 +246,7 @@ def _context(
         last,
         step,
         now,
-        alert.hold_seconds,
+        alert.for_seconds,
         alert.recovery.goal(service),
         span.mitigated_at,
     )

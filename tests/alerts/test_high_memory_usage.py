@@ -20,7 +20,7 @@ from tests.fakes import ONSET, Scripted, context, nothing
 
 MIB = 2**20
 GIVEN = context(
-    alert="HighMemoryUsage", hold_seconds=900, started_at=ONSET + 3000, start=ONSET - 3600, end=ONSET + 3300
+    alert="HighMemoryUsage", for_seconds=900, started_at=ONSET + 3000, start=ONSET - 3600, end=ONSET + 3300
 )
 A, B = "rust-micro-front-end-7d9f-aaaaa", "rust-micro-front-end-7d9f-bbbbb"
 NEW = "rust-micro-front-end-8c4b-nnnnn"

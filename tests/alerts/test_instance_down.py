@@ -60,7 +60,7 @@ USUAL: Told = {
 
 
 def context(**changes: object) -> Context:
-    return fakes.context(**{"alert": ALERT.name, "hold_seconds": 60, "started_at": ONSET + 75, **changes})
+    return fakes.context(**{"alert": ALERT.name, "for_seconds": 60, "started_at": ONSET + 75, **changes})
 
 
 def since(before: float, after: float, at: float = ONSET) -> Callable[[float], float]:

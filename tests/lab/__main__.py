@@ -26,11 +26,11 @@ from tests.lab.servers.lab import Lab
 from tests.lab.servers.prometheus import Alertmanager, Prometheus
 from tests.lab.service.live import Live
 
-HOLD_SECONDS = 60  # a person does not want to wait five minutes for each trial
+FOR_SECONDS = 60  # a person does not want to wait five minutes for each trial
 
 
 class LiveLab:
-    """The simulated service, alive, scraped, logged and mirrored; its alert fires after HOLD_SECONDS."""
+    """The simulated service, alive, scraped, logged and mirrored; its alert fires after FOR_SECONDS."""
 
     def __init__(self, directory: Path, interval: str = "5s") -> None:
         kubernetes, elasticsearch = Kubernetes(directory / "kubernetes"), Elasticsearch(directory / "elasticsearch")
@@ -67,7 +67,7 @@ class LiveLab:
         self.lab.stop()
 
     def _rules(self, path: Path) -> Path:
-        shortened = [replace(alerts.load(name), hold_seconds=HOLD_SECONDS) for name in alerts.names()]
+        shortened = [replace(alerts.load(name), for_seconds=FOR_SECONDS) for name in alerts.names()]
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(
             alerting_rules.as_yaml(
@@ -96,7 +96,7 @@ class LiveLab:
                 f"Mend it:       curl -X DELETE {control}/fault",
                 f"Investigate:   .venv/bin/runbook run HighErrorRate --settings {self.settings} --environment lab --lookback 30m",
                 "",
-                f"The alert fires {HOLD_SECONDS} s after more than 5 % of requests fail. The lab runs until Ctrl-C.",
+                f"The alert fires {FOR_SECONDS} s after more than 5 % of requests fail. The lab runs until Ctrl-C.",
             ]
         )
 

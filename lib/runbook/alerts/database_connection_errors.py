@@ -16,6 +16,7 @@ from runbook.alerts.checks.database import (
 )
 from runbook.alerts.checks.database.connection_error_logs import given, other, said, unsaid
 from runbook.alerts.checks.database.connection_errors import FAILED_CONNECTIONS, per_second
+from runbook.alerts.checks.logs import error_messages
 from runbook.alerts.checks.requests import endpoint_probes, reachability, scope, traffic
 from runbook.alerts.checks.toolkit.series import (
     WINDOW,
@@ -32,7 +33,8 @@ from runbook.alerts.checks.workload import changes, policies, secrets
 from runbook.alerts.mitigations.connections import enlarge_pool, mend_login, open_the_way, relieve_database
 from runbook.alerts.shared_causes import DEPLOYMENT, ONLY_NEW_PODS
 from runbook.config.settings import Service
-from runbook.investigation.definitions import Alert, Answers, Cause, Context, Recovering, Results, Sign
+from runbook.investigation.definitions import Alert, Answers, Cause, Conclusive, Context, Recovering, Sign
+from runbook.investigation.results import Results
 from runbook.model import Query, Series
 from runbook.sources.prometheus.client import range_
 from runbook.text.format import duration_text, plural
@@ -47,19 +49,19 @@ def expression(service: Service) -> str:
 def _reason(reason: str) -> tuple[Sign, Sign]:
     """What the logs give as the reason: many messages, or some beside those that give another."""
     return (
-        Sign("logs", 0.6, given(reason), said(reason)),
-        Sign("logs", 0.3, lambda f: given(reason, 0.1)(f) and not given(reason)(f), said(reason)),
+        Sign(error_messages.Facts, 0.6, given(reason), said(reason)),
+        Sign(error_messages.Facts, 0.3, lambda f: given(reason, 0.1)(f) and not given(reason)(f), said(reason)),
     )
 
 
 def _another(reason: str) -> Sign:
     """That the logs give other reasons."""
-    return Sign("logs", 0.6, other(reason), unsaid(reason))
+    return Sign(error_messages.Facts, 0.6, other(reason), unsaid(reason))
 
 
 def _overload(results: Results) -> str:
     """What overloads the database, as far as the server itself tells."""
-    server = results["server"].facts if "server" in results else {}
+    server = results.required(database_server.Facts) if "server" in results else {}
     if server.get("locked"):
         return f"an overloaded database: statements wait for the locks of process {server['blocking']}"
     if server.get("full"):
@@ -72,17 +74,17 @@ POOL = Cause(
     "Connection pool exhausted",
     phrase=lambda results: "an exhausted connection pool",
     plan=enlarge_pool,
-    needs=("pool",),
-    decides=(("pool", "exhausted"),),
+    requires=(pool.Facts,),
+    conclusive=(Conclusive(pool.Facts, "exhausted"),),
     supports=(
         Sign(
-            "pool",
+            pool.Facts,
             0.6,
-            lambda f: f["exhausted"],
+            lambda f: f.exhausted,
             lambda f: (
-                f"all {f['in_use']:,.0f} connections that the pools open are in use, fewer than their size"
-                if f["small"]
-                else f"no connection is left in the pools of {f['full_pods']} of {plural(f['pods'], 'pod')}"
+                f"all {f.in_use:,.0f} connections that the pools open are in use, fewer than their size"
+                if f.small
+                else f"no connection is left in the pools of {f.full_pods} of {plural(f.pods, 'pod')}"
             ),
         ),
         *_reason("pool"),
@@ -90,12 +92,12 @@ POOL = Cause(
     refutes=(
         ONLY_NEW_PODS,
         Sign(
-            "pool",
+            pool.Facts,
             0.8,
-            lambda f: not f["exhausted"],
-            lambda f: f"the pools have room: {f['in_use']:,.0f} of {f['pool']:,} connections in use",
+            lambda f: not f.exhausted,
+            lambda f: f"the pools have room: {f.in_use:,.0f} of {f.pool:,} connections in use",
         ),
-        Sign("query_durations", 0.6, lambda f: f["slow"], lambda f: "slow queries explain a full pool"),
+        Sign(query_latency.Facts, 0.6, lambda f: f.slow, lambda f: "slow queries explain a full pool"),
         _another("pool"),
     ),
 )
@@ -105,28 +107,28 @@ DATABASE = Cause(
     "Database overloaded",
     phrase=_overload,
     plan=relieve_database,
-    needs=(),
-    decides=(("query_durations", "slow"), ("logs", "explained")),
+    requires=(),
+    conclusive=(Conclusive(query_latency.Facts, "slow"), Conclusive(error_messages.Facts, "explained")),
     supports=(
         *_reason("database"),
         Sign(
-            "query_durations",
+            query_latency.Facts,
             0.4,
-            lambda f: f["slow"],
-            lambda f: f"95 % of queries take up to {duration_text(f['p95'])}",
+            lambda f: f.slow,
+            lambda f: f"95 % of queries take up to {duration_text(f.p95)}",
         ),
-        Sign("server", 0.5, lambda f: f["full"], lambda f: "the server has no connection left"),
+        Sign(database_server.Facts, 0.5, lambda f: f.full, lambda f: "the server has no connection left"),
         Sign(
-            "server",
+            database_server.Facts,
             0.5,
-            lambda f: f["locked"],
-            lambda f: f"{plural(f['waits'], 'statement')} waiting for locks in the server",
+            lambda f: f.locked,
+            lambda f: f"{plural(f.waits, 'statement')} waiting for locks in the server",
         ),
         Sign(
-            "server",
+            database_server.Facts,
             0.3,
-            lambda f: f["long"],
-            lambda f: f"{plural(f['long_statements'], 'statement')} running for up to {duration_text(f['longest'])}",
+            lambda f: f.long,
+            lambda f: f"{plural(f.long_statements, 'statement')} running for up to {duration_text(f.longest)}",
         ),
     ),
     refutes=(
@@ -139,43 +141,43 @@ NETWORK = Cause(
     "network",
     "Network or DNS",
     phrase=lambda results: (
-        f"the network: the policy {results['policies'].facts['newest']}"
-        if "policies" in results and results["policies"].facts.get("cuts")
+        f"the network: the policy {results.required(policies.Facts).newest}"
+        if "policies" in results and results.required(policies.Facts).cuts
         else "the network or DNS between service and database"
     ),
     plan=open_the_way,
-    needs=(),
-    decides=(("logs", "explained"),),
+    requires=(),
+    conclusive=(Conclusive(error_messages.Facts, "explained"),),
     supports=(
         *_reason("network"),
         Sign(
-            "policies",
+            policies.Facts,
             0.6,
-            lambda f: bool(f["cuts"]) and f["near"],
-            lambda f: f"the policy {f['newest']} keeps the pods from port {f['port']} since about the onset",
+            lambda f: bool(f.cuts) and f.near,
+            lambda f: f"the policy {f.newest} keeps the pods from port {f.port} since about the onset",
         ),
         Sign(
-            "policies",
+            policies.Facts,
             0.3,
-            lambda f: bool(f["may_cut"]) and not f["cuts"] and f["near"],
-            lambda f: f"the policy {f['newest']} may keep the pods from port {f['port']} since about the onset",
+            lambda f: bool(f.may_cut) and not f.cuts and f.near,
+            lambda f: f"the policy {f.newest} may keep the pods from port {f.port} since about the onset",
         ),
         Sign(
-            "policies",
+            policies.Facts,
             0.1,
-            lambda f: bool(f["cuts"] or f["may_cut"]) and not f["near"],
-            lambda f: f"the older policy {f['newest']} may keep the pods from port {f['port']}",
+            lambda f: bool(f.cuts or f.may_cut) and not f.near,
+            lambda f: f"the older policy {f.newest} may keep the pods from port {f.port}",
         ),
         Sign(
-            "reachability",
+            reachability.Facts,
             0.3,
-            lambda f: f["database_resolves"] is False,
+            lambda f: f.database_resolves is False,
             lambda f: "the database's name does not resolve here either",
         ),
         Sign(
-            "reachability",
+            reachability.Facts,
             0.2,
-            lambda f: f["database_resolves"] is True and f["database_port_open"] is False,
+            lambda f: f.database_resolves is True and f.database_port_open is False,
             lambda f: "the database's port does not open here either",
         ),
     ),
@@ -187,21 +189,21 @@ CREDENTIALS = Cause(
     "Credentials",
     phrase=lambda results: "the credentials for the database",
     plan=mend_login,
-    needs=("logs",),
-    decides=(("logs", "explained"),),
+    requires=(error_messages.Facts,),
+    conclusive=(Conclusive(error_messages.Facts, "explained"),),
     supports=(
         *_reason("credentials"),
         Sign(
-            "secrets",
+            secrets.Facts,
             0.3,
-            lambda f: bool(f["fresh"]),
-            lambda f: f"{', '.join(f['fresh'])} made {duration_text(abs(f['fresh_distance']))} from the onset",
+            lambda f: bool(f.fresh),
+            lambda f: f"{', '.join(f.fresh)} made {duration_text(abs(f.fresh_distance))} from the onset",
         ),
         Sign(
-            "secrets",
+            secrets.Facts,
             0.3,
-            lambda f: bool(f["missing"]),
-            lambda f: f"{', '.join(f['missing'])} missing",
+            lambda f: bool(f.missing),
+            lambda f: f"{', '.join(f.missing)} missing",
         ),
     ),
     refutes=(ONLY_NEW_PODS, _another("credentials")),
@@ -222,7 +224,7 @@ def _recovery_series(c: Context, answers: Answers) -> Series:
     return watched(answers["errors"], connection_errors.failing(answers))
 
 
-def _amiss(c: Context, answers: Answers) -> str:
+def _problem(c: Context, answers: Answers) -> str:
     """The procedure's second question: are queries as fast as before?"""
     asked = answers["query p95"]
     newest = times_of(asked.query) > asked.query.params["end"] - 300
@@ -243,7 +245,7 @@ ALERT = Alert(
     ),
     impact="Pages that need the database come late or fail; what users submit may be lost. Pages without it still work.",
     severity="high",
-    hold_seconds=300,
+    for_seconds=300,
     expression=expression,
     checks=(
         connection_errors.CHECK,
@@ -269,7 +271,7 @@ ALERT = Alert(
         _recovery_queries,
         _recovery_series,
         endpoint_probes.queries,
-        _amiss,
+        _problem,
     ),
     escalate_if=(
         "connections still fail 15 minutes after the mitigation, or more than 25 % of requests fail",

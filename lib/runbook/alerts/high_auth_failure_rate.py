@@ -30,7 +30,8 @@ from runbook.alerts.mitigations.logins import (
 )
 from runbook.alerts.shared_causes import DEPLOYMENT, ONLY_NEW_PODS, Facts
 from runbook.config.settings import Service
-from runbook.investigation.definitions import Alert, Answers, Cause, Context, Recovering, Results, Sign
+from runbook.investigation.definitions import Alert, Answers, Cause, Conclusive, Context, Recovering, Sign
+from runbook.investigation.results import Results
 from runbook.model import Query, Series, Verdict
 from runbook.sources.probe import http as probe
 from runbook.text.format import count_text, duration_text, plural, share_text
@@ -46,64 +47,64 @@ def expression(service: Service) -> str:
 
 def said(reason: str, least: float = 0.3) -> Callable[[Facts], bool]:
     """Whether the logs give this reason for what is refused beyond the usual."""
-    return lambda f: f["told"] and f["shares"][reason] >= least
+    return lambda f: f.told and f.shares[reason] >= least
 
 
 def telling(reason: str, weight: float = 0.6) -> Sign:
     """The sign that they do."""
     return Sign(
-        "rejections",
+        rejection_reasons.Facts,
         weight,
         said(reason),
-        lambda f: f"{share_text(f['shares'][reason])} of the additional messages speak of {SAYS[reason]}",
+        lambda f: f"{share_text(f.shares[reason])} of the additional messages speak of {SAYS[reason]}",
     )
 
 
 def silent(reason: str, weight: float = 0.8) -> Sign:
     """The sign against a cause that the logs give other reasons instead."""
     return Sign(
-        "rejections",
+        rejection_reasons.Facts,
         weight,
-        lambda f: f["told"] and f["shares"][reason] < 0.1,
+        lambda f: f.told and f.shares[reason] < 0.1,
         lambda f: f"hardly a message speaks of {SAYS[reason]}",
     )
 
 
 def _key_phrase(results: Results) -> str:
-    replaced = results["key"].facts.get("replaced") if "key" in results else None
+    replaced = results.required(signing_key.Facts).replaced if "key" in results else None
     return f"the JWT key: {replaced} was made anew" if replaced else "the JWT key, which does not verify valid tokens"
 
 
 def _brute_phrase(results: Results) -> str:
-    loud = [one["address"] for one in results["addresses"].facts["loud"]]
+    loud = [one["address"] for one in results.required(addresses.Facts).loud]
     more = f" and {len(loud) - 3} more" if len(loud) > 3 else ""
     return f"guesses of tokens and passwords from {', '.join(loud[:3]) or 'a few addresses'}{more}"
 
 
 def _clock_phrase(results: Results) -> str:
-    node = results["places"].facts["node"]
+    node = results.required(failures_by_node.Facts).node
     return f"the clock of {node}" if node else "a clock that is wrong"
 
 
 MISSED = Sign(
-    "attempts",
+    attempts.Facts,
     0.2,
-    lambda f: f["missed"],
-    lambda f: f"{share_text(f['lost'])} of the usual successful logins are missing",
+    lambda f: f.missed,
+    lambda f: f"{share_text(f.lost)} of the usual successful logins are missing",
 )
-ADDED = Sign("attempts", 0.4, lambda f: f["added"], lambda f: f"{f['times']:.1f} times the usual attempts")
+ADDED = Sign(attempts.Facts, 0.4, lambda f: f.added, lambda f: f"{f.times:.1f} times the usual attempts")
 ONE_NODE = Sign(
-    "places",
+    failures_by_node.Facts,
     0.8,
-    lambda f: f["one_node"],
-    lambda f: f"only the pods on {f['node']} refuse",
+    lambda f: f.one_node,
+    lambda f: f"only the pods on {f.node} refuse",
 )
 
 FEW_ADDRESSES = Sign(
-    "addresses",
+    addresses.Facts,
     0.6,
-    lambda f: f["few"],
-    lambda f: f"{share_text(f['loud_share'])} of the failed logins come from {plural(len(f['loud']), 'address')}",
+    lambda f: f.few,
+    lambda f: f"{share_text(f.loud_share)} of the failed logins come from {plural(len(f.loud), 'address')}",
 )
 
 KEY = Cause(
@@ -111,20 +112,22 @@ KEY = Cause(
     "JWT key or its rotation",
     phrase=_key_phrase,
     plan=restore_key,
-    needs=("rejections",),
-    decides=(("rejections", "told"),),
+    requires=(rejection_reasons.Facts,),
+    conclusive=(Conclusive(rejection_reasons.Facts, "told"),),
     supports=(
         telling("key"),
         Sign(
-            "key",
+            signing_key.Facts,
             0.5,
-            lambda f: bool(f["replaced"]),
+            lambda f: bool(f.replaced),
             lambda f: (
-                f"{f['replaced']} was made anew {duration_text(abs(f['replaced_before']))} {'before' if f['replaced_before'] >= 0 else 'after'} the onset"
+                f"{f.replaced} was made anew {duration_text(abs(f.replaced_before))} {'before' if f.replaced_before >= 0 else 'after'} the onset"
             ),
         ),
-        Sign("key", 0.8, lambda f: f["sound"] is False, lambda f: f"the key file holds no public key ({f['form']})"),
-        Sign("key", 0.6, lambda f: bool(f["missing"]), lambda f: f"{', '.join(f['missing'])} is missing"),
+        Sign(
+            signing_key.Facts, 0.8, lambda f: f.sound is False, lambda f: f"the key file holds no public key ({f.form})"
+        ),
+        Sign(signing_key.Facts, 0.6, lambda f: bool(f.missing), lambda f: f"{', '.join(f.missing)} is missing"),
         MISSED,
     ),
     refutes=(ONLY_NEW_PODS, silent("key")),
@@ -135,8 +138,8 @@ TOKENS = Cause(
     "Expired tokens or certificate",
     phrase=lambda results: "tokens, or the issuer's certificate, that have expired",
     plan=renew_tokens,
-    needs=("rejections",),
-    decides=(("rejections", "told"),),
+    requires=(rejection_reasons.Facts,),
+    conclusive=(Conclusive(rejection_reasons.Facts, "told"),),
     supports=(telling("tokens"), MISSED),
     refutes=(ONLY_NEW_PODS, ONE_NODE, silent("tokens")),
 )
@@ -146,23 +149,25 @@ AUTH_SERVICE = Cause(
     "Auth service down or unreachable",
     phrase=lambda results: "the auth service, which does not answer as it should",
     plan=reach_auth_service,
-    needs=("auth_service",),
-    decides=(("auth_service", "failing"),),
+    requires=(auth_service.Facts,),
+    conclusive=(Conclusive(auth_service.Facts, "failing"),),
     supports=(
         telling("auth_service", 0.5),
         Sign(
-            "auth_service",
+            auth_service.Facts,
             0.5,
-            lambda f: f["failing"],
+            lambda f: f.failing,
             lambda f: (
-                f"{f['per_minute']:.0f} complaints about the auth service a minute, {f['per_minute_before']:.1f} before"
+                f"{f.per_minute:.0f} complaints about the auth service a minute, {f.per_minute_before:.1f} before"
             ),
         ),
         MISSED,
     ),
     refutes=(
         ONLY_NEW_PODS,
-        Sign("auth_service", 0.6, lambda f: f["failing"] is False, lambda f: "no more complaints about it than before"),
+        Sign(
+            auth_service.Facts, 0.6, lambda f: f.failing is False, lambda f: "no more complaints about it than before"
+        ),
     ),
 )
 
@@ -171,39 +176,39 @@ BRUTE_FORCE = Cause(
     "Brute force from few addresses",
     phrase=_brute_phrase,
     plan=keep_out,
-    needs=("addresses",),
-    decides=(("addresses", "few"),),
+    requires=(addresses.Facts,),
+    conclusive=(Conclusive(addresses.Facts, "few"),),
     supports=(
         FEW_ADDRESSES,
         telling("guesses", 0.3),
         ADDED,
         Sign(
-            "accounts",
+            accounts.Facts,
             0.1,
-            lambda f: f["few"],
-            lambda f: f"{share_text(f['loud_share'])} are aimed at {plural(len(f['loud']), 'account')}",
+            lambda f: f.few,
+            lambda f: f"{share_text(f.loud_share)} are aimed at {plural(len(f.loud), 'account')}",
         ),
-        Sign("takeover", 0.4, lambda f: f["succeeded"], takeover.clause),
+        Sign(takeover.Facts, 0.4, lambda f: f.succeeded, takeover.clause),
     ),
     refutes=(
-        Sign("addresses", 0.9, lambda f: not f["few"], lambda f: "no few addresses stand out among the failed logins"),
+        Sign(addresses.Facts, 0.9, lambda f: not f.few, lambda f: "no few addresses stand out among the failed logins"),
     ),
 )
 
 SPREAD_ATTACK = Cause(
     "spread_attack",
     "Attack spread over many addresses",
-    phrase=lambda results: f"guesses from about {count_text(results['addresses'].facts['distinct'])} addresses",
+    phrase=lambda results: f"guesses from about {count_text(results.required(addresses.Facts).distinct)} addresses",
     plan=withstand,
-    needs=("addresses",),
-    decides=(("addresses", "many"),),
+    requires=(addresses.Facts,),
+    conclusive=(Conclusive(addresses.Facts, "many"),),
     supports=(
         Sign(
-            "addresses",
+            addresses.Facts,
             0.3,
-            lambda f: f["many"],
+            lambda f: f.many,
             lambda f: (
-                f"failed logins come from about {count_text(f['distinct'])} addresses, none with more than {share_text(f['top_share'])}"
+                f"failed logins come from about {count_text(f.distinct)} addresses, none with more than {share_text(f.top_share)}"
             ),
         ),
         telling("guesses", 0.4),
@@ -211,9 +216,9 @@ SPREAD_ATTACK = Cause(
     ),
     refutes=(
         Sign(
-            "addresses", 0.9, lambda f: not f["many"], lambda f: "the failed logins are not spread over more addresses"
+            addresses.Facts, 0.9, lambda f: not f.many, lambda f: "the failed logins are not spread over more addresses"
         ),
-        Sign("attempts", 0.5, lambda f: f["added"] is False, lambda f: "no more attempts than before"),
+        Sign(attempts.Facts, 0.5, lambda f: f.added is False, lambda f: "no more attempts than before"),
     ),
 )
 
@@ -222,35 +227,35 @@ CLOCK = Cause(
     "Clock skew",
     phrase=_clock_phrase,
     plan=set_clocks,
-    needs=("places",),
-    decides=(("places", "one_node"),),
+    requires=(failures_by_node.Facts,),
+    conclusive=(Conclusive(failures_by_node.Facts, "one_node"),),
     supports=(
         telling("clock"),
         Sign(
-            "rejections",
+            rejection_reasons.Facts,
             0.2,
-            lambda f: f["told"] and f["shares"]["tokens"] >= 0.3,
-            lambda f: f"{share_text(f['shares']['tokens'])} speak of expired tokens",
+            lambda f: f.told and f.shares["tokens"] >= 0.3,
+            lambda f: f"{share_text(f.shares['tokens'])} speak of expired tokens",
         ),
-        Sign("places", 0.6, lambda f: f["one_node"], lambda f: f"only the pods on {f['node']} refuse logins"),
-        Sign("places", 0.8, lambda f: bool(f["skewed"]), lambda f: f"the clock of {f['skewed']}"),
+        Sign(failures_by_node.Facts, 0.6, lambda f: f.one_node, lambda f: f"only the pods on {f.node} refuse logins"),
+        Sign(failures_by_node.Facts, 0.8, lambda f: bool(f.skewed), lambda f: f"the clock of {f.skewed}"),
     ),
     refutes=(
-        Sign("places", 0.4, lambda f: f["alike"], lambda f: "all pods refuse alike"),
-        Sign("places", 0.9, lambda f: f["skewed"] == "", lambda f: "the pods' clocks are right"),
+        Sign(failures_by_node.Facts, 0.4, lambda f: f.alike, lambda f: "all pods refuse alike"),
+        Sign(failures_by_node.Facts, 0.9, lambda f: f.skewed == "", lambda f: "the pods' clocks are right"),
         Sign(
-            "rejections",
+            rejection_reasons.Facts,
             0.6,
-            lambda f: f["told"] and f["shares"]["clock"] + f["shares"]["tokens"] < 0.1,
+            lambda f: f.told and f.shares["clock"] + f.shares["tokens"] < 0.1,
             lambda f: "no message speaks of times",
         ),
     ),
 )
 
 
-def remark(results: Results, verdicts: Sequence[Verdict]) -> str:
+def note(results: Results, verdicts: Sequence[Verdict]) -> str:
     """Whether to call security: yes with the reason, no with the data for it, or not known and why."""
-    found = results["takeover"].facts if results["takeover"].status == "abnormal" else {}
+    found = results.required(takeover.Facts) if results["takeover"].status == "abnormal" else {}
     if found:
         return f"Call security: {takeover.clause(found)}."
     attacks = {v.cause: v for v in verdicts if v.cause in ATTACKS}
@@ -295,7 +300,7 @@ ALERT = Alert(
     ),
     impact="Users cannot log in or are logged out, or somebody tries to get in: until that is excluded it is a security incident.",
     severity="high",
-    hold_seconds=300,
+    for_seconds=300,
     expression=expression,
     checks=(
         login_failure_rate.CHECK,
@@ -324,5 +329,5 @@ ALERT = Alert(
         "failed logins are still above the threshold 15 minutes after the mitigation",
         "the auth service, the key or the clocks are somebody else's, or no cause is supported",
     ),
-    remark=remark,
+    note=note,
 )

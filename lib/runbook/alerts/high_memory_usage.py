@@ -14,7 +14,8 @@ from runbook.alerts.checks.workload import changes, resource_limits
 from runbook.alerts.mitigations.memory import bound_cache, grant_memory, release_connections, restart_leaking
 from runbook.alerts.shared_causes import DEPLOYMENT, times_as_many
 from runbook.config.settings import Service
-from runbook.investigation.definitions import Alert, Answers, Cause, Context, Recovering, Results, Severity, Sign
+from runbook.investigation.definitions import Alert, Answers, Cause, Conclusive, Context, Recovering, Severity, Sign
+from runbook.investigation.results import Results
 from runbook.investigation.severity import RESPONSES
 from runbook.model import Query, Series, Verdict
 from runbook.sources.probe import http as probe
@@ -37,17 +38,19 @@ def expression(service: Service) -> str:
 
 
 WITH_CACHE = Sign(
-    "companions", 0.6, lambda f: bool(f["cache_holds"]) and not f["rest_grows"], lambda f: "the cache holds it"
+    memory_correlates.Facts, 0.6, lambda f: bool(f.cache_holds) and not f.rest_grows, lambda f: "the cache holds it"
 )
-WITH_CONNECTIONS = Sign("companions", 0.6, lambda f: f["connections_rise"], lambda f: "the connections grow with it")
-LEVEL = Sign("trend", 0.8, lambda f: f["grows"] is False, lambda f: "it does not grow any more")
+WITH_CONNECTIONS = Sign(
+    memory_correlates.Facts, 0.6, lambda f: f.connections_rise, lambda f: "the connections grow with it"
+)
+LEVEL = Sign(memory_trend.Facts, 0.8, lambda f: f.grows is False, lambda f: "it does not grow any more")
 
 
 def _leak(results: Results) -> str:
     """A memory leak, and in which pods."""
-    facts = results["trend"].facts
-    names = facts["growing"]
-    where = " and ".join(names) if len(names) <= NAMED else f"{len(names)} of {plural(facts['pods'], 'pod')}"
+    facts = results.required(memory_trend.Facts)
+    names = facts.growing
+    where = " and ".join(names) if len(names) <= NAMED else f"{len(names)} of {plural(facts.pods, 'pod')}"
     return f"a memory leak in {where}" if names else "a memory leak"
 
 
@@ -56,20 +59,20 @@ LEAK = Cause(
     "Memory leak",
     phrase=_leak,
     plan=restart_leaking,
-    needs=("trend", "companions"),
-    decides=(("companions", "rest_grows"),),
+    requires=(memory_trend.Facts, memory_correlates.Facts),
+    conclusive=(Conclusive(memory_correlates.Facts, "rest_grows"),),
     supports=(
         Sign(
-            "companions",
+            memory_correlates.Facts,
             0.5,
-            lambda f: f["rest_grows"],
+            lambda f: f.rest_grows,
             lambda f: "it grows beyond its cache, and neither with the connections nor with the requests",
         ),
         Sign(
-            "trend",
+            memory_trend.Facts,
             0.2,
-            lambda f: f["grows"],
-            lambda f: f"it grows by {f['bytes_per_second'] * 3600 / MIB:,.0f} MiB/h and does not level off",
+            lambda f: f.grows,
+            lambda f: f"it grows by {f.bytes_per_second * 3600 / MIB:,.0f} MiB/h and does not level off",
         ),
     ),
     refutes=(LEVEL, WITH_CACHE, WITH_CONNECTIONS),
@@ -80,18 +83,23 @@ CACHE = Cause(
     "Cache grows",
     phrase=lambda results: "a cache that grows",
     plan=bound_cache,
-    needs=("companions",),
-    decides=(("companions", "cache_holds"),),
+    requires=(memory_correlates.Facts,),
+    conclusive=(Conclusive(memory_correlates.Facts, "cache_holds"),),
     supports=(
         Sign(
-            "companions",
+            memory_correlates.Facts,
             0.9,
-            lambda f: f["cache_holds"],
-            lambda f: f"the cache grew to {bytes_text(f['cache_height'])}, {share_text(f['cache_share'])} of what came",
+            lambda f: f.cache_holds,
+            lambda f: f"the cache grew to {bytes_text(f.cache_height)}, {share_text(f.cache_share)} of what came",
         ),
     ),
     refutes=(
-        Sign("companions", 0.9, lambda f: f["cache_holds"] is False, lambda f: "the cache holds little of what came"),
+        Sign(
+            memory_correlates.Facts,
+            0.9,
+            lambda f: f.cache_holds is False,
+            lambda f: "the cache holds little of what came",
+        ),
     ),
 )
 
@@ -100,29 +108,29 @@ CONNECTIONS = Cause(
     "Connections not given back",
     phrase=lambda results: "connections that are not given back",
     plan=release_connections,
-    needs=("companions",),
-    decides=(("companions", "connections_rise"),),
+    requires=(memory_correlates.Facts,),
+    conclusive=(Conclusive(memory_correlates.Facts, "connections_rise"),),
     supports=(
         Sign(
-            "companions",
+            memory_correlates.Facts,
             0.9,
-            lambda f: f["connections_rise"],
+            lambda f: f.connections_rise,
             lambda f: (
-                f"connections in use grew with it, from {f['connections_before']:,.0f} to {f['connections_height']:,.0f}"
+                f"connections in use grew with it, from {f.connections_before:,.0f} to {f.connections_height:,.0f}"
             ),
         ),
     ),
     refutes=(
         Sign(
-            "companions",
+            memory_correlates.Facts,
             0.9,
-            lambda f: f["connections_rise"] is False,
+            lambda f: f.connections_rise is False,
             lambda f: "the connections in use do not grow with it",
         ),
         Sign(
-            "companions",
+            memory_correlates.Facts,
             0.6,
-            lambda f: f["requests_rise"],
+            lambda f: f.requests_rise,
             lambda f: "the requests grew, which explain the connections",
         ),
     ),
@@ -131,28 +139,26 @@ CONNECTIONS = Cause(
 LOAD = Cause(
     "load",
     "Legitimate load",
-    phrase=lambda results: f"legitimate load: {times_as_many(results['traffic'].facts)}",
+    phrase=lambda results: f"legitimate load: {times_as_many(results.required(traffic.Facts))}",
     plan=grant_memory,
-    needs=("traffic", "companions"),
-    decides=(("traffic", "times"), ("companions", "requests_rise")),
+    requires=(traffic.Facts, memory_correlates.Facts),
+    conclusive=(Conclusive(traffic.Facts, "times"), Conclusive(memory_correlates.Facts, "requests_rise")),
     supports=(
-        Sign("traffic", 0.5, lambda f: bool(f["times"] and f["times"] >= BUSY), times_as_many),
+        Sign(traffic.Facts, 0.5, lambda f: bool(f.times and f.times >= BUSY), times_as_many),
         Sign(
-            "companions",
+            memory_correlates.Facts,
             0.4,
-            lambda f: f["requests_rise"],
-            lambda f: f"memory follows the requests (correlation {f['requests_alike']:.2f})",
+            lambda f: f.requests_rise,
+            lambda f: f"memory follows the requests (correlation {f.requests_alike:.2f})",
         ),
-        Sign("trend", 0.2, lambda f: f["shape"] == "steady", lambda f: "it has levelled off"),
+        Sign(memory_trend.Facts, 0.2, lambda f: f.shape == "steady", lambda f: "it has levelled off"),
     ),
     refutes=(
+        Sign(traffic.Facts, 0.9, lambda f: bool(f.times and f.times < AS_USUAL), lambda f: "as many requests as usual"),
         Sign(
-            "traffic", 0.9, lambda f: bool(f["times"] and f["times"] < AS_USUAL), lambda f: "as many requests as usual"
-        ),
-        Sign(
-            "companions",
+            memory_correlates.Facts,
             0.6,
-            lambda f: f["requests_rise"] is False,
+            lambda f: f.requests_rise is False,
             lambda f: "memory does not follow the requests",
         ),
         WITH_CACHE,
@@ -165,36 +171,36 @@ RELEASE = replace(
     supports=(
         *DEPLOYMENT.supports,
         Sign(
-            "trend",
+            memory_trend.Facts,
             0.4,
-            lambda f: f["only_new_grow"],
+            lambda f: f.only_new_grow,
             lambda f: "its pods grow from their start, those before did not",
         ),
     ),
     refutes=(
         *DEPLOYMENT.refutes,
         Sign(
-            "trend",
+            memory_trend.Facts,
             0.7,
-            lambda f: f["calm_seconds"] is not None and f["calm_seconds"] >= CALM_SECONDS,
-            lambda f: f"its first pod ran for {duration_text(f['calm_seconds'])} before it began to grow",
+            lambda f: f.calm_seconds is not None and f.calm_seconds >= CALM_SECONDS,
+            lambda f: f"its first pod ran for {duration_text(f.calm_seconds)} before it began to grow",
         ),
     ),
 )
 
 
-def remark(results: Results, verdicts: Sequence[Verdict]) -> str:
+def note(results: Results, verdicts: Sequence[Verdict]) -> str:
     """When the fullest pod reaches its limit, where that is before anybody has to respond."""
-    facts = results["trend"].facts
-    left = facts.get("seconds_left")
+    facts = results.required(memory_trend.Facts)
+    left = facts.seconds_left
     within = RESPONSES[SEVERITY].seconds
     if results["memory"].status != "abnormal" or left is None or within is None or left >= within:
         return ""
     if not left:
-        return f"The fullest pod has reached its limit of {bytes_text(facts['limit'])}: it may be killed at any moment."
+        return f"The fullest pod has reached its limit of {bytes_text(facts.limit)}: it may be killed at any moment."
     return (
-        f"In {duration_text(left)}, at {clock_text(facts['full_at'])}, the fullest pod reaches its limit of "
-        f"{bytes_text(facts['limit'])} and is killed."
+        f"In {duration_text(left)}, at {clock_text(facts.full_at)}, the fullest pod reaches its limit of "
+        f"{bytes_text(facts.limit)} and is killed."
     )
 
 
@@ -218,7 +224,7 @@ ALERT = Alert(
     ),
     impact="Near its limit a pod gets slow, and beyond it is killed: requests under way fail, the other pods get its share.",
     severity=SEVERITY,
-    hold_seconds=900,
+    for_seconds=900,
     expression=expression,
     checks=(
         memory_level.CHECK,
@@ -245,5 +251,5 @@ ALERT = Alert(
         "the pods are as full again within an hour of a restart",
         "no cause is supported and the service's authors are not on call",
     ),
-    remark=remark,
+    note=note,
 )

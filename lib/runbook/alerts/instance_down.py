@@ -31,7 +31,8 @@ from runbook.alerts.mitigations.instances import (
 )
 from runbook.alerts.shared_causes import DEPLOYMENT
 from runbook.config.settings import Service
-from runbook.investigation.definitions import Alert, Answers, Cause, Context, Recovering, Results, Sign
+from runbook.investigation.definitions import Alert, Answers, Cause, Conclusive, Context, Recovering, Sign
+from runbook.investigation.results import Results
 from runbook.model import Query, Series
 from runbook.sources.kubernetes import client as kubernetes
 from runbook.sources.kubernetes.objects import pods_of
@@ -49,46 +50,44 @@ def expression(service: Service) -> str:
 
 
 ONLY_UNSEEN = Sign(
-    "unseen",
+    scrape_only.Facts,
     0.8,
-    lambda f: bool(f["talking"]) and f["well"] == f["down"],
-    lambda f: f"those that are down go on: {plural(f['messages'], 'message')} logged since",
+    lambda f: bool(f.talking) and f.well == f.down,
+    lambda f: f"those that are down go on: {plural(f.messages, 'message')} logged since",
 )
 NONE_WELL = Sign(
-    "unseen", 0.8, lambda f: f["well"] == 0, lambda f: "Kubernetes calls none of those that are down ready"
+    scrape_only.Facts, 0.8, lambda f: f.well == 0, lambda f: "Kubernetes calls none of those that are down ready"
 )
 NOT_STARTED = Sign(
-    "pods",
+    pod_states.Facts,
     0.6,
-    lambda f: bool(f["blocked"]) and f["crashed"] == [],
-    lambda f: f"nothing crashed: containers did not even start ({f['blocked_by']})",
+    lambda f: bool(f.blocked) and f.crashed == [],
+    lambda f: f"nothing crashed: containers did not even start ({f.blocked_by})",
 )
 
 CRASH = replace(
     DEPLOYMENT,
     plan=back_to_good,
-    needs=("changes", "pods"),
-    decides=(*DEPLOYMENT.decides, ("pods", "crashed")),
+    requires=(changes.Facts, pod_states.Facts),
+    conclusive=(*DEPLOYMENT.decides, Conclusive(pod_states.Facts, "crashed")),
     supports=(
         *DEPLOYMENT.supports,
         Sign(
-            "pods",
+            pod_states.Facts,
             0.4,
-            lambda f: len(f["crashed_revisions"]) == 1,
-            lambda f: (
-                f"{plural(len(f['crashed']), 'pod')} of revision {f['crashed_revisions'][0]} crashed ({f['exits']})"
-            ),
+            lambda f: len(f.crashed_revisions) == 1,
+            lambda f: f"{plural(len(f.crashed), 'pod')} of revision {f.crashed_revisions[0]} crashed ({f.exits})",
         ),
         Sign(
-            "last_words",
+            previous_logs.Facts,
             0.1,
-            lambda f: f["times"] >= 2,
-            lambda f: f"{f['times']} of {f['ended']} said last: “{f['last']}”",
+            lambda f: f.times >= 2,
+            lambda f: f"{f.times} of {f.ended} said last: “{f.last}”",
         ),
     ),
     refutes=(
         *DEPLOYMENT.refutes,
-        Sign("pods", 0.7, lambda f: f["crashed"] == [], lambda f: "no container crashed"),
+        Sign(pod_states.Facts, 0.7, lambda f: f.crashed == [], lambda f: "no container crashed"),
         NOT_STARTED,
         ONLY_UNSEEN,
     ),
@@ -97,22 +96,22 @@ CRASH = replace(
 UNPROVOKED = Cause(
     "crash",
     "Crash without a rollout",
-    phrase=lambda results: f"a crash that no rollout explains ({results['pods'].facts['exits']})",
+    phrase=lambda results: f"a crash that no rollout explains ({results.required(pod_states.Facts).exits})",
     plan=start_anew,
-    needs=("changes", "pods"),
-    decides=(("changes", "near"), ("pods", "crashed")),
+    requires=(changes.Facts, pod_states.Facts),
+    conclusive=(Conclusive(changes.Facts, "near"), Conclusive(pod_states.Facts, "crashed")),
     supports=(
         Sign(
-            "pods",
+            pod_states.Facts,
             0.7,
-            lambda f: bool(f["crashed"]),
-            lambda f: f"{plural(len(f['crashed']), 'pod')} crashed ({f['exits']})",
+            lambda f: bool(f.crashed),
+            lambda f: f"{plural(len(f.crashed), 'pod')} crashed ({f.exits})",
         ),
-        Sign("last_words", 0.1, lambda f: f["times"] >= 1, lambda f: f"last said “{f['last']}”"),
+        Sign(previous_logs.Facts, 0.1, lambda f: f.times >= 1, lambda f: f"last said “{f.last}”"),
     ),
     refutes=(
-        Sign("pods", 0.9, lambda f: f["crashed"] == [], lambda f: "no container crashed"),
-        Sign("changes", 0.7, lambda f: f["near"], lambda f: f"revision {f['revision']} came shortly before"),
+        Sign(pod_states.Facts, 0.9, lambda f: f.crashed == [], lambda f: "no container crashed"),
+        Sign(changes.Facts, 0.7, lambda f: f.near, lambda f: f"revision {f.revision} came shortly before"),
     ),
 )
 
@@ -121,56 +120,56 @@ MEMORY = Cause(
     "Killed for memory (OOM)",
     phrase=lambda results: "containers killed for using too much memory",
     plan=more_memory,
-    needs=("pods",),
-    decides=(("pods", "killed"),),
+    requires=(pod_states.Facts,),
+    conclusive=(Conclusive(pod_states.Facts, "killed"),),
     supports=(
         Sign(
-            "pods",
+            pod_states.Facts,
             0.8,
-            lambda f: bool(f["killed"]),
-            lambda f: f"{plural(len(f['killed']), 'container')} OOMKilled near the onset or since",
+            lambda f: bool(f.killed),
+            lambda f: f"{plural(len(f.killed), 'container')} OOMKilled near the onset or since",
         ),
     ),
-    refutes=(Sign("pods", 0.9, lambda f: f["killed"] == [], lambda f: "no container was OOMKilled"),),
+    refutes=(Sign(pod_states.Facts, 0.9, lambda f: f.killed == [], lambda f: "no container was OOMKilled"),),
 )
 
 NODE = Cause(
     "node",
     "Node failure",
     phrase=lambda results: (
-        f"a node failure: {', '.join(results['nodes'].facts['failing'] or results['nodes'].facts['pressed']) or 'none has room'}"
+        f"a node failure: {', '.join(results.required(nodes.Facts).failing or results.required(nodes.Facts).pressed) or 'none has room'}"
     ),
     plan=leave_node,
-    needs=("nodes",),
-    decides=(("nodes", "failing"),),
+    requires=(nodes.Facts,),
+    conclusive=(Conclusive(nodes.Facts, "failing"),),
     supports=(
         Sign(
-            "nodes",
+            nodes.Facts,
             0.8,
-            lambda f: bool(f["down_on_failing"]),
+            lambda f: bool(f.down_on_failing),
             lambda f: (
-                f"{plural(len(f['down_on_failing']), 'pod')} that {'is' if len(f['down_on_failing']) == 1 else 'are'} down"
-                f" {'runs' if len(f['down_on_failing']) == 1 else 'run'} on {', '.join(f['failing'])}, which is not ready"
+                f"{plural(len(f.down_on_failing), 'pod')} that {'is' if len(f.down_on_failing) == 1 else 'are'} down"
+                f" {'runs' if len(f.down_on_failing) == 1 else 'run'} on {', '.join(f.failing)}, which is not ready"
             ),
         ),
         Sign(
-            "nodes",
+            nodes.Facts,
             0.5,
-            lambda f: bool(f["down_on_pressed"]),
-            lambda f: f"{', '.join(f['pressed'])} under {', '.join(f['pressures'])}",
+            lambda f: bool(f.down_on_pressed),
+            lambda f: f"{', '.join(f.pressed)} under {', '.join(f.pressures)}",
         ),
         Sign(
-            "pods",
+            pod_states.Facts,
             0.5,
-            lambda f: bool(f["unschedulable"]),
-            lambda f: f"no node takes {plural(len(f['unschedulable']), 'pod')} ({f['unschedulable_message']})",
+            lambda f: bool(f.unschedulable),
+            lambda f: f"no node takes {plural(len(f.unschedulable), 'pod')} ({f.unschedulable_message})",
         ),
     ),
     refutes=(
         Sign(
-            "nodes",
+            nodes.Facts,
             0.9,
-            lambda f: not f["failing"] and not f["pressed"],
+            lambda f: not f.failing and not f.pressed,
             lambda f: "the nodes under the pods are ready",
         ),
     ),
@@ -180,30 +179,30 @@ NETWORK = Cause(
     "network",
     "Network or policy",
     phrase=lambda results: (
-        f"the network: the policy {results['policies'].facts['newest']}"
-        if "policies" in results and results["policies"].facts.get("cuts")
+        f"the network: the policy {results.required(policies.Facts).newest}"
+        if "policies" in results and results.required(policies.Facts).cuts
         else "the network between the pods and those who ask them"
     ),
     plan=open_way,
-    needs=(),
-    decides=(("policies", "cuts"), ("unseen", "silent")),
+    requires=(),
+    conclusive=(Conclusive(policies.Facts, "cuts"), Conclusive(scrape_only.Facts, "silent")),
     supports=(
         Sign(
-            "policies",
+            policies.Facts,
             0.7,
-            lambda f: bool(f["cuts"]),
-            lambda f: f"the policy {f['newest']} lets nobody reach port {f['port']}",
+            lambda f: bool(f.cuts),
+            lambda f: f"the policy {f.newest} lets nobody reach port {f.port}",
         ),
         Sign(
-            "unseen",
+            scrape_only.Facts,
             0.5,
-            lambda f: bool(f["silent"]) and f["well"] == f["down"],
+            lambda f: bool(f.silent) and f.well == f.down,
             lambda f: "the pods are ready, yet nobody reaches them",
         ),
         Sign(
-            "unseen",
+            scrape_only.Facts,
             0.3,
-            lambda f: f["answers"] is False and f["well"] > 0,
+            lambda f: f.answers is False and f.well > 0,
             lambda f: "the service does not answer, though pods are ready",
         ),
     ),
@@ -215,28 +214,28 @@ CONFIGURATION = Cause(
     "Configuration: Secret or image",
     phrase=lambda results: _blocked(results),
     plan=let_start,
-    needs=("pods",),
-    decides=(("pods", "blocked"),),
+    requires=(pod_states.Facts,),
+    conclusive=(Conclusive(pod_states.Facts, "blocked"),),
     supports=(
         Sign(
-            "pods",
+            pod_states.Facts,
             0.8,
-            lambda f: bool(f["blocked"]),
-            lambda f: f"{plural(len(f['blocked']), 'pod')} cannot start: {f['blocked_message'] or f['blocked_by']}",
+            lambda f: bool(f.blocked),
+            lambda f: f"{plural(len(f.blocked), 'pod')} cannot start: {f.blocked_message or f.blocked_by}",
         ),
         Sign(
-            "pods",
+            pod_states.Facts,
             0.3,
-            lambda f: bool(f["waiting"]),
-            lambda f: f"{plural(len(f['waiting']), 'pod')} still being created",
+            lambda f: bool(f.waiting),
+            lambda f: f"{plural(len(f.waiting), 'pod')} still being created",
         ),
-        Sign("secrets", 0.4, lambda f: bool(f["missing"]), lambda f: f"{', '.join(f['missing'])} missing"),
+        Sign(secrets.Facts, 0.4, lambda f: bool(f.missing), lambda f: f"{', '.join(f.missing)} missing"),
     ),
     refutes=(
         Sign(
-            "pods",
+            pod_states.Facts,
             0.9,
-            lambda f: f["blocked"] == [] and not f["waiting"],
+            lambda f: f.blocked == [] and not f.waiting,
             lambda f: "no container waits for a Secret or an image",
         ),
     ),
@@ -247,36 +246,36 @@ SCRAPE = Cause(
     "Scrape broken",
     phrase=lambda results: "a broken scrape: the service itself is fine",
     plan=mend_scrape,
-    needs=("unseen",),
-    decides=(("unseen", "talking"),),
+    requires=(scrape_only.Facts,),
+    conclusive=(Conclusive(scrape_only.Facts, "talking"),),
     supports=(
         Sign(
-            "unseen",
+            scrape_only.Facts,
             0.6,
-            lambda f: bool(f["talking"]),
-            lambda f: f"those that are down logged {plural(f['messages'], 'message')} since, as usual",
+            lambda f: bool(f.talking),
+            lambda f: f"those that are down logged {plural(f.messages, 'message')} since, as usual",
         ),
         Sign(
-            "unseen",
+            scrape_only.Facts,
             0.6,
-            lambda f: f["nobody_up"] and bool(f["answers"]),
+            lambda f: f.nobody_up and bool(f.answers),
             lambda f: "the service answers although Prometheus sees no instance up",
         ),
         Sign(
-            "unseen",
+            scrape_only.Facts,
             0.3,
-            lambda f: 0 < f["well"] == f["down"],
+            lambda f: 0 < f.well == f.down,
             lambda f: "Kubernetes calls all of them ready and not restarted",
         ),
     ),
     refutes=(
         NONE_WELL,
-        Sign("unseen", 0.8, lambda f: bool(f["silent"]), lambda f: "those that are down log nothing any more"),
+        Sign(scrape_only.Facts, 0.8, lambda f: bool(f.silent), lambda f: "those that are down log nothing any more"),
         Sign(
-            "policies",
+            policies.Facts,
             0.5,
-            lambda f: bool(f["cuts"]) and f["near"],
-            lambda f: f"the policy {f['newest']} keeps Prometheus out as well",
+            lambda f: bool(f.cuts) and f.near,
+            lambda f: f"the policy {f.newest} keeps Prometheus out as well",
         ),
     ),
 )
@@ -284,11 +283,11 @@ SCRAPE = Cause(
 
 def _blocked(results: Results) -> str:
     """What the containers wait for, as far as it is known."""
-    facts = results["pods"].facts
-    if "Image" in str(facts["blocked_by"]):
-        return f"the configuration: the image {facts['blocked_image']} cannot be pulled"
-    missing = results["secrets"].facts.get("missing") if "secrets" in results else ()
-    said = f"{', '.join(missing)} missing" if missing else facts["blocked_message"] or facts["blocked_by"]
+    facts = results.required(pod_states.Facts)
+    if "Image" in str(facts.blocked_by):
+        return f"the configuration: the image {facts.blocked_image} cannot be pulled"
+    missing = results.required(secrets.Facts).missing if "secrets" in results else ()
+    said = f"{', '.join(missing)} missing" if missing else facts.blocked_message or facts.blocked_by
     return f"the configuration: {said}" if said else "the configuration: containers do not start"
 
 
@@ -305,7 +304,7 @@ def _recovery_series(c: Context, answers: Answers) -> Series:
     return watched(answers["down"], line(answers["down"]))
 
 
-def _amiss(c: Context, answers: Answers) -> str:
+def _problem(c: Context, answers: Answers) -> str:
     """The procedure's second question: do the pods run, all that are wanted? One that was refused is no pod at all."""
     living = [pod for pod in pods_of(answers["pods"]) if not pod.over]
     unready = [pod for pod in living if not pod.ready]
@@ -326,7 +325,7 @@ ALERT = Alert(
     meaning=lambda limits: "Prometheus has not been able to scrape an instance of the service for at least one minute.",
     impact="The other instances take its requests and may get slow; where none is left, the service is down for everybody.",
     severity="critical",
-    hold_seconds=instances_down_count.HOLD_SECONDS,
+    for_seconds=instances_down_count.FOR_SECONDS,
     expression=expression,
     checks=(
         instances_down_count.CHECK,
@@ -351,7 +350,7 @@ ALERT = Alert(
         _recovery_queries,
         _recovery_series,
         lambda context: {context.service.health_path: probe.get(context.service.health_path)},
-        _amiss,
+        _problem,
     ),
     escalate_if=(
         "no instance is up, or one is still down 15 minutes after the mitigation",

@@ -11,12 +11,12 @@ from runbook.alerts.checks.requests import endpoint_probes, latency, paths, time
 from runbook.alerts.checks.toolkit import histogram
 from runbook.alerts.checks.toolkit.series import WINDOW, line, recent, since_mitigation, watched
 from runbook.alerts.checks.toolkit.signal import REQUEST_SECONDS
-from runbook.alerts.checks.workload import changes, cpu_throttling
+from runbook.alerts.checks.workload import changes, cpu_throttling, resource_limits
 from runbook.alerts.mitigations.capacity import more_room
 from runbook.alerts.mitigations.slowness import spare_dependency, speed_up_queries, widen_pool
 from runbook.alerts.shared_causes import DEPLOYMENT, ONLY_NEW_PODS, TRAFFIC, Facts, about, times_as_many, told
 from runbook.config.settings import Service
-from runbook.investigation.definitions import Alert, Answers, Cause, Context, LoadTest, Recovering, Sign
+from runbook.investigation.definitions import Alert, Answers, Cause, Conclusive, Context, LoadTest, Recovering, Sign
 from runbook.model import Query, Series
 from runbook.text.format import duration_text, plural, share_text
 
@@ -28,23 +28,23 @@ def expression(service: Service) -> str:
 
 def slowest_queries(f: Facts) -> str:
     """E.g. "p95 of select users 2.3 s (11 ms before)"."""
-    before = f" ({duration_text(f['p95_before'])} before)" if f["p95_before"] is not None else ""
-    more = "" if f["alone"] or len(f["slow"]) < 2 else f", as {len(f['slow'])} of {f['kinds']} kinds of queries"
-    return f"p95 of {f['worst']} {duration_text(f['p95'])}{before}{more}"
+    before = f" ({duration_text(f.p95_before)} before)" if f.p95_before is not None else ""
+    more = "" if f.alone or len(f.slow) < 2 else f", as {len(f.slow)} of {f.kinds} kinds of queries"
+    return f"p95 of {f.worst} {duration_text(f.p95)}{before}{more}"
 
 
 def no_room(f: Facts) -> str:
     """E.g. "the pool is full in 3 of 6 pods"; or smaller than it should be."""
-    full, pods = f["full_pods"], f["pods"]
+    full, pods = f.full_pods, f.pods
     return f"the pool is full in {full} of {plural(pods, 'pod')}" if full else "the pods open no more connections"
 
 
 def most_time(part: str, words: str, least: float, weight: float) -> Sign:
     """For: much of the additional time is this part's."""
     return Sign(
-        "time",
+        time_breakdown.Facts,
         weight,
-        lambda f: bool(f["longer"]) and f[part] is not None and f[part] >= least,
+        lambda f: bool(f.longer) and f[part] is not None and f[part] >= least,
         lambda f: f"{share_text(f[part])} of the additional time is {words}",
     )
 
@@ -52,38 +52,40 @@ def most_time(part: str, words: str, least: float, weight: float) -> Sign:
 def little_time(part: str, words: str, most: float, weight: float) -> Sign:
     """Against: hardly any of the additional time is this part's."""
     return Sign(
-        "time",
+        time_breakdown.Facts,
         weight,
-        lambda f: bool(f["longer"]) and f[part] is not None and f[part] < most,
+        lambda f: bool(f.longer) and f[part] is not None and f[part] < most,
         lambda f: f"{f'only {share_text(f[part])}' if f[part] else 'none'} of the additional time is {words}",
     )
 
 
 ONLY_SOME = Sign(
-    "paths",
+    paths.Facts,
     0.4,
-    lambda f: f["some"],
-    lambda f: f"only {len(f['slow'])} of {f['endpoints']} endpoints are slow; a lack for all would slow all",
+    lambda f: f.some,
+    lambda f: f"only {len(f.slow)} of {f.endpoints} endpoints are slow; a lack for all would slow all",
 )
-SURGE = Sign("traffic", 0.6, lambda f: f["surge"], lambda f: f"{times_as_many(f)} explain the load")
+SURGE = Sign(traffic.Facts, 0.6, lambda f: f.surge, lambda f: f"{times_as_many(f)} explain the load")
 SURGE_BESIDE = replace(SURGE, weight=0.3)  # it delays all endpoints alike, and makes no service answer late
-SLOW_QUERIES = Sign("queries", 0.7, lambda f: f["any"], lambda f: f"slow queries explain it: {slowest_queries(f)}")
+SLOW_QUERIES = Sign(
+    slow_queries.Facts, 0.7, lambda f: f.any, lambda f: f"slow queries explain it: {slowest_queries(f)}"
+)
 
 DATABASE = Cause(
     "database",
     "Database",
-    phrase=lambda results: f"the database: {_slow_queries(results['queries'].facts)}",
+    phrase=lambda results: f"the database: {_slow_queries(results.required(slow_queries.Facts))}",
     plan=speed_up_queries,
-    needs=("queries",),
-    decides=(("queries", "any"),),
+    requires=(slow_queries.Facts,),
+    conclusive=(Conclusive(slow_queries.Facts, "any"),),
     supports=(
-        Sign("queries", 0.6, lambda f: f["any"], slowest_queries),
+        Sign(slow_queries.Facts, 0.6, lambda f: f.any, slowest_queries),
         most_time("queries", "in queries", 0.5, 0.5),
-        Sign("logs", 0.2, about("database"), told("database")),
+        Sign(error_messages.Facts, 0.2, about("database"), told("database")),
     ),
     refutes=(
         ONLY_NEW_PODS,
-        Sign("queries", 0.9, lambda f: f["any"] is False, lambda f: f"queries are fast: {slowest_queries(f)}"),
+        Sign(slow_queries.Facts, 0.9, lambda f: f.any is False, lambda f: f"queries are fast: {slowest_queries(f)}"),
         little_time("queries", "in queries", 0.2, 0.6),
     ),
 )
@@ -93,23 +95,23 @@ POOL = Cause(
     "Connection pool",
     phrase=lambda results: "the connection pool: requests wait for a connection",
     plan=widen_pool,
-    needs=("pool",),
-    decides=(("pool", "queueing"), ("pool", "exhausted")),
+    requires=(pool.Facts,),
+    conclusive=(Conclusive(pool.Facts, "queueing"), Conclusive(pool.Facts, "exhausted")),
     supports=(
         Sign(
-            "pool",
+            pool.Facts,
             0.5,
-            lambda f: f["queueing"],
-            lambda f: f"{f['waiting']:,.0f} requests wait for a connection ({f['waiting_before'] or 0:,.0f} before)",
+            lambda f: f.queueing,
+            lambda f: f"{f.waiting:,.0f} requests wait for a connection ({f.waiting_before or 0:,.0f} before)",
         ),
-        Sign("pool", 0.3, lambda f: f["exhausted"], no_room),
+        Sign(pool.Facts, 0.3, lambda f: f.exhausted, no_room),
         most_time("waiting", "waiting for a connection", 0.4, 0.5),
     ),
     refutes=(
         ONLY_NEW_PODS,
         SLOW_QUERIES,
         SURGE,
-        Sign("pool", 0.9, lambda f: not f["queueing"] and not f["exhausted"], lambda f: "the pool has room"),
+        Sign(pool.Facts, 0.9, lambda f: not f.queueing and not f.exhausted, lambda f: "the pool has room"),
         little_time("waiting", "waiting for a connection", 0.2, 0.7),
     ),
 )
@@ -117,40 +119,40 @@ POOL = Cause(
 RESOURCES = Cause(
     "resources",
     "CPU or memory",
-    phrase=lambda results: f"too little {_short_of(results['resources'].facts)}",
+    phrase=lambda results: f"too little {_short_of(results.required(resource_limits.Facts))}",
     plan=more_room,
-    needs=("resources",),
-    decides=(("resources", "memory_reached"), ("resources", "cpu_reached")),
+    requires=(resource_limits.Facts,),
+    conclusive=(Conclusive(resource_limits.Facts, "memory_reached"), Conclusive(resource_limits.Facts, "cpu_reached")),
     supports=(
         Sign(
-            "resources",
+            resource_limits.Facts,
             0.5,
-            lambda f: f["cpu_reached"],
-            lambda f: f"CPU at {share_text(f['cpu_used'])} of its limit",
+            lambda f: f.cpu_reached,
+            lambda f: f"CPU at {share_text(f.cpu_used)} of its limit",
         ),
         Sign(
-            "resources",
+            resource_limits.Facts,
             0.5,
-            lambda f: f["throttled"],
-            lambda f: f"the CPU is taken away in {share_text(f['throttled_share'])} of the periods",
+            lambda f: f.throttled,
+            lambda f: f"the CPU is taken away in {share_text(f.throttled_share)} of the periods",
         ),
         Sign(
-            "resources",
+            resource_limits.Facts,
             0.5,
-            lambda f: f["memory_reached"],
-            lambda f: f"memory at {share_text(f['memory_used'])} of its limit",
+            lambda f: f.memory_reached,
+            lambda f: f"memory at {share_text(f.memory_used)} of its limit",
         ),
-        Sign("paths", 0.2, lambda f: f["all"], lambda f: "all endpoints are slow"),
-        Sign("logs", 0.2, about("resources"), told("resources")),
+        Sign(paths.Facts, 0.2, lambda f: f.all, lambda f: "all endpoints are slow"),
+        Sign(error_messages.Facts, 0.2, about("resources"), told("resources")),
     ),
     refutes=(
         ONLY_NEW_PODS,
         ONLY_SOME,
         SURGE,
         Sign(
-            "resources",
+            resource_limits.Facts,
             0.8,
-            lambda f: f["memory_reached"] is False and f["cpu_reached"] is False and not f["throttled"],
+            lambda f: f.memory_reached is False and f.cpu_reached is False and not f.throttled,
             lambda f: "memory and CPU below their limits",
         ),
         most_time("queries", "in queries", 0.5, 0.5),
@@ -163,47 +165,47 @@ DEPENDENCY = Cause(
     "External service",
     phrase=lambda results: "a slow external service",
     plan=spare_dependency,
-    needs=("time",),
-    decides=(("time", "rest"),),
+    requires=(time_breakdown.Facts,),
+    conclusive=(Conclusive(time_breakdown.Facts, "rest"),),
     supports=(
         most_time("rest", "spent outside of queries, the pool and the CPU", 0.6, 0.45),
-        Sign("paths", 0.3, lambda f: f["some"], lambda f: f"only some endpoints are slow: {', '.join(f['slow'][:3])}"),
+        Sign(paths.Facts, 0.3, lambda f: f.some, lambda f: f"only some endpoints are slow: {', '.join(f.slow[:3])}"),
         Sign(
-            "paths",
+            paths.Facts,
             0.3,
-            lambda f: bool(f["apart"]),
-            lambda f: f"all endpoints are slow, but some much more: {', '.join(f['apart'][:3])}",
+            lambda f: bool(f.apart),
+            lambda f: f"all endpoints are slow, but some much more: {', '.join(f.apart[:3])}",
         ),
-        Sign("logs", 0.4, about("dependency", 0.2), told("dependency")),
-        Sign("slow_log", 0.4, about("dependency", 0.2), lambda f: "warnings speak of a slow service"),
+        Sign(error_messages.Facts, 0.4, about("dependency", 0.2), told("dependency")),
+        Sign(warning_messages.Facts, 0.4, about("dependency", 0.2), lambda f: "warnings speak of a slow service"),
     ),
     refutes=(
         ONLY_NEW_PODS,
         SURGE_BESIDE,
         SLOW_QUERIES,
-        Sign("pool", 0.5, lambda f: f["queueing"], lambda f: "requests wait for a connection"),
+        Sign(pool.Facts, 0.5, lambda f: f.queueing, lambda f: "requests wait for a connection"),
         Sign(
-            "resources",
+            resource_limits.Facts,
             0.6,
-            lambda f: bool(f["cpu_reached"] or f["throttled"]),
+            lambda f: bool(f.cpu_reached or f.throttled),
             lambda f: "the CPU is short: requests wait for it",
         ),
-        Sign("resources", 0.6, lambda f: f["memory_reached"], lambda f: "memory is short: requests wait for it"),
+        Sign(resource_limits.Facts, 0.6, lambda f: f.memory_reached, lambda f: "memory is short: requests wait for it"),
         little_time("rest", "spent outside of queries, the pool and the CPU", 0.4, 0.8),
     ),
 )
 
 
 def _slow_queries(f: Facts) -> str:
-    if not f["any"]:
+    if not f.any:
         return "its queries take most of the additional time"
-    if f["alone"]:
-        return f"{f['worst']} is slow; it may lack an index"
-    return f"{len(f['slow'])} of {f['kinds']} kinds of queries are slow, {f['worst']} above all"
+    if f.alone:
+        return f"{f.worst} is slow; it may lack an index"
+    return f"{len(f.slow)} of {f.kinds} kinds of queries are slow, {f.worst} above all"
 
 
 def _short_of(f: Facts) -> str:
-    lacking = {"CPU": f["cpu_reached"] or f["throttled"], "memory": f["memory_reached"]}
+    lacking = {"CPU": f.cpu_reached or f.throttled, "memory": f.memory_reached}
     return " and ".join(name for name, short in lacking.items() if short) or "CPU or memory"
 
 
@@ -223,7 +225,7 @@ ALERT = Alert(
     ),
     impact="Users wait for pages and some give up; the service is degraded but still answers.",
     severity="high",
-    hold_seconds=300,
+    for_seconds=300,
     expression=expression,
     checks=(
         latency.CHECK,

@@ -6,15 +6,17 @@ from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 
-from runbook.alerts.checks.toolkit.series import marks
 from runbook.clock import Clock
-from runbook.errors import fault
+from runbook.errors import UsageError, fault
 from runbook.investigation import ranking, verification
-from runbook.investigation.definitions import Alert, Answers, Check, Context, Results
+from runbook.investigation.definitions import Alert, Answers, Check, Context
+from runbook.investigation.events import events
 from runbook.investigation.result import Investigation, conclude
+from runbook.investigation.results import Results
 from runbook.model import Answer, Finding, Mitigation, Query, Recovery, Result, Verdict
 from runbook.sources.base import Source
 from runbook.text.format import READABLE, shortened, source_text
+from runbook.text.suggest import hint
 
 PARALLEL = 64  # more than any alert has queries: a source that hangs costs one deadline, not two
 SHOWN_CAUSES = 2
@@ -26,7 +28,8 @@ class Inquiry:
     def __init__(self, alert: Alert, context: Context, source: Source, clock: Clock) -> None:
         self.alert, self.context = alert, context
         self._source, self._clock = source, clock
-        self._results: dict[str, Result] = {}
+        self._found: dict[str, Result] = {}
+        self._results = Results(self._found, alert.checks)
         self._recovery: Recovery | None = None
         self._pool = ThreadPoolExecutor(PARALLEL, thread_name_prefix="ask")
         self._asked = {check.name: self._send(check.queries(context)) for check in alert.checks}
@@ -40,16 +43,19 @@ class Inquiry:
     def results(self) -> Results:
         """Every check judged, in the catalogue's order, so that each knows what those before it found."""
         for check in self.alert.checks:
-            if check.name not in self._results:
-                self._results[check.name] = judge(check, self.context, self._answers(check.name), self._results)
+            if check.name not in self._found:
+                self._found[check.name] = judge(check, self.context, self._answers(check.name), self._results)
         return self._results
 
     def finding(self, name: str) -> Finding:
         """A check's result with its answers; its charts carry the events of the whole incident."""
-        check = next(check for check in self.alert.checks if check.name == name)
+        check = next((check for check in self.alert.checks if check.name == name), None)
+        if check is None:
+            known = (check.name for check in self.alert.checks)
+            raise UsageError(f"{self.alert.name} has no check {name[:80]!r}; {hint(name, known)}")
         result = self.results()[name]
-        events = marks(self.context, self.results())
-        charts = tuple(replace(chart, events=events) for chart in result.charts)
+        happened = events(self.context, self.results())
+        charts = tuple(replace(chart, events=happened) for chart in result.charts)
         return Finding(name, check.question, replace(result, charts=charts), tuple(self._answers(name).values()))
 
     def verdicts(self) -> tuple[Verdict, ...]:
@@ -62,7 +68,7 @@ class Inquiry:
         supported = [v.cause for v in self.verdicts() if v.state == "supported"][:SHOWN_CAUSES]
         return tuple(Mitigation(name, *plans[name](self.context, self.results())) for name in supported)
 
-    def recovery(self, tell: verification.Tell) -> Recovery:
+    def recovery(self, tell: verification.ProgressCallback) -> Recovery:
         """Whether the service recovered; waits for it where a mitigation was just made."""
         if self._recovery is None:
             self._recovery = verification.verify(self.context, self.alert.recovery, self._ask_now, self._clock, tell)
@@ -86,7 +92,7 @@ class Inquiry:
             recovered,
             headline,
             why,
-            marks(self.context, self.results()),
+            events(self.context, self.results()),
             tuple({a.query.key: a for a in [*answers, *recovered.answers]}.values()),
         )
 
@@ -99,7 +105,7 @@ def judge(check: Check, context: Context, answers: Answers, earlier: Results) ->
 
 def _judged(check: Check, context: Context, answers: Answers, earlier: Results) -> Result:
     telling = ("complete", "partial", "empty") if check.empty_is_none else ("complete", "partial")
-    for name in check.needs:
+    for name in check.requires:
         if answers[name].completeness not in telling:
             return Result("unknown", f"Not known: {_absence(answers[name])}")
     if answers and not any(answer.completeness in telling for answer in answers.values()):
@@ -107,7 +113,7 @@ def _judged(check: Check, context: Context, answers: Answers, earlier: Results) 
     try:
         result = check.judge(context, answers, earlier)
     except Exception as error:  # odd data must cost this check, never the notebook
-        return Result("unknown", _unreadable(answers), {"fault": fault(error)})
+        return Result("unknown", _unreadable(answers), fault=fault(error))
     if result.status == "normal" and (gap := _gap(check, answers)):
         return replace(
             result,

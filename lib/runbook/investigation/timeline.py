@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from runbook.investigation.result import Investigation
-from runbook.model import Recovery
+from runbook.model import AlertFacts, Recovery
 
 _WORDS = {"onset": "It began (found in the data)", "alert": "Alert triggered", "mitigation": "Mitigation applied"}
 
@@ -13,7 +13,8 @@ _WORDS = {"onset": "It began (found in the data)", "alert": "Alert triggered", "
 def impact(investigation: Investigation) -> str:
     """Requests, share and minutes in one clause, as the alert's first check counted them; "" where it could not."""
     first = next(iter(investigation.findings), None)
-    return str(first.result.facts.get("impact", "")) if first and first.ran else ""
+    facts = first.result.facts if first and first.ran else None
+    return (facts.impact or "") if isinstance(facts, AlertFacts) else ""
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,6 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from runbook.alerts.checks.requests import endpoint_probes
 from runbook.clock import Clock
 from runbook.investigation.definitions import Answers, Context, Recovering
 from runbook.model import Answer, Chart, Event, Query, Recovery, Series
@@ -17,7 +16,7 @@ from runbook.sources.probe import http as probe
 from runbook.text.format import clock_text, duration_text
 
 Ask = Callable[[Mapping[str, Query]], Answers]
-Tell = Callable[[str], None]
+ProgressCallback = Callable[[str], None]
 Outcome = Literal["recovered", "not recovered", "relapsed", "not enough data"]
 
 EVERY_SECONDS = 30
@@ -40,17 +39,17 @@ NOT_MITIGATED = Recovery(
 class _Look:
     """What the series showed up to one moment.
 
-    `gap` says what is missing from its data, `amiss` what else is not well though it is calm; "" where nothing is.
+    `gap` says what is missing from its data, `problem` what else is not well though it is calm; "" where nothing is.
     """
 
     series: Series
     outcome: Outcome
     gap: str
-    amiss: str
+    problem: str
     answers: Answers
 
 
-def verify(context: Context, watched: Recovering, ask: Ask, clock: Clock, tell: Tell) -> Recovery:
+def verify(context: Context, watched: Recovering, ask: Ask, clock: Clock, tell: ProgressCallback) -> Recovery:
     """Wait until the series stayed below its threshold for `watched.seconds`, or patience ends.
 
     A mitigation long ago is judged by everything since; one just made is waited for, with a word now and then.
@@ -80,8 +79,8 @@ def _look(context: Context, watched: Recovering, answers: Answers) -> _Look:
     gap = _gap(answers)
     if gap and outcome == "recovered":
         outcome = "not enough data"
-    amiss = watched.amiss(context, answers) if outcome == "recovered" else ""
-    return _Look(series, "not recovered" if amiss else outcome, gap, amiss, answers)
+    problem = watched.problem(context, answers) if outcome == "recovered" else ""
+    return _Look(series, "not recovered" if problem else outcome, gap, problem, answers)
 
 
 def _gap(answers: Answers) -> str:
@@ -153,7 +152,7 @@ def _well(context: Context, watched: Recovering, answer: Answer) -> bool:
         or watched.load is None
         or (answer.data["p95_ms"] is not None and answer.data["p95_ms"] <= 1000 * watched.load.seconds(context.service))
     )
-    return endpoint_probes.answers_well(answer) and fast
+    return probe.answers_well(answer) and fast
 
 
 def _conclude(context: Context, watched: Recovering, look: _Look, asked: Answers) -> Recovery:
@@ -184,8 +183,8 @@ def _watched(watched: Recovering, context: Context, look: _Look) -> str:
     limit = f"{watched.threshold(context.service):g} {watched.unit}"
     span = duration_text(watched.seconds)
     known = f", as far as is known: {look.gap}" if look.gap else ""
-    if look.amiss:
-        return f"at or below {limit} for the last {span}, but {look.amiss}"
+    if look.problem:
+        return f"at or below {limit} for the last {span}, but {look.problem}"
     return {
         "recovered": f"at or below {limit} for the last {span}",
         "relapsed": f"at or below {limit} for {span} after the mitigation, above it again now{known}",

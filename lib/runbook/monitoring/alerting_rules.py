@@ -28,7 +28,7 @@ def _rule(alert: Alert, service: Service, environment: Environment) -> dict[str,
     return {
         "alert": alert.name,
         "expr": alert.expression(service),
-        "for": _duration(alert.hold_seconds),
+        "for": _duration(alert.for_seconds),
         "labels": {"severity": alert.severity, "service": service.name},
         "annotations": {
             "summary": f"{alert.summary(service.thresholds)} ({service.name})",

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from math import ceil
 
+from runbook.alerts.checks.workload import changes, resource_limits
 from runbook.alerts.mitigations.commands import (
     change,
     deployment,
-    facts_of,
     kubectl,
     number,
     read,
@@ -16,7 +16,8 @@ from runbook.alerts.mitigations.commands import (
     whole,
     worst_pod,
 )
-from runbook.investigation.definitions import Context, Plan, Results
+from runbook.investigation.definitions import Context, Plan
+from runbook.investigation.results import Results
 from runbook.model import JSON, Step
 
 MORE = 1.5  # by so much a limit or the number of pods is raised
@@ -26,9 +27,9 @@ _LIMITS = '{range .spec.template.spec.containers[*]}{.name}{": "}{.resources}{"\
 
 def more_room(c: Context, results: Results) -> Plan:
     """A higher limit first where memory is short, more pods first where CPU is."""
-    facts = facts_of(results, "resources")
-    memory_first = bool(facts.get("memory_reached") or facts.get("oom_kills"))
-    tops = [facts.get("memory_top_pod"), facts.get("cpu_top_pod")][:: 1 if memory_first else -1]
+    facts = results.facts(resource_limits.Facts)
+    memory_first = bool(facts.memory_reached or facts.oom_kills)
+    tops = [facts.memory_top_pod, facts.cpu_top_pod][:: 1 if memory_first else -1]
     scale, raised = scale_out(c, results), raise_limit(c, facts, "memory" if memory_first else "cpu")
     steps = (raised, scale) if memory_first else (scale, raised)
     return "Give the pods more room", (*worst_pod(c, results, *tops), *steps)
@@ -36,7 +37,7 @@ def more_room(c: Context, results: Results) -> Plan:
 
 def raise_limit(c: Context, facts: Mapping[str, JSON], what: str) -> Step:
     """More memory or CPU for the one container whose limit is known; otherwise a look at all limits."""
-    limit, container = number(facts.get(f"{what}_limit")), facts.get("container")
+    limit, container = number(facts.get(f"{what}_limit")), facts.container
     words = {"memory": "memory", "cpu": "CPU"}[what]
     if not limit or not container:
         return read(
@@ -63,7 +64,7 @@ def raise_limit(c: Context, facts: Mapping[str, JSON], what: str) -> Step:
 
 def scale_out(c: Context, results: Results) -> Step:
     """Half as many pods again, refused by Kubernetes where their number has changed since; a look where it is not known."""
-    wanted = whole(facts_of(results, "changes").get("wanted"))
+    wanted = whole(results.facts(changes.Facts).get("wanted"))
     alone = f"no HorizontalPodAutoscaler sets it: `{kubectl(c, 'get', 'hpa')}`"
     if wanted is None:
         return read(

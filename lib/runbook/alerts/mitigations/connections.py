@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from math import ceil
 
+from runbook.alerts.checks.database import database_server, pool, slow_queries
+from runbook.alerts.checks.workload import policies, secrets
 from runbook.alerts.checks.workload.policies import database_port
 from runbook.alerts.mitigations.commands import (
     change,
     deployment,
-    facts_of,
     inside,
     kubectl,
     mysql,
@@ -22,7 +23,8 @@ from runbook.alerts.mitigations.commands import (
     worst_pod,
 )
 from runbook.config.types import is_object
-from runbook.investigation.definitions import Context, Plan, Results
+from runbook.investigation.definitions import Context, Plan
+from runbook.investigation.results import Results
 from runbook.model import JSON, Step
 from runbook.sources.probe import network
 from runbook.text.format import clock_text
@@ -33,14 +35,14 @@ _VIEW = "SHOW GLOBAL STATUS LIKE '%Connections%'; SHOW FULL PROCESSLIST;"
 
 def enlarge_pool(c: Context, results: Results) -> Plan:
     """A larger pool where the database takes it; shorter and fewer queries; connections that are held given back."""
-    facts = facts_of(results, "pool")
+    facts = results.facts(pool.Facts)
     return "Give the pool room", (
-        *worst_pod(c, results, facts.get("top_pod")),
+        *worst_pod(c, results, facts.top_pod),
         read(
             setting_names(c),
             f"the names of the settings for the pool's size and time-outs; check that their values are as intended ({_use(facts)})",
         ),
-        _raise(c, facts, facts_of(results, "server")),
+        _raise(c, facts, results.facts(database_server.Facts)),
         *restart(c, results, "connections are held and not given back: in use stays high though few queries run"),
         _fewer_queries(c, results),
     )
@@ -48,7 +50,7 @@ def enlarge_pool(c: Context, results: Results) -> Plan:
 
 def relieve_database(c: Context, results: Results) -> Plan:
     """What holds the others up is ended first; then room, then replicas."""
-    facts = facts_of(results, "server")
+    facts = results.facts(database_server.Facts)
     return "Relieve the database", (
         *_end(c, facts),
         _look(c),
@@ -73,8 +75,8 @@ def relieve_database(c: Context, results: Results) -> Plan:
 
 def open_the_way(c: Context, results: Results) -> Plan:
     """The policies that cut, one by one; then the name, then the port."""
-    facts = facts_of(results, "policies")
-    named = [name for name in [*(facts.get("cuts") or ()), *(facts.get("may_cut") or ())] if is_object(str(name))]
+    facts = results.facts(policies.Facts)
+    named = [name for name in [*(facts.cuts or ()), *(facts.may_cut or ())] if is_object(str(name))]
     described = tuple(
         read(kubectl(c, "describe", "networkpolicy", name), f"whether it allows egress to port {database_port(c)}")
         for name in named
@@ -89,8 +91,8 @@ def open_the_way(c: Context, results: Results) -> Plan:
 
 def mend_login(c: Context, results: Results) -> Plan:
     """The names first; the value is compared by those who may see it; a new one where it leaked."""
-    facts = facts_of(results, "secrets")
-    named = [*_secrets(facts.get("fresh")), *_secrets(facts.get("referenced"))]
+    facts = results.facts(secrets.Facts)
+    named = [*_secrets(facts.fresh), *_secrets(facts.referenced)]
     described = tuple(
         read(kubectl(c, "describe", "secret", name), "its keys and their sizes (no values), its age")
         for name in dict.fromkeys(named)
@@ -128,13 +130,13 @@ def _secrets(names: JSON) -> list[str]:
 
 
 def _use(facts: Mapping[str, JSON]) -> str:
-    used, pool = number(facts.get("in_use")), number(facts.get("pool"))
+    used, pool = number(facts.in_use), number(facts.pool)
     return f"now {used:,.0f} of {pool:,.0f} in use" if used is not None and pool else "its use is not known"
 
 
 def _raise(c: Context, facts: Mapping[str, JSON], server: Mapping[str, JSON]) -> Step:
     """More connections per pod, as far as the database has them."""
-    size, pods, most = whole(facts.get("size")), whole(facts.get("pods")), whole(server.get("max_connections"))
+    size, pods, most = whole(facts.size), whole(facts.pods), whole(server.get("max_connections"))
     limit = f"its max_connections of {most:,}" if most else "its max_connections, which this run does not know"
     words, needed = "by half", "pods times the new size"
     if size and pods:
@@ -151,8 +153,8 @@ def _raise(c: Context, facts: Mapping[str, JSON], server: Mapping[str, JSON]) ->
 
 def _fewer_queries(c: Context, results: Results) -> Step:
     """What keeps connections busy, by name where it is known."""
-    facts = facts_of(results, "queries")
-    worst = facts.get("worst") if facts.get("any") else None
+    facts = results.facts(slow_queries.Facts)
+    worst = facts.worst if facts.any else None
     what = f"the queries “{worst}”" if worst else "the slowest and most frequent queries"
     return Step(
         f"Make {what} shorter or rarer: an index, a cache, a time-out, a feature switched off for now.",
@@ -174,13 +176,13 @@ def _look(c: Context) -> Step:
 
 def _end(c: Context, facts: Mapping[str, JSON]) -> tuple[Step, ...]:
     """The statement that blocks or runs longest."""
-    blocking = whole(facts.get("blocking"))
-    id = blocking if blocking is not None else whole(facts.get("longest_id")) if facts.get("long") else None
+    blocking = whole(facts.blocking)
+    id = blocking if blocking is not None else whole(facts.longest_id) if facts.long else None
     if id is None:
         return ()
     why = "others wait for its locks" if blocking is not None else "it runs longest"
     kill = "KILL" if blocking is not None else "KILL QUERY"
-    idle = blocking is not None and facts.get("blocking_idle")
+    idle = blocking is not None and facts.blocking_idle
     return (
         Step(
             mysql(c, f"{kill} {id}", "ADMIN"),
@@ -193,16 +195,16 @@ def _end(c: Context, facts: Mapping[str, JSON]) -> tuple[Step, ...]:
 
 
 def _connections(facts: Mapping[str, JSON]) -> str:
-    connected, most = number(facts.get("connected")), number(facts.get("max_connections"))
+    connected, most = number(facts.connected), number(facts.max_connections)
     return f"; {connected:,.0f} of {most:,.0f} connections are in use" if connected is not None and most else ""
 
 
 def _remove(c: Context, facts: Mapping[str, JSON]) -> tuple[Step, ...]:
     """The one policy that surely cuts, if it came shortly before the onset; kept in a file first."""
-    name = str(facts.get("newest") or "")
-    if not is_object(name) or facts.get("cuts") != [name] or not facts.get("near"):
+    name = str(facts.newest or "")
+    if not is_object(name) or facts.cuts != [name] or not facts.near:
         return ()
-    created = number(facts.get("created"))
+    created = number(facts.created)
     since = f"it was created at {clock_text(created, c.started_at)}, " if created else ""
     shown = kubectl(c, "get", "networkpolicy", name, "-o", "json")
     saved = f"{shown} | jq 'del(.metadata.resourceVersion, .metadata.uid)' > {name}.json && test -s {name}.json"

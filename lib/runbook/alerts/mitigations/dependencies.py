@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from runbook.alerts.checks.database import database_health
+from runbook.alerts.checks.requests import scope
 from runbook.alerts.mitigations.commands import (
     deployment,
-    facts_of,
     kubectl,
     number,
     read,
@@ -13,17 +14,18 @@ from runbook.alerts.mitigations.commands import (
     until_healthy,
     worst_pod,
 )
-from runbook.investigation.definitions import Context, Plan, Results
+from runbook.investigation.definitions import Context, Plan
+from runbook.investigation.results import Results
 from runbook.model import Step
 
 
 def restore_connections(c: Context, results: Results) -> Plan:
     """From the network to the pool to the database itself."""
-    facts = facts_of(results, "database")
-    used, pool = number(facts.get("in_use")), number(facts.get("pool"))
+    facts = results.facts(database_health.Facts)
+    used, pool = number(facts.in_use), number(facts.pool)
     use = f"now {used:,.0f} of {pool:,.0f} in use" if used is not None and pool else "its use is not known"
     return "Restore the database's connections", (
-        *worst_pod(c, results, facts_of(results, "scope").get("top_pod")),
+        *worst_pod(c, results, results.facts(scope.Facts).get("top_pod")),
         read(
             kubectl(c, "get", "pods,endpoints,networkpolicies"),
             "the database's endpoints are there and no policy cuts them off",

@@ -6,12 +6,12 @@ from collections.abc import Iterable
 from shlex import quote
 
 from runbook.alerts.checks.toolkit.series import metric
+from runbook.alerts.checks.workload import changes, down_instances, nodes, pod_states, policies, secrets
 from runbook.alerts.mitigations.capacity import raise_limit
 from runbook.alerts.mitigations.commands import (
     RESTARTED_ANEW,
     change,
     deployment,
-    facts_of,
     in_container,
     inside,
     is_pod,
@@ -22,7 +22,8 @@ from runbook.alerts.mitigations.commands import (
 )
 from runbook.alerts.mitigations.releases import roll_back
 from runbook.config.types import is_object
-from runbook.investigation.definitions import Context, Plan, Results
+from runbook.investigation.definitions import Context, Plan
+from runbook.investigation.results import Results
 from runbook.model import JSON, Step
 from runbook.sources.probe import network
 from runbook.sources.prometheus.client import label_matchers
@@ -37,13 +38,13 @@ def back_to_good(c: Context, results: Results) -> Plan:
         kubectl(c, "rollout", "history", deployment(c)),
         "which revision ran well last, should the one before the suspect not do",
     )
-    crashed = facts_of(results, "pods").get("crashed") or ()
+    crashed = results.facts(pod_states.Facts).get("crashed") or ()
     return title, (*steps, history, _restart_one(c, crashed, f"it crashed once and not again, or {PEERS}"))
 
 
 def start_anew(c: Context, results: Results) -> Plan:
     """The evidence first, then the crashed pod anew; what it ran before, if it does not come back."""
-    crashed = facts_of(results, "pods").get("crashed") or ()
+    crashed = results.facts(pod_states.Facts).get("crashed") or ()
     return "Start the crashed pod anew", (
         *worst_pod(c, results, *crashed),
         _restart_one(c, crashed, PEERS),
@@ -57,8 +58,8 @@ def start_anew(c: Context, results: Results) -> Plan:
 
 def more_memory(c: Context, results: Results) -> Plan:
     """The evidence; then a higher limit; where that cannot be, a pod that waits long for its next start anew."""
-    facts = facts_of(results, "pods")
-    killed = facts.get("killed") or ()
+    facts = results.facts(pod_states.Facts)
+    killed = facts.killed or ()
     return "Give the killed containers more memory", (
         *worst_pod(c, results, *killed),
         raise_limit(c, facts, "memory"),
@@ -75,7 +76,7 @@ def more_memory(c: Context, results: Results) -> Plan:
 
 def leave_node(c: Context, results: Results) -> Plan:
     """No new pods on the failing node, and those there somewhere else."""
-    facts = facts_of(results, "nodes")
+    facts = results.facts(nodes.Facts)
     failing, pressed = ([n for n in facts.get(kind) or () if is_object(str(n))] for kind in ("failing", "pressed"))
     if not failing and not pressed:
         return "Find the node that fails, and move the pods", (
@@ -124,9 +125,9 @@ def _leave(c: Context, node: str, *, first: bool) -> tuple[Step, ...]:
 
 def open_way(c: Context, results: Results) -> Plan:
     """What the policies say, whether one pod reaches another, and the earlier policy back."""
-    facts = facts_of(results, "policies")
-    names = [name for name in facts.get("cuts") or facts.get("may_cut") or () if is_object(str(name))]
-    port = f"port {facts['port']}" if facts.get("port") else "the port"
+    facts = results.facts(policies.Facts)
+    names = [name for name in facts.cuts or facts.may_cut or () if is_object(str(name))]
+    port = f"port {facts.port}" if facts.port else "the port"
     described = [
         read(kubectl(c, "describe", "networkpolicy", name), f"whether it allows {port} of the service")
         for name in names
@@ -145,7 +146,7 @@ def open_way(c: Context, results: Results) -> Plan:
 
 def _connectivity(c: Context, results: Results) -> tuple[Step, ...]:
     """The procedure's ping and curl, from inside: from a pod that is up, or any."""
-    up = [name for name in facts_of(results, "instances").get("up") or () if is_pod(name)]
+    up = [name for name in results.facts(down_instances.Facts).get("up") or () if is_pod(name)]
     where = f"pod/{up[0]}" if up else deployment(c)
     known = network.place(c.environment.base_url)
     host = known.host if known else c.service.deployment
@@ -167,11 +168,11 @@ def _connectivity(c: Context, results: Results) -> tuple[Step, ...]:
 
 def let_start(c: Context, results: Results) -> Plan:
     """What it waits for, put there; or back to the revision that needs none of it."""
-    facts, missing = facts_of(results, "pods"), facts_of(results, "secrets").get("missing") or ()
-    blocked = [name for name in [*(facts.get("blocked") or ()), *(facts.get("waiting") or ())] if is_pod(name)]
+    facts, missing = results.facts(pod_states.Facts), results.facts(secrets.Facts).get("missing") or ()
+    blocked = [name for name in [*(facts.blocked or ()), *(facts.waiting or ())] if is_pod(name)]
     described = [read(kubectl(c, "describe", f"pod/{pod}"), "its events: what it waits for") for pod in blocked[:1]]
-    _, rolled = roll_back(c, results) if facts_of(results, "changes").get("near") else ("", ())
-    return "Let the containers start", (*described, *_missing(c, missing), *_image(c, facts.get("blocked_by")), *rolled)
+    _, rolled = roll_back(c, results) if results.facts(changes.Facts).get("near") else ("", ())
+    return "Let the containers start", (*described, *_missing(c, missing), *_image(c, facts.blocked_by), *rolled)
 
 
 def _missing(c: Context, names: Iterable[JSON]) -> tuple[Step, ...]:
@@ -202,7 +203,7 @@ def _image(c: Context, reason: JSON) -> tuple[Step, ...]:
 
 def mend_scrape(c: Context, results: Results) -> Plan:
     """Nothing about the pods: what Prometheus says of its targets, and what they say to it."""
-    known = facts_of(results, "instances")
+    known = results.facts(down_instances.Facts)
     pod = next((name for name in known.get("now") or known.get("down") or () if is_pod(name)), "")
     port = known.get("port")
     looks = (

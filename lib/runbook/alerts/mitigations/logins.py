@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from ipaddress import ip_address
 
+from runbook.alerts.checks.logins import addresses, failures_by_node, takeover
 from runbook.alerts.checks.logins.addresses import is_address
 from runbook.alerts.mitigations.commands import (
     change,
     deployment,
-    facts_of,
     inside,
     is_pod,
     kubectl,
@@ -18,7 +18,8 @@ from runbook.alerts.mitigations.commands import (
     setting_names,
     until_healthy,
 )
-from runbook.investigation.definitions import Context, Plan, Results
+from runbook.investigation.definitions import Context, Plan
+from runbook.investigation.results import Results
 from runbook.model import JSON, Step
 from runbook.text.format import plain_text
 
@@ -87,10 +88,10 @@ def reach_auth_service(c: Context, results: Results) -> Plan:
 
 def set_clocks(c: Context, results: Results) -> Plan:
     """The node's clock first; meanwhile its pods elsewhere, or a little more leeway."""
-    facts = facts_of(results, "places")
-    node = facts.get("node")
+    facts = results.facts(failures_by_node.Facts)
+    node = facts.node
     known = node if is_pod(node) else None
-    away = () if known is None else (_cordon(c, known), *_moved(c, facts.get("failing_pods") or ()))
+    away = () if known is None else (_cordon(c, known), *_moved(c, facts.failing_pods or ()))
     return "Set the clocks right", (
         _clocks(c),
         Step(
@@ -107,9 +108,9 @@ def set_clocks(c: Context, results: Results) -> Plan:
 
 def keep_out(c: Context, results: Results) -> Plan:
     """Close the accounts that were taken over, slow everybody down, and block exactly the addresses that were found."""
-    loud = facts_of(results, "addresses").get("loud") or ()
+    loud = results.facts(addresses.Facts).get("loud") or ()
     found = [one.get("address") for one in loud if isinstance(one, dict)]
-    taken = facts_of(results, "takeover").get("addresses") or ()
+    taken = results.facts(takeover.Facts).get("addresses") or ()
     return "Keep the attackers out", (
         *_close_accounts(c, results),
         _slow_down(c),
@@ -119,7 +120,7 @@ def keep_out(c: Context, results: Results) -> Plan:
 
 def withstand(c: Context, results: Results) -> Plan:
     """Too many addresses to block: limits by account and in all, and a second proof."""
-    taken = facts_of(results, "takeover").get("addresses") or ()
+    taken = results.facts(takeover.Facts).get("addresses") or ()
     return "Withstand guesses from many addresses", (
         *_close_accounts(c, results),
         _slow_down(c),
@@ -217,7 +218,7 @@ def _moved(c: Context, failing: Iterable[JSON]) -> tuple[Step, ...]:
 
 def _close_accounts(c: Context, results: Results) -> tuple[Step, ...]:
     """For the accounts that somebody got into; none where nobody did."""
-    accounts = facts_of(results, "takeover").get("accounts") or ()
+    accounts = results.facts(takeover.Facts).get("accounts") or ()
     names = ", ".join(plain_text(str(name), 40) for name in accounts)
     if not names:
         return ()

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from runbook.alerts.checks.memory import memory_correlates, memory_trend
+from runbook.alerts.checks.workload import resource_limits
 from runbook.alerts.mitigations.capacity import raise_limit, scale_out
 from runbook.alerts.mitigations.commands import (
     RESTARTED_ANEW,
     change,
-    facts_of,
     is_pod,
     kubectl,
     mysql,
@@ -17,7 +18,8 @@ from runbook.alerts.mitigations.commands import (
     until_healthy,
     worst_pod,
 )
-from runbook.investigation.definitions import Context, Plan, Results
+from runbook.investigation.definitions import Context, Plan
+from runbook.investigation.results import Results
 from runbook.model import Step
 from runbook.text.format import bytes_text, duration_text
 
@@ -27,7 +29,7 @@ SHOWN = 6
 
 def restart_leaking(c: Context, results: Results) -> Plan:
     """Evidence first, where the limit leaves the time, then the pod anew: it leaks again, so the time gained is said."""
-    left = number(facts_of(results, "trend").get("seconds_left"))
+    left = number(results.facts(memory_trend.Facts).get("seconds_left"))
     short = left is not None and left < DUMP_SECONDS
     anew = _delete(c, results, f"a temporary fix: {_again(results)}")
     return "Restart the affected pod for now, and find the leak", (
@@ -46,8 +48,8 @@ def restart_leaking(c: Context, results: Results) -> Plan:
 
 def bound_cache(c: Context, results: Results) -> Plan:
     """Shorter lives or a bound in bytes; a restart empties it for now."""
-    facts = facts_of(results, "companions")
-    size = number(facts.get("cache_height"))
+    facts = results.facts(memory_correlates.Facts)
+    size = number(facts.cache_height)
     now = f"now {bytes_text(size)} in one pod" if size is not None else "its size is not known"
     return "Bound the cache", (
         read(
@@ -74,8 +76,8 @@ def bound_cache(c: Context, results: Results) -> Plan:
 
 def release_connections(c: Context, results: Results) -> Plan:
     """Who keeps them, a pool that fits, and code that gives them back."""
-    facts = facts_of(results, "companions")
-    held = number(facts.get("connections_height"))
+    facts = results.facts(memory_correlates.Facts)
+    held = number(facts.connections_height)
     now = f"{held:,.0f} in use in one pod" if held is not None else "their number is not known"
     return "Give the connections back", (
         read(
@@ -108,7 +110,7 @@ def release_connections(c: Context, results: Results) -> Plan:
 def grant_memory(c: Context, results: Results) -> Plan:
     """The use is legitimate: a higher limit, or more pods that share it."""
     return "Grant the memory that the load needs", (
-        raise_limit(c, facts_of(results, "resources"), "memory"),
+        raise_limit(c, results.facts(resource_limits.Facts), "memory"),
         scale_out(c, results),
         Step(
             "Raise thresholds.memory_bytes in runbook.toml and print the rules anew.",
@@ -121,7 +123,7 @@ def grant_memory(c: Context, results: Results) -> Plan:
 
 
 def _pod(results: Results) -> object:
-    return facts_of(results, "trend").get("pod") or facts_of(results, "companions").get("pod")
+    return results.facts(memory_trend.Facts).get("pod") or results.facts(memory_correlates.Facts).get("pod")
 
 
 def _dump(pod: str) -> Step:
@@ -136,7 +138,7 @@ def _dump(pod: str) -> Step:
 
 def _others(results: Results) -> list[str]:
     """The pods that grow besides the fullest."""
-    growing = facts_of(results, "trend").get("growing") or ()
+    growing = results.facts(memory_trend.Facts).get("growing") or ()
     return [f"pod/{pod}" for pod in growing if is_pod(pod) and pod != _pod(results)]
 
 
@@ -174,8 +176,8 @@ def _delete(c: Context, results: Results, risk: str) -> Step:
 
 def _again(results: Results) -> str:
     """How long a fresh pod has, at this pace."""
-    facts = facts_of(results, "trend")
-    pace, grown = number(facts.get("bytes_per_second")), number(facts_of(results, "companions").get("grown"))
+    facts = results.facts(memory_trend.Facts)
+    pace, grown = number(facts.bytes_per_second), number(results.facts(memory_correlates.Facts).get("grown"))
     return (
         f"at this pace it is as full again {duration_text(grown / pace)} later" if pace and grown else "it leaks again"
     )

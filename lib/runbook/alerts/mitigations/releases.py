@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from runbook.alerts.checks.requests import scope
+from runbook.alerts.checks.workload import changes
 from runbook.alerts.mitigations.commands import (
     change,
     deployment,
-    facts_of,
     kubectl,
     number,
     read,
@@ -16,16 +17,17 @@ from runbook.alerts.mitigations.commands import (
     whole,
     worst_pod,
 )
-from runbook.investigation.definitions import Context, Plan, Results
+from runbook.investigation.definitions import Context, Plan
+from runbook.investigation.results import Results
 from runbook.model import JSON, Step
 from runbook.text.format import clock_text
 
 
 def roll_back(c: Context, results: Results) -> Plan:
     """Back to the revision before the suspect, unless somebody went back already."""
-    facts = facts_of(results, "changes")
-    suspect, current = whole(facts.get("revision")), whole(facts.get("current_revision"))
-    pods = worst_pod(c, results, facts_of(results, "scope").get("top_pod"))
+    facts = results.facts(changes.Facts)
+    suspect, current = whole(facts.revision), whole(facts.current_revision)
+    pods = worst_pod(c, results, results.facts(scope.Facts).get("top_pod"))
     if suspect is None or current is None:
         return "Roll back to the revision that did well", (_find_revision(c), *pods)
     if suspect != current:
@@ -43,7 +45,7 @@ def _find_revision(c: Context) -> Step:
 
 
 def _rolled_back(c: Context, facts: Mapping[str, JSON], suspect: int, current: int) -> tuple[Step, ...]:
-    since = number(facts.get("current_since"))
+    since = number(facts.current_since)
     when = f" since {clock_text(since, c.started_at)}" if since else ""
     return (
         Step(
@@ -62,7 +64,7 @@ def _rolled_back(c: Context, facts: Mapping[str, JSON], suspect: int, current: i
 
 
 def _undo(c: Context, facts: Mapping[str, JSON], suspect: int) -> tuple[Step, ...]:
-    previous = whole(facts.get("previous_revision"))
+    previous = whole(facts.previous_revision)
     if previous is None:
         again = Step(
             f"Deploy the release before revision {suspect} again, the way it was deployed: no earlier revision is known.",

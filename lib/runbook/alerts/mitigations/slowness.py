@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 
+from runbook.alerts.checks.database import pool, slow_queries
+from runbook.alerts.checks.requests import paths
 from runbook.alerts.mitigations.commands import (
     deployment,
-    facts_of,
     in_container,
     kubectl,
     mysql,
@@ -17,7 +18,8 @@ from runbook.alerts.mitigations.commands import (
     until_healthy,
     worst_pod,
 )
-from runbook.investigation.definitions import Context, Plan, Results
+from runbook.investigation.definitions import Context, Plan
+from runbook.investigation.results import Results
 from runbook.model import JSON, Step
 
 _TABLE = re.compile(r"\w{1,64}(\.\w{1,64})?")
@@ -26,8 +28,8 @@ _READER = "USER may read the service's database, whose name stands for DATABASE"
 
 def speed_up_queries(c: Context, results: Results) -> Plan:
     """What runs and why it takes so long; an index where one is missing; then the pool and the database itself."""
-    facts = facts_of(results, "queries")
-    operation, table = (facts.get(name) if facts.get("any") else None for name in ("operation", "table"))
+    facts = results.facts(slow_queries.Facts)
+    operation, table = (facts.get(name) if facts.any else None for name in ("operation", "table"))
     named = is_table(table)
     whose = f"{str(operation).upper()} statements on {table}" if named else "statements that take longest"
     title = f"Speed up {operation} on {table}" if named else "Speed up the database"
@@ -83,8 +85,8 @@ def widen_pool(c: Context, results: Results) -> Plan:
 
 def pool_size(c: Context, results: Results) -> Step:
     """The pool's size is a setting of the service, whose name nobody told us."""
-    facts = facts_of(results, "pool")
-    used, pool = number(facts.get("in_use")), number(facts.get("pool"))
+    facts = results.facts(pool.Facts)
+    used, pool = number(facts.in_use), number(facts.pool)
     use = f"now {used:,.0f} of {pool:,.0f} in use" if used is not None and pool else "its use is not known"
     return read(
         setting_names(c),
@@ -95,7 +97,7 @@ def pool_size(c: Context, results: Results) -> Step:
 
 def spare_dependency(c: Context, results: Results) -> Plan:
     """Who is slow; shorter time-outs and a circuit breaker, so that requests no longer wait for it."""
-    slow = facts_of(results, "paths").get("top")
+    slow = results.facts(paths.Facts).get("top")
     where = f" of {slow}" if isinstance(slow, str) else ""
     return "Wait less for the external service", (
         read(

@@ -172,3 +172,14 @@ def _shown(url: str) -> str:
     """Without user, password and query."""
     parts = urlsplit(url)
     return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path.rstrip("/"), "", ""))
+
+
+def answers_well(answer: Answer) -> bool:
+    """Whether an endpoint gave a 2xx or 3xx, and all of its answer; a login sent elsewhere failed, as does a load once."""
+    if not answer.usable:
+        return False
+    if answer.query.kind == "load":
+        return answer.completeness == "complete" and answer.data["failures"] == 0
+    status = answer.data.get("status")
+    beyond = 300 if answer.query.kind == "login" else 400
+    return isinstance(status, int) and 200 <= status < beyond and not answer.data.get("error")

@@ -8,7 +8,7 @@ import numpy as np
 
 from runbook.alerts.checks.requests.request_error_rate import count, failed_rate, since_onset, total_rate
 from runbook.alerts.checks.toolkit import threshold_check
-from runbook.alerts.checks.toolkit.series import Floats, grid, line, metric, over_window, short_window, turn
+from runbook.alerts.checks.toolkit.series import Floats, grid, line, metric, over_window, short_window, split_time
 from runbook.alerts.checks.toolkit.signal import Signal
 from runbook.investigation.definitions import Answers, Context
 from runbook.model import JSON, Query
@@ -56,10 +56,10 @@ def _counted(answers: Answers) -> Floats:
 def _impact(c: Context, answers: Answers, began: float | None) -> Mapping[str, JSON]:
     """Failed connections and failed requests since the onset, in one clause."""
     short = {name.removesuffix(", short"): answer for name, answer in answers.items() if name.endswith(", short")}
-    since = failing(short)[grid(c) >= turn(c, began)]
+    since = failing(short)[grid(c) >= split_time(c, began)]
     errors = round(float(np.nansum(since)) * c.step)
     failed, requests = (count(c, short[part], began) for part in ("failed", "total"))
-    minutes = (c.end - turn(c, began)) / 60
+    minutes = (c.end - split_time(c, began)) / 60
     said = f"{plural(errors, 'connection')} to the database failed in {minutes:,.0f} minutes{since_onset(began)}"
     if failed is not None and requests:
         said += f"; {count_text(failed)} of {count_text(requests)} requests failed ({share_text(failed / requests)})"
@@ -69,6 +69,7 @@ def _impact(c: Context, answers: Answers, began: float | None) -> Mapping[str, J
 CHECK = threshold_check.check(
     threshold_check.Level(
         name="connection_errors",
+        facts=Facts,
         title="Failed connections to the database",
         unit="errors / s",
         now="connections to the database fail at {}",
@@ -77,13 +78,13 @@ CHECK = threshold_check.check(
         queries=_queries,
         value=_counted,
         parts=("errors", "pods"),
-        needs=("errors",),
+        requires=("errors",),
         threshold=lambda service: service.thresholds.database_errors_per_second,
         least=lambda service: service.thresholds.database_errors_per_second / 2,
         noise=NOISE,
         text=per_second,
         impact=_impact,
-        count=lambda facts: f"{plural(facts['errors'], 'connection')} failed since",
+        count=lambda facts: f"{plural(facts.errors, 'connection')} failed since",
     )
 )
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from runbook.investigation.definitions import Answers, Check, Context, Results
+from runbook.investigation.definitions import Answers, Check, Context
+from runbook.investigation.results import Results
 from runbook.model import JSON, Answer, Query, Result, Table
 from runbook.sources.mysql import client as mysql
 from runbook.sources.mysql.client import Process, Status, Transaction, Wait
@@ -33,8 +34,8 @@ def _judge(c: Context, answers: Answers, earlier: Results) -> Result:
     processes = mysql.processes_of(answers["processes"]) if answers["processes"].usable else None
     open_, waits = _transactions(answers["transactions"])
     facts = _facts(status, processes, open_, waits)
-    tables = (*_processes_table(processes or (), open_ or (), facts["blocking"]), *_waits_table(waits or ()))
-    bad = facts["full"] or facts["locked"] or facts["long"]
+    tables = (*_processes_table(processes or (), open_ or (), facts.blocking), *_waits_table(waits or ()))
+    bad = facts.full or facts.locked or facts.long
     return Result("abnormal" if bad else "normal", _sentence(facts), facts, tables=(_status_table(status), *tables))
 
 
@@ -134,21 +135,19 @@ def _waits_table(waits: Sequence[Wait]) -> tuple[Table, ...]:
     return (Table("lock-waits", columns, rows),) if rows else ()
 
 
-def _sentence(facts: Mapping[str, JSON]) -> str:
-    connected, most = facts["connected"], facts["max_connections"]
+def _sentence(facts: Facts) -> str:
+    connected, most = facts.connected, facts.max_connections
     parts = [f"{connected:,} of {most:,} connections ({share_text(connected / most)})"]
-    if facts["locked"]:
+    if facts.locked:
         parts.append(
-            f"{plural(facts['waits'], 'statement')} waiting for locks, most for those of process {facts['blocking']}"
+            f"{plural(facts.waits, 'statement')} waiting for locks, most for those of process {facts.blocking}"
         )
-    if facts["long_statements"]:
-        parts.append(
-            f"{plural(facts['long_statements'], 'statement')} running for {duration_text(facts['longest'])} at most"
-        )
-    if facts["locked"] is None or facts["long"] is None:
+    if facts.long_statements:
+        parts.append(f"{plural(facts.long_statements, 'statement')} running for {duration_text(facts.longest)} at most")
+    if facts.locked is None or facts.long is None:
         parts.append("what it is doing may not be read")
-    bad = facts["full"] or facts["locked"] or facts["long"]
+    bad = facts.full or facts.locked or facts.long
     return f"{'No' if bad else 'Yes'}; it has {', '.join(parts)} now."
 
 
-CHECK = Check("server", "Is the database server well?", _queries, _judge, needs=("status",))
+CHECK = Check("database_server", "Is the database server well?", Facts, _queries, _judge, requires=("status",))

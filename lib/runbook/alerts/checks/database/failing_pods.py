@@ -3,29 +3,41 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 
+from runbook import model
 from runbook.alerts.checks.database.connection_errors import COUNTER, per_second, pooled
 from runbook.alerts.checks.toolkit.series import (
     Floats,
     grid,
     metric,
-    onset_of,
     over_window,
     pods,
     series,
     short_window,
     shown_of,
-    turn,
+    split_time,
 )
-from runbook.investigation.definitions import Answers, Check, Context, Results
-from runbook.model import JSON, Chart, Query, Result, Table
+from runbook.investigation.definitions import Answers, Check, Context
+from runbook.investigation.results import Results
+from runbook.model import Chart, Query, Result, Table
 from runbook.text.format import count_text, plain_text, plural, share_text
 
 SHOWN, LINES = 10, 6
 RECENT_SECONDS = 120
 SUFFERS = 0.2  # of the mean of all pods: from there on a pod has the trouble too
+
+
+@dataclass(frozen=True, kw_only=True)
+class Facts(model.Facts):
+    """TODO: what is found, units."""
+
+    affected: TODO
+    pods: TODO
+    all: TODO
+    top_pod: TODO
 
 
 def _queries(c: Context) -> Mapping[str, Query]:
@@ -37,7 +49,7 @@ def _queries(c: Context) -> Mapping[str, Query]:
 
 
 def _judge(c: Context, answers: Answers, earlier: Results) -> Result:
-    since = grid(c) >= turn(c, onset_of(earlier))
+    since = grid(c) >= split_time(c, earlier.onset)
     rates, pools = pods(c, answers["errors"]), pods(c, answers["pods"])
     known = {pod: _mean(rates[pod][since]) if pod in rates else 0.0 for pod in _there(c, {**rates, **pools})}
     total = sum(known.values())
@@ -49,12 +61,12 @@ def _judge(c: Context, answers: Answers, earlier: Results) -> Result:
         if total > c.service.thresholds.database_errors_per_second / 2 and rate > SUFFERS * total / len(known)
     ]
     ranked = sorted(known, key=lambda pod: (-known[pod], pod))
-    facts: dict[str, JSON] = {
-        "affected": len(suffering),
-        "pods": len(known),
-        "all": len(suffering) == len(known),
-        "top_pod": ranked[0] if suffering else "none",
-    }
+    facts = Facts(
+        affected=len(suffering),
+        pods=len(known),
+        all=len(suffering) == len(known),
+        top_pod=ranked[0] if suffering else "none",
+    )
     counted = [pod for pod in ranked if pod in rates]
     lines = tuple(series(c, pod, rates[pod]) for pod in counted[:LINES])
     title = shown_of("Failed connections to the database by pod", LINES, len(counted))
@@ -77,13 +89,13 @@ def _mean(values: Floats) -> float:
     return float(known.mean()) if len(known) else 0.0
 
 
-def _sentence(facts: Mapping[str, JSON]) -> str:
-    affected, every = facts["affected"], facts["pods"]
+def _sentence(facts: Facts) -> str:
+    affected, every = facts.affected, facts.pods
     if not affected:
         return f"None: hardly a connection of {plural(every, 'pod')} fails."
-    if facts["all"]:
+    if facts.all:
         return f"All: each of {plural(every, 'pod')} fails to connect." if every > 1 else "The only one there is."
-    return f"Some: {count_text(affected)} of {plural(every, 'pod')}, most often {plain_text(facts['top_pod'])}."
+    return f"Some: {count_text(affected)} of {plural(every, 'pod')}, most often {plain_text(facts.top_pod)}."
 
 
-CHECK = Check("reporters", "Which pods cannot connect?", _queries, _judge, needs=("errors",))
+CHECK = Check("failing_pods", "Which pods cannot connect?", Facts, _queries, _judge, requires=("errors",))

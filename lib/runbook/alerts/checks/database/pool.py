@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 
+from runbook import model
 from runbook.alerts.checks.toolkit.series import (
     Change,
     Floats,
@@ -13,14 +15,14 @@ from runbook.alerts.checks.toolkit.series import (
     grid,
     metric,
     number,
-    onset_of,
     over_window,
     series,
     short_window,
-    turn,
+    split_time,
 )
-from runbook.investigation.definitions import Answers, Check, Context, Results
-from runbook.model import JSON, Answer, Chart, Query, Result, Table
+from runbook.investigation.definitions import Answers, Check, Context
+from runbook.investigation.results import Results
+from runbook.model import Answer, Chart, Query, Result, Table
 from runbook.sources.prometheus.client import matrix
 from runbook.text.format import count_text, plural, share_text
 
@@ -28,6 +30,20 @@ FULL = 0.9  # of a pool in use: bursts meet no free connection
 BUSY = 0.7  # of the open connections in use: nearly none is free when a request wants one
 STATES = ("in_use", "idle", "waiting")
 SHOWN = 10
+
+
+@dataclass(frozen=True, kw_only=True)
+class Facts(model.Facts):
+    """TODO: what is found, units."""
+
+    size: TODO
+    pods: TODO
+    pool: TODO
+    full_pods: TODO
+    top_pod: TODO
+    top_use: TODO
+    queueing: TODO
+    small: TODO
 
 
 def _queries(c: Context) -> Mapping[str, Query]:
@@ -46,9 +62,9 @@ def _by_state(c: Context, answer: Answer) -> dict[str, dict[str, Floats]]:
 
 
 def _judge(c: Context, answers: Answers, earlier: Results) -> Result:
-    onset, size = onset_of(earlier), c.service.database_pool_size
+    onset, size = earlier.onset, c.service.database_pool_size
     states = _by_state(c, answers["connections"])
-    since = grid(c) >= turn(c, onset)
+    since = grid(c) >= split_time(c, onset)
     in_use = {pod: level for pod, row in states.get("in_use", {}).items() if (level := _high(row[since])) is not None}
     if not in_use:
         return Result("unknown", "Not known: no pod has told of its pool since the onset.")
@@ -58,19 +74,19 @@ def _judge(c: Context, answers: Answers, earlier: Results) -> Result:
     waiting = {pod: _high(row[since]) or 0.0 for pod, row in states.get("waiting", {}).items()}
     full = sorted(pod for pod, used in in_use.items() if used >= FULL * size)
     top = max(sorted(in_use), key=lambda pod: in_use[pod])
-    facts: dict[str, JSON] = {
-        "size": size,
-        "pods": pods,
-        "pool": size * pods,
+    facts = Facts(
+        size=size,
+        pods=pods,
+        pool=size * pods,
         **{state: number(levels[state].since, 1) for state in STATES},
         **{f"{state}_before": number(levels[state].before, 1) for state in STATES},
-        "full_pods": len(full),
-        "top_pod": top,
-        "top_use": number(in_use[top] / size, 3),
-        "queueing": bool(levels["waiting"].since >= 1 and not levels["waiting"].times < 2),
-        "small": bool(not full and _small(levels)),
-    }
-    facts["exhausted"] = bool(full or facts["small"])
+        full_pods=len(full),
+        top_pod=top,
+        top_use=number(in_use[top] / size, 3),
+        queueing=bool(levels["waiting"].since >= 1 and not levels["waiting"].times < 2),
+        small=bool(not full and _small(levels)),
+    )
+    facts.exhausted = bool(full or facts.small)
     lines = tuple(series(c, state.replace("_", " "), sums[state]) for state in STATES if state in states)
     chart = Chart(
         "pool", "Connections of the pools", "connections", lines, threshold=float(size * pods), limit="pool size"
@@ -81,7 +97,7 @@ def _judge(c: Context, answers: Answers, earlier: Results) -> Result:
     )
     table = Table("pool", ("Pod", "In use", "Of its pool", "Waiting"), rows)
     return Result(
-        "abnormal" if facts["exhausted"] or facts["queueing"] else "normal", _sentence(facts), facts, (chart,), (table,)
+        "abnormal" if facts.exhausted or facts.queueing else "normal", _sentence(facts), facts, (chart,), (table,)
     )
 
 
@@ -114,17 +130,17 @@ def _sum(c: Context, rows: Mapping[str, Floats]) -> Floats:
     return np.where(np.isnan(every).all(axis=0), np.nan, np.nansum(every, axis=0))
 
 
-def _sentence(facts: Mapping[str, JSON]) -> str:
-    used = f"{count_text(facts['in_use'])} of {count_text(facts['pool'])} connections in use"
-    before = f" ({count_text(facts['in_use_before'])} before)" if facts["in_use_before"] is not None else ""
-    waiting = facts["waiting"]
+def _sentence(facts: Facts) -> str:
+    used = f"{count_text(facts.in_use)} of {count_text(facts.pool)} connections in use"
+    before = f" ({count_text(facts.in_use_before)} before)" if facts.in_use_before is not None else ""
+    waiting = facts.waiting
     queue = f", {plural(round(waiting), 'request')} waiting for one" if waiting and waiting >= 1 else ""
-    if facts["small"]:
-        return f"No: {used}{before}{queue}; the pods open no more, so their pools are smaller than {facts['size']}."
-    if facts["exhausted"]:
-        where = "" if facts["full_pods"] == facts["pods"] else f"; full in {facts['full_pods']} of {facts['pods']} pods"
+    if facts.small:
+        return f"No: {used}{before}{queue}; the pods open no more, so their pools are smaller than {facts.size}."
+    if facts.exhausted:
+        where = "" if facts.full_pods == facts.pods else f"; full in {facts.full_pods} of {facts.pods} pods"
         return f"No: {used}{before}{queue}{where}."
-    return f"{'Yes, yet requests wait' if facts['queueing'] else 'Yes'}: {used}{before}{queue}."
+    return f"{'Yes, yet requests wait' if facts.queueing else 'Yes'}: {used}{before}{queue}."
 
 
-CHECK = Check("pool", "Has the connection pool room?", _queries, _judge, needs=("connections",))
+CHECK = Check("pool", "Has the connection pool room?", Facts, _queries, _judge, requires=("connections",))

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from math import isfinite
 
-from runbook.alerts.checks.database.health import SLOW_SECONDS, SLOWER, VERY_SLOW_SECONDS
+from runbook import model
+from runbook.alerts.checks.database.database_health import SLOW_SECONDS, SLOWER, VERY_SLOW_SECONDS
 from runbook.alerts.checks.toolkit import duration_breakdown, histogram
 from runbook.alerts.checks.toolkit.duration_breakdown import Kind
-from runbook.alerts.checks.toolkit.series import number, onset_of, series, time_scale
-from runbook.investigation.definitions import Answers, Check, Context, Results
-from runbook.model import JSON, Chart, Query, Result, Status, Table
+from runbook.alerts.checks.toolkit.series import number, series, time_scale
+from runbook.investigation.definitions import Answers, Check, Context
+from runbook.investigation.results import Results
+from runbook.model import Chart, Query, Result, Status, Table
 from runbook.text.format import duration_text
 
 LABELS = ("operation", "table")
@@ -18,29 +21,45 @@ ALONE = 0.4  # grown by less than this power of the worst one's factor, the othe
 SHOWN = 6
 
 
+@dataclass(frozen=True, kw_only=True)
+class Facts(model.Facts):
+    """TODO: what is found, units."""
+
+    kinds: TODO
+    slow: TODO
+    any: TODO
+    worst: TODO
+    operation: TODO
+    table: TODO
+    p95: TODO
+    p95_before: TODO
+    times: TODO
+    alone: TODO
+
+
 def _queries(c: Context) -> Mapping[str, Query]:
     return duration_breakdown.queries(c, histogram.QUERIES, *LABELS)
 
 
 def _judge(c: Context, answers: Answers, earlier: Results) -> Result:
-    found = duration_breakdown.kinds(c, answers, onset_of(earlier), *LABELS)
+    found = duration_breakdown.kinds(c, answers, earlier.onset, *LABELS)
     if not found:
         return Result("unknown", "Not known: no queries were timed by operation and table since the onset.")
     slow = [one for one in found if _slow(one)]
     worst = slow[0] if slow else max(found, key=lambda one: one.p95.since)
     operation, _, table = worst.name.partition(" ")
-    facts: dict[str, JSON] = {
-        "kinds": len(found),
-        "slow": [one.name for one in slow],
-        "any": bool(slow),
-        "worst": worst.name,
-        "operation": operation,
-        "table": table or None,
-        "p95": number(worst.p95.since, 4),
-        "p95_before": number(worst.p95.before, 4),
-        "times": number(worst.p95.times, 1),
-        "alone": bool(slow and len(found) > 1 and all(_as_before(one, worst) for one in found if one is not worst)),
-    }
+    facts = Facts(
+        kinds=len(found),
+        slow=[one.name for one in slow],
+        any=bool(slow),
+        worst=worst.name,
+        operation=operation,
+        table=table or None,
+        p95=number(worst.p95.since, 4),
+        p95_before=number(worst.p95.before, 4),
+        times=number(worst.p95.times, 1),
+        alone=bool(slow and len(found) > 1 and all(_as_before(one, worst) for one in found if one is not worst)),
+    )
     shown = sorted(found[:SHOWN], key=lambda k: k.name)
     unit, scale = time_scale(*(one.over_time for one in shown))
     lines = tuple(series(c, one.name, one.over_time, scale=scale) for one in shown)
@@ -58,14 +77,14 @@ def _as_before(one: Kind, worst: Kind) -> bool:
     return bool(one.p95.times <= max(2.0, worst.p95.times**ALONE))
 
 
-def _sentence(facts: Mapping[str, JSON]) -> str:
-    before = f", {duration_text(facts['p95_before'])} before" if facts["p95_before"] is not None else ""
-    told = f"{facts['worst']}: p95 {duration_text(facts['p95'])}{before}"
-    if not facts["slow"]:
+def _sentence(facts: Facts) -> str:
+    before = f", {duration_text(facts.p95_before)} before" if facts.p95_before is not None else ""
+    told = f"{facts.worst}: p95 {duration_text(facts.p95)}{before}"
+    if not facts.slow:
         return f"None: the slowest is {told}."
-    if facts["alone"]:
+    if facts.alone:
         return f"{told}; the other queries are as fast as before."
-    return f"{len(facts['slow'])} of {facts['kinds']} kinds of queries, above all {told}."
+    return f"{len(facts.slow)} of {facts.kinds} kinds of queries, above all {told}."
 
 
 def _table(found: Sequence[Kind]) -> Table:
@@ -88,4 +107,4 @@ def _milliseconds(value: float) -> str:
     return f"{value * 1000:,.1f}" if isfinite(value) else ""
 
 
-CHECK = Check("queries", "Which queries are slow?", _queries, _judge, needs=("p95",))
+CHECK = Check("slow_queries", "Which queries are slow?", Facts, _queries, _judge, requires=("p95",))

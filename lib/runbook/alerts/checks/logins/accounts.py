@@ -2,22 +2,35 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
+from runbook import model
 from runbook.alerts.checks.logins import failures_by_field
-from runbook.model import JSON, Result
+from runbook.model import Result
 from runbook.text.format import plain_text, plural, share_text
 
 FEW_SHARE = 0.5
 
 
+@dataclass(frozen=True, kw_only=True)
+class Facts(model.Facts):
+    """TODO: what is found, units."""
+
+    distinct: TODO
+    loud: TODO
+    loud_share: TODO
+    few: TODO
+
+
 def _judge(found: failures_by_field.Spread) -> Result:
-    facts: dict[str, JSON] = {
-        "distinct": found.distinct,
-        "loud": [value for value, _ in found.loud],
-        "loud_share": round(found.loud_share, 3),
-        "few": found.grown and found.loud_share >= FEW_SHARE,
-    }
+    facts = Facts(
+        distinct=found.distinct,
+        loud=[value for value, _ in found.loud],
+        loud_share=round(found.loud_share, 3),
+        few=found.grown and found.loud_share >= FEW_SHARE,
+    )
     return Result(
-        "abnormal" if facts["few"] else "normal",
+        "abnormal" if facts.few else "normal",
         _sentence(found),
         facts,
         tables=(found.table("failed-by-account", "Account"),),

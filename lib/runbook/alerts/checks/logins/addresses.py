@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from dataclasses import dataclass
 from ipaddress import ip_address
 
+from runbook import model
 from runbook.alerts.checks.logins import failures_by_field
 from runbook.model import JSON, Result
 from runbook.text.format import plain_text, plural, share_text
@@ -13,20 +14,36 @@ FEW_SHARE = 0.5  # from this share of all failures on, a few addresses make them
 MANY, EVEN_SHARE = 50, 0.05  # so many addresses, none of which has more than this share: spread
 
 
+@dataclass(frozen=True, kw_only=True)
+class Facts(model.Facts):
+    """TODO: what is found, units."""
+
+    failures: TODO
+    per_minute: TODO
+    per_minute_before: TODO
+    grown: TODO
+    distinct: TODO
+    top_share: TODO
+    loud: TODO
+    loud_share: TODO
+    few: TODO
+    many: TODO
+
+
 def _judge(found: failures_by_field.Spread) -> Result:
     few = found.grown and found.loud_share >= FEW_SHARE
-    facts: dict[str, JSON] = {
-        "failures": found.total,
-        "per_minute": round(found.rate, 1),
-        "per_minute_before": round(found.rate_before, 1),
-        "grown": found.grown,
-        "distinct": found.distinct,
-        "top_share": round(found.top[0][1] / found.total, 3),
-        "loud": [{"address": value, "failures": count} for value, count in found.loud if is_address(value)],
-        "loud_share": round(found.loud_share, 3),
-        "few": few,
-        "many": found.grown and not found.loud and (found.distinct or 0) >= MANY,
-    }
+    facts = Facts(
+        failures=found.total,
+        per_minute=round(found.rate, 1),
+        per_minute_before=round(found.rate_before, 1),
+        grown=found.grown,
+        distinct=found.distinct,
+        top_share=round(found.top[0][1] / found.total, 3),
+        loud=[{"address": value, "failures": count} for value, count in found.loud if is_address(value)],
+        loud_share=round(found.loud_share, 3),
+        few=few,
+        many=found.grown and not found.loud and (found.distinct or 0) >= MANY,
+    )
     return Result(
         "abnormal" if found.grown else "normal",
         _sentence(facts, found),
@@ -44,15 +61,15 @@ def is_address(text: JSON) -> bool:
     return isinstance(text, str) and "%" not in text
 
 
-def _sentence(facts: Mapping[str, JSON], found: failures_by_field.Spread) -> str:
+def _sentence(facts: Facts, found: failures_by_field.Spread) -> str:
     whole = f"{plural(found.total, 'failed login')} logged since shortly before the alert ({found.rate:.1f}/min, before {found.rate_before:.1f}/min)"
     known = plural(found.distinct, "address") if found.distinct is not None else "an unknown number of addresses"
     if not found.loud:
-        each = f"; none has more than {share_text(facts['top_share'])} of them" if found.distinct != 1 else ""
+        each = f"; none has more than {share_text(facts.top_share)} of them" if found.distinct != 1 else ""
         return f"{whole}, from {known}{each}."
     loudest = ", ".join(plain_text(value, 60) for value, _ in found.loud[:3])
     rest = f" and {len(found.loud) - 3} more" if len(found.loud) > 3 else ""
-    return f"{whole}, from {known}: {share_text(facts['loud_share'])} from {loudest}{rest}."
+    return f"{whole}, from {known}: {share_text(facts.loud_share)} from {loudest}{rest}."
 
 
 CHECK = failures_by_field.check(

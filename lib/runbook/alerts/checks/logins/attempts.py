@@ -3,17 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 
+from runbook import model
 from runbook.alerts.checks.logins import login_failure_rate
-from runbook.alerts.checks.toolkit.series import Floats, change, line, number, onset_of, series, short_window
-from runbook.investigation.definitions import Answers, Check, Context, Results
-from runbook.model import JSON, Chart, Query, Result
+from runbook.alerts.checks.toolkit.series import Floats, change, line, number, series, short_window
+from runbook.investigation.definitions import Answers, Check, Context
+from runbook.investigation.results import Results
+from runbook.model import Chart, Query, Result
 from runbook.text.format import share_text
 
 ADDED = 1.4  # from so many times the usual attempts on, somebody adds some
 LOST = 0.25  # from this share of the usual successes on, they are missed
+
+
+@dataclass(frozen=True, kw_only=True)
+class Facts(model.Facts):
+    """TODO: what is found, units."""
+
+    per_second: TODO
+    succeeding: TODO
+    succeeding_before: TODO
+    times: TODO
+    lost: TODO
+    added: TODO
+    missed: TODO
 
 
 def _queries(c: Context) -> Mapping[str, Query]:
@@ -22,23 +38,23 @@ def _queries(c: Context) -> Mapping[str, Query]:
 
 def _judge(c: Context, answers: Answers, earlier: Results) -> Result:
     attempts, failed = line(answers["attempts"]), _failed(answers)
-    onset = onset_of(earlier)
+    onset = earlier.onset
     tried, good = change(c, attempts, onset, _mean), change(c, attempts - failed, onset, _mean)
     if np.isnan(tried.since) or np.isnan(good.since):
         return Result("unknown", "Not known: nobody tried to log in since the onset, or it is not counted.")
     times = tried.times if tried.before > 0 else float("nan")
     lost = 1 - good.times if good.before > 0 else float("nan")
-    facts: dict[str, JSON] = {
-        "per_second": number(tried.since, 2),
-        "succeeding": number(good.since, 2),
-        "succeeding_before": number(good.before, 2),
-        "times": number(times, 2),
-        "lost": number(lost, 3),
-        "added": None if np.isnan(times) else bool(times >= ADDED),
-        "missed": None if np.isnan(lost) else bool(lost >= LOST),
-    }
+    facts = Facts(
+        per_second=number(tried.since, 2),
+        succeeding=number(good.since, 2),
+        succeeding_before=number(good.before, 2),
+        times=number(times, 2),
+        lost=number(lost, 3),
+        added=None if np.isnan(times) else bool(times >= ADDED),
+        missed=None if np.isnan(lost) else bool(lost >= LOST),
+    )
     lines = (series(c, "failed", failed), series(c, "succeeded", attempts - failed))
-    abnormal = bool(facts["added"] or facts["missed"])
+    abnormal = bool(facts.added or facts.missed)
     chart = Chart("login-attempts", "Attempts to log in", "attempts / s", lines)
     return Result("abnormal" if abnormal else "normal", _sentence(facts), facts, (chart,))
 
@@ -55,18 +71,18 @@ def _mean(values: Floats) -> float:
     return float(np.mean(values))
 
 
-def _sentence(facts: Mapping[str, JSON]) -> str:
-    if facts["times"] is None or facts["lost"] is None:
-        return f"{facts['per_second']:.2g} attempts/s; there were none before to compare with."
-    attempts = f"{facts['per_second']:.2g} attempts/s, {facts['times']:.1f} times as many as before"
+def _sentence(facts: Facts) -> str:
+    if facts.times is None or facts.lost is None:
+        return f"{facts.per_second:.2g} attempts/s; there were none before to compare with."
+    attempts = f"{facts.per_second:.2g} attempts/s, {facts.times:.1f} times as many as before"
     good = (
-        f"{share_text(facts['lost'])} of the usual successes are missing"
-        if facts["missed"]
+        f"{share_text(facts.lost)} of the usual successes are missing"
+        if facts.missed
         else "as many succeed as before"
-        if facts["lost"] > -LOST
+        if facts.lost > -LOST
         else "more succeed than before"
     )
     return f"{attempts[0].upper()}{attempts[1:]}; {good}."
 
 
-CHECK = Check("attempts", "More attempts, or fewer that succeed?", _queries, _judge, needs=("attempts",))
+CHECK = Check("attempts", "More attempts, or fewer that succeed?", Facts, _queries, _judge, requires=("attempts",))

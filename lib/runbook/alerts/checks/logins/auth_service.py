@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 
+from runbook import model
 from runbook.alerts.checks.logs import error_messages
-from runbook.alerts.checks.toolkit.series import number, onset_of, turn
-from runbook.investigation.definitions import Answers, Check, Context, Results
-from runbook.model import JSON, Chart, Query, Result, Series
+from runbook.alerts.checks.toolkit.series import number, split_time
+from runbook.investigation.definitions import Answers, Check, Context
+from runbook.investigation.results import Results
+from runbook.model import Chart, Query, Result, Series
 from runbook.sources.elasticsearch import client as elasticsearch
 from runbook.text.format import plural
 
@@ -19,6 +22,16 @@ PHRASES = (
 )
 NEWEST = 5
 FEW, GROWN = 1.0, 3.0  # complaints per minute, and times as many as before: then it is in trouble
+
+
+@dataclass(frozen=True, kw_only=True)
+class Facts(model.Facts):
+    """TODO: what is found, units."""
+
+    complaints: TODO
+    per_minute: TODO
+    per_minute_before: TODO
+    failing: TODO
 
 
 def _queries(c: Context) -> Mapping[str, Query]:
@@ -38,16 +51,16 @@ def _judge(c: Context, answers: Answers, earlier: Results) -> Result:
     if answers["over time"].completeness == "failed":
         return Result("unknown", f"Not known: {answers['over time'].error}")
     times, counts = elasticsearch.histogram(answers["over time"])
-    began = turn(c, onset_of(earlier))
+    began = split_time(c, earlier.onset)
     since, before = int(np.sum(counts[times >= began])), int(np.sum(counts[times < began]))
     rate, usual = since * 60 / max(60.0, c.end - began), before * 60 / max(60.0, began - c.start)
     failing = rate >= FEW and rate >= GROWN * usual
-    facts: dict[str, JSON] = {
-        "complaints": since,
-        "per_minute": number(rate, 1),
-        "per_minute_before": number(usual, 1),
-        "failing": failing,
-    }
+    facts = Facts(
+        complaints=since,
+        per_minute=number(rate, 1),
+        per_minute_before=number(usual, 1),
+        failing=failing,
+    )
     if not since:
         return Result("normal", "No: they have none since the onset.", facts)
     bars = (Series("messages", tuple(times), tuple(counts * 60 / max(60, c.step))),)
@@ -66,8 +79,9 @@ def _judge(c: Context, answers: Answers, earlier: Results) -> Result:
 CHECK = Check(
     "auth_service",
     "Do the logs complain about the auth service?",
+    Facts,
     _queries,
     _judge,
-    needs=("any",),
+    requires=("any",),
     optional=("newest", "any"),
 )

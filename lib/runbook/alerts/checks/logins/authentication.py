@@ -3,14 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 
-from runbook.alerts.checks.toolkit.series import change, number, onset_of, over_window, rate_window, series, share
+from runbook import model
+from runbook.alerts.checks.toolkit.series import change, number, over_window, rate_window, series, share
 from runbook.alerts.checks.toolkit.signal import FAILED_LOGINS
-from runbook.investigation.definitions import Answers, Check, Context, Results
-from runbook.model import JSON, Chart, Query, Result
+from runbook.investigation.definitions import Answers, Check, Context
+from runbook.investigation.results import Results
+from runbook.model import Chart, Query, Result
 from runbook.text.format import share_text
+
+
+@dataclass(frozen=True, kw_only=True)
+class Facts(model.Facts):
+    """TODO: what is found, units."""
+
+    since: TODO
+    before: TODO
+    threshold: TODO
+    failing: TODO
 
 
 def _queries(c: Context) -> Mapping[str, Query]:
@@ -22,26 +35,26 @@ def _queries(c: Context) -> Mapping[str, Query]:
 
 def _judge(c: Context, answers: Answers, earlier: Results) -> Result:
     failing = share(answers["failures"], answers["attempts"])
-    level = change(c, failing, onset_of(earlier), lambda values: float(np.percentile(values, 75)))
+    level = change(c, failing, earlier.onset, lambda values: float(np.percentile(values, 75)))
     if np.isnan(level.since):
         return Result("unknown", "Not known: nobody tried to authenticate since the onset, or it is not counted.")
     threshold = c.service.thresholds.auth_failure_ratio
     usual = 0.0 if np.isnan(level.before) else level.before
-    facts: dict[str, JSON] = {
-        "since": number(level.since),
-        "before": number(level.before),
-        "threshold": threshold,
-        "failing": bool(level.since > threshold and level.since > usual + threshold / 2),
-    }
+    facts = Facts(
+        since=number(level.since),
+        before=number(level.before),
+        threshold=threshold,
+        failing=bool(level.since > threshold and level.since > usual + threshold / 2),
+    )
     line_ = series(c, "now", failing, scale=100)
     chart = Chart(
         "auth-failures", "Failed authentication attempts", "% of attempts", (line_,), threshold=threshold * 100
     )
-    before = "" if facts["before"] is None else f", {share_text(level.before)} before"
+    before = "" if facts.before is None else f", {share_text(level.before)} before"
     said = f"{share_text(level.since)} of attempts fail since the onset{before} (threshold {share_text(threshold)})"
     return Result(
-        "abnormal" if facts["failing"] else "normal", f"{'No' if facts['failing'] else 'Yes'}: {said}.", facts, (chart,)
+        "abnormal" if facts.failing else "normal", f"{'No' if facts.failing else 'Yes'}: {said}.", facts, (chart,)
     )
 
 
-CHECK = Check("authentication", "Does authentication work?", _queries, _judge, needs=("attempts",))
+CHECK = Check("authentication", "Does authentication work?", Facts, _queries, _judge, requires=("attempts",))

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from runbook.alerts.checks.logs import error_messages
 from runbook.alerts.checks.toolkit.series import fact
 from runbook.config.settings import Service
-from runbook.investigation.definitions import Answers, Check, Context, Results
+from runbook.investigation.definitions import Answers, Check, Context
+from runbook.investigation.results import Results
 from runbook.model import Query, Result, Table
 from runbook.sources.elasticsearch import client as elasticsearch
 from runbook.text.format import count_text, plural, share_text

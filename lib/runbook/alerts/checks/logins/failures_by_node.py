@@ -10,20 +10,21 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from runbook import model
 from runbook.alerts.checks.toolkit.series import (
     Floats,
     grid,
-    onset_of,
     over_window,
     pods,
     ratio,
     series,
     short_window,
-    turn,
+    split_time,
 )
 from runbook.alerts.checks.toolkit.signal import FAILED_LOGINS
-from runbook.investigation.definitions import Answers, Check, Context, Results
-from runbook.model import JSON, Answer, Chart, Query, Result, Table
+from runbook.investigation.definitions import Answers, Check, Context
+from runbook.investigation.results import Results
+from runbook.model import Answer, Chart, Query, Result, Table
 from runbook.sources.kubernetes import client as kubernetes
 from runbook.sources.kubernetes.objects import pods_of
 from runbook.text.format import duration_text, plural, share_text
@@ -31,6 +32,20 @@ from runbook.text.format import duration_text, plural, share_text
 FEWEST = 3.0  # attempts in a pod since the onset: fewer say nothing
 APART = 3.0  # times the share of the others
 SKEW = 5.0  # seconds that a clock may be off: more than the usual leeway forgives
+
+
+@dataclass(frozen=True, kw_only=True)
+class Facts(model.Facts):
+    """TODO: what is found, units."""
+
+    pods: TODO
+    failing_pods: TODO
+    good_pods: TODO
+    some: TODO
+    alike: TODO
+    node: TODO
+    one_node: TODO
+    skewed: TODO
 
 
 @dataclass(frozen=True)
@@ -61,7 +76,7 @@ def _judge(c: Context, answers: Answers, earlier: Results) -> Result:
     if answers["failed by pod"].completeness == "failed":
         return Result("unknown", f"Not known: {answers['failed by pod'].error}")
     known = {one.name: one.node for one in pods_of(answers["pods"])} if answers["pods"].usable else {}
-    found = _pods(c, answers, known, turn(c, onset_of(earlier)))
+    found = _pods(c, answers, known, split_time(c, earlier.onset))
     if not found:
         return Result("unknown", "Not known: no pod counted an attempt since the onset.")
     threshold = FAILED_LOGINS.threshold(c.service)
@@ -70,16 +85,16 @@ def _judge(c: Context, answers: Answers, earlier: Results) -> Result:
     apart = bool(bad and good) and min(b.share for b in bad) >= APART * max(g.share for g in good)
     skewed = _skewed(answers.get("clocks"), [one.name for one in bad])
     node = _own_node(found, bad, good) if apart and known else ""
-    facts: dict[str, JSON] = {
-        "pods": len(found),
-        "failing_pods": sorted(one.name for one in bad),
-        "good_pods": sorted(one.name for one in good),
-        "some": apart,
-        "alike": len(bad) == len(found),
-        "node": node or None,
-        "one_node": bool(node) if known else None,
-        "skewed": skewed,
-    }
+    facts = Facts(
+        pods=len(found),
+        failing_pods=sorted(one.name for one in bad),
+        good_pods=sorted(one.name for one in good),
+        some=apart,
+        alike=len(bad) == len(found),
+        node=node or None,
+        one_node=bool(node) if known else None,
+        skewed=skewed,
+    )
     lines = tuple(
         series(c, name, ratio(part, whole), scale=FAILED_LOGINS.scale) for name, part, whole in _by_node(found)
     )
@@ -133,14 +148,14 @@ def _by_node(found: Sequence[Place]) -> list[tuple[str, Floats, Floats]]:
     ]
 
 
-def _sentence(facts: Mapping[str, JSON]) -> str:
-    bad, every = len(facts["failing_pods"]), plural(facts["pods"], "pod")
-    clock = f" The clock of {facts['skewed']}." if facts["skewed"] else ""
-    if facts["alike"]:
+def _sentence(facts: Facts) -> str:
+    bad, every = len(facts.failing_pods), plural(facts.pods, "pod")
+    clock = f" The clock of {facts.skewed}." if facts.skewed else ""
+    if facts.alike:
         return f"Yes: all {every} refuse more logins than they should.{clock}"
-    if not facts["some"]:
+    if not facts.some:
         return f"Yes: none of {every} stands apart from the others.{clock}"
-    where = f", all on {facts['node']}, where no pod does well" if facts["node"] else ""
+    where = f", all on {facts.node}, where no pod does well" if facts.node else ""
     return f"No: {bad} of {every} {'refuses' if bad == 1 else 'refuse'} logins{where}; the others do well.{clock}"
 
 
@@ -153,4 +168,12 @@ def _table(found: Sequence[Place]) -> Table:
     )
 
 
-CHECK = Check("places", "Do all pods refuse alike?", _queries, _judge, needs=("attempts by pod",), optional=("pods",))
+CHECK = Check(
+    "failures_by_node",
+    "Do all pods refuse alike?",
+    Facts,
+    _queries,
+    _judge,
+    requires=("attempts by pod",),
+    optional=("pods",),
+)

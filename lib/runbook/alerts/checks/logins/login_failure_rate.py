@@ -24,7 +24,8 @@ def queries(c: Context, window: str, ago: int) -> Mapping[str, Query]:
 
 CHECK = threshold_check.check(
     threshold_check.Level(
-        name="logins",
+        name="login_failure_rate",
+        facts=Facts,
         title="Failed logins",
         unit="% of attempts",
         now="{} of logins fail",
@@ -33,7 +34,7 @@ CHECK = threshold_check.check(
         queries=queries,
         value=lambda answers: share(answers["failed"], answers["attempts"]),
         parts=("failed", "attempts"),
-        needs=("attempts",),
+        requires=("attempts",),
         threshold=FAILED_LOGINS.threshold,
         least=lambda service: service.thresholds.auth_failure_ratio / 2,
         noise=NOISE,

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
+from runbook import model
 from runbook.alerts.checks.logins.auth_service import PHRASES
 from runbook.alerts.checks.logs import error_messages
-from runbook.alerts.checks.toolkit.series import number, onset_of, turn
+from runbook.alerts.checks.toolkit.series import number, split_time
 from runbook.analysis.log_patterns import Template, group
-from runbook.investigation.definitions import Answers, Check, Context, Results
-from runbook.model import JSON, Chart, Query, Result, Series, Table
+from runbook.investigation.definitions import Answers, Check, Context
+from runbook.investigation.results import Results
+from runbook.model import Chart, Query, Result, Series, Table
 from runbook.sources.elasticsearch import client as elasticsearch
 from runbook.text.format import count_text, plural, share_text
 
@@ -38,6 +41,16 @@ SAYS = {
 _REASONS = {name: re.compile(words, re.IGNORECASE) for name, words in REASONS.items()}
 
 
+@dataclass(frozen=True, kw_only=True)
+class Facts(model.Facts):
+    """TODO: what is found, units."""
+
+    since_onset: TODO
+    per_minute: TODO
+    told: TODO
+    shares: TODO
+
+
 def _queries(c: Context) -> Mapping[str, Query]:
     parted = error_messages.parted(c)
     samples = {
@@ -55,7 +68,7 @@ def _queries(c: Context) -> Mapping[str, Query]:
 
 
 def _judge(c: Context, answers: Answers, earlier: Results) -> Result:
-    began = turn(c, onset_of(earlier))
+    began = split_time(c, earlier.onset)
     times, counts = elasticsearch.histogram(answers["over time"])
     samples = [answers[f"{level} {side}"] for side in ("before", "since") for level in LEVELS]
     if not all(one.usable or one.completeness == "empty" for one in samples):
@@ -65,12 +78,12 @@ def _judge(c: Context, answers: Answers, earlier: Results) -> Result:
     more = _by_reason(found, grown)
     total, minutes = sum(more.values()), (c.end - began) / 60
     told = total / minutes >= FEW
-    facts: dict[str, JSON] = {
-        "since_onset": round(float(np.sum(counts[times >= began]))),
-        "per_minute": number(total / minutes, 1),
-        "told": told or None,
-        "shares": {name: round(count / total, 3) if told else 0.0 for name, count in more.items()},
-    }
+    facts = Facts(
+        since_onset=round(float(np.sum(counts[times >= began]))),
+        per_minute=number(total / minutes, 1),
+        told=told or None,
+        shares={name: round(count / total, 3) if told else 0.0 for name, count in more.items()},
+    )
     chart = Chart(
         "jwt-messages",
         f"Messages with “{JWT}”",
@@ -93,13 +106,13 @@ def _by_reason(found: Iterable[Template], grown: Mapping[str, float]) -> dict[st
     return {name: sum(count for said, count in reasons if said == name) for name in REASONS}
 
 
-def _sentence(facts: Mapping[str, JSON]) -> str:
-    jwt = f"{plural(facts['since_onset'], 'message')} with “{JWT}” since the onset"
-    if not facts["told"]:
+def _sentence(facts: Facts) -> str:
+    jwt = f"{plural(facts.since_onset, 'message')} with “{JWT}” since the onset"
+    if not facts.told:
         return f"The logs name no reason more often than before; {jwt}."
     told = [
         f"{share_text(share)} speak of {SAYS[name]}"
-        for name, share in sorted(facts["shares"].items(), key=lambda one: -one[1])
+        for name, share in sorted(facts.shares.items(), key=lambda one: -one[1])
         if share >= SHOWN
     ]
     return f"Of the additional messages about logins {', '.join(told)}; {jwt}."
@@ -114,4 +127,4 @@ def _patterns(found: Sequence[Template]) -> Table:
     return Table("rejection-patterns", ("Message pattern", "Speaks of", "", "Before", "Since onset"), rows[:8])
 
 
-CHECK = Check("rejections", "Why are logins refused?", _queries, _judge, optional=("newest", "over time"))
+CHECK = Check("rejection_reasons", "Why are logins refused?", Facts, _queries, _judge, optional=("newest", "over time"))

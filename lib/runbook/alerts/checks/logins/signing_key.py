@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
-from runbook.alerts.checks.toolkit.series import onset_of, turn
+from runbook import model
+from runbook.alerts.checks.toolkit.series import split_time
 from runbook.alerts.checks.workload.secrets import IN_PLACE, made_text, near
-from runbook.investigation.definitions import Answers, Check, Context, Results
-from runbook.model import JSON, Answer, Query, Result, Status, Table
+from runbook.investigation.definitions import Answers, Check, Context
+from runbook.investigation.results import Results
+from runbook.model import Answer, Query, Result, Status, Table
 from runbook.sources.kubernetes import client as kubernetes
 from runbook.sources.kubernetes.containers import PublicKey
 from runbook.sources.kubernetes.secrets import Known
@@ -21,6 +24,19 @@ from runbook.text.format import duration_text
 _KEYS = re.compile(r"jwt|jwks|key|cert|token|auth|sign", re.IGNORECASE)
 _NOT_ONES = re.compile(r"^secret/(default-token-|sh\.helm\.release)|^configmap/kube-root-ca\.crt$")
 _GOOD = ("public key", "certificate")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Facts(model.Facts):
+    """TODO: what is found, units."""
+
+    secrets: TODO
+    missing: TODO
+    replaced: TODO
+    replaced_before: TODO
+    unclear: TODO
+    form: TODO
+    sound: TODO
 
 
 def _queries(c: Context) -> Mapping[str, Query]:
@@ -36,24 +52,24 @@ def _judge(c: Context, answers: Answers, earlier: Results) -> Result:
     keys = [one for one in names.known if _is_key(one)] if names else []
     missing = [name for name in names.missing if _KEYS.search(name)] if names else []
     file = _file(answers.get("file"))
-    began = turn(c, onset_of(earlier))
+    began = split_time(c, earlier.onset)
     nearness = [(one, near(one, answers["secrets"].data["asked_at"], began)) for one in keys]
     newest = max((one for one, is_near in nearness if is_near), key=lambda one: one.created_at or 0.0, default=None)
     unclear = [one.name for one, is_near in nearness if is_near is None]
-    facts: dict[str, JSON] = {
-        "secrets": [one.name for one in keys],
-        "missing": missing,
-        "replaced": newest.name if newest else None,
-        "replaced_before": round(began - (newest.created_at or 0.0)) if newest else None,
-        "unclear": unclear,
-        "form": file.form if file else None,
-        "sound": None if file is None else file.form in _GOOD,
-    }
+    facts = Facts(
+        secrets=[one.name for one in keys],
+        missing=missing,
+        replaced=newest.name if newest else None,
+        replaced_before=round(began - (newest.created_at or 0.0)) if newest else None,
+        unclear=unclear,
+        form=file.form if file else None,
+        sound=None if file is None else file.form in _GOOD,
+    )
     if not keys and not missing and file is None:
         return Result(
             "unknown", "Not known: no Secret of the namespace has a key's name, and no file was looked at.", facts
         )
-    bad = bool(newest or missing or facts["sound"] is False)
+    bad = bool(newest or missing or facts.sound is False)
     status: Status = "abnormal" if bad else "unknown" if unclear else "normal"
     return Result(status, _sentence(facts, keys, file), facts, tables=_tables(c, answers["secrets"], keys, file))
 
@@ -67,17 +83,17 @@ def _file(answer: Answer | None) -> PublicKey | None:
     return kubernetes.public_key_of(answer) if answer is not None and answer.usable else None
 
 
-def _sentence(facts: Mapping[str, JSON], keys: Sequence[Known], file: PublicKey | None) -> str:
+def _sentence(facts: Facts, keys: Sequence[Known], file: PublicKey | None) -> str:
     said: list[str] = []
-    if facts["missing"]:
-        said.append(f"{', '.join(facts['missing'])} is missing")
-    if facts["replaced"]:
-        before = facts["replaced_before"]
+    if facts.missing:
+        said.append(f"{', '.join(facts.missing)} is missing")
+    if facts.replaced:
+        before = facts.replaced_before
         order = "before" if before >= 0 else "after"
-        said.append(f"{facts['replaced']} was made anew {duration_text(abs(before))} {order} the onset")
-    elif facts["unclear"]:
+        said.append(f"{facts.replaced} was made anew {duration_text(abs(before))} {order} the onset")
+    elif facts.unclear:
         said.append(
-            f"{', '.join(facts['unclear'])} may have been made anew shortly before the onset: its age is not known to the minute any more"
+            f"{', '.join(facts.unclear)} may have been made anew shortly before the onset: its age is not known to the minute any more"
         )
     elif not keys:
         said.append("no Secret of the namespace has a key's name")
@@ -102,4 +118,4 @@ def _tables(c: Context, secrets: Answer, keys: Sequence[Known], file: PublicKey 
     return tuple(one for one in (ages, head) if one is not None and one.rows)
 
 
-CHECK = Check("key", "Was the key made anew, or is it broken?", _queries, _judge, optional=("file",))
+CHECK = Check("signing_key", "Was the key made anew, or is it broken?", Facts, _queries, _judge, optional=("file",))

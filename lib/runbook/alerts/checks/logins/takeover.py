@@ -8,16 +8,28 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from runbook import model
 from runbook.alerts.checks.logins.addresses import is_address
 from runbook.alerts.checks.logins.failures_by_field import PHRASE
 from runbook.alerts.checks.logs import error_messages
-from runbook.investigation.definitions import Answers, Check, Context, Results
-from runbook.model import JSON, Answer, Query, Result, Table
+from runbook.investigation.definitions import Answers, Check, Context
+from runbook.investigation.results import Results
+from runbook.model import Answer, Query, Result, Table
 from runbook.sources.elasticsearch.client import matching, search
 from runbook.text.format import clock_text, count_text, plain_text, plural
 
 MANY = 10  # failed logins before the one that succeeds
 ADDRESSES, ACCOUNTS = 1000, 5
+
+
+@dataclass(frozen=True, kw_only=True)
+class Facts(model.Facts):
+    """TODO: what is found, units."""
+
+    succeeded: TODO
+    addresses: TODO
+    accounts: TODO
+    failures: TODO
 
 
 @dataclass(frozen=True)
@@ -64,12 +76,12 @@ def _judge(c: Context, answers: Answers, earlier: Results) -> Result:
     if intrusions and (missing := error_messages.usual_gap(c)):
         return Result("unknown", f"Not known: {missing}")
     accounts = sorted({name for one in intrusions for name in one.accounts})
-    facts: dict[str, JSON] = {
-        "succeeded": bool(intrusions),
-        "addresses": [one.address for one in intrusions],
-        "accounts": accounts,
-        "failures": sum(one.failures for one in intrusions),
-    }
+    facts = Facts(
+        succeeded=bool(intrusions),
+        addresses=[one.address for one in intrusions],
+        accounts=accounts,
+        failures=sum(one.failures for one in intrusions),
+    )
     seen = sum(one["succeeded"]["doc_count"] for one in found["addresses"]["buckets"])
     if not intrusions and seen < found["succeeded"]["doc_count"]:
         told = "not all logins that succeeded could be told apart by their address"
@@ -95,16 +107,16 @@ def _intrusions(answer: Answer) -> Iterator[Intrusion]:
             yield Intrusion(address, one["failed"]["doc_count"], names, succeeded["last"]["value"] / 1000)
 
 
-def clause(facts: Mapping[str, JSON]) -> str:
+def clause(facts: Facts) -> str:
     """Who got in, e.g. "a login as admin succeeded from 203.0.113.9 after 10 or more of 412 failed ones"."""
-    names = " and ".join(plain_text(name, 40) for name in facts["accounts"][:3]) or "an unknown account"
-    more = f" and {len(facts['accounts']) - 3} more" if len(facts["accounts"]) > 3 else ""
-    logins = "logins" if len(facts["accounts"]) > 1 else "a login"
-    failures = f"{MANY} or more of {count_text(facts['failures'])} failed ones"
-    return f"{logins} as {names}{more} succeeded from {' and '.join(facts['addresses'][:3])} after {failures}"
+    names = " and ".join(plain_text(name, 40) for name in facts.accounts[:3]) or "an unknown account"
+    more = f" and {len(facts.accounts) - 3} more" if len(facts.accounts) > 3 else ""
+    logins = "logins" if len(facts.accounts) > 1 else "a login"
+    failures = f"{MANY} or more of {count_text(facts.failures)} failed ones"
+    return f"{logins} as {names}{more} succeeded from {' and '.join(facts.addresses[:3])} after {failures}"
 
 
-def _sentence(facts: Mapping[str, JSON]) -> str:
+def _sentence(facts: Facts) -> str:
     return f"Yes: {clause(facts)}."
 
 
@@ -116,4 +128,4 @@ def _table(c: Context, intrusions: list[Intrusion]) -> Table:
     return Table("logins-after-failures", ("Client address", "Failed logins", "Then logged in as", "Last"), rows)
 
 
-CHECK = Check("takeover", "Did a guess succeed?", _queries, _judge, needs=("logins",))
+CHECK = Check("takeover", "Did a guess succeed?", Facts, _queries, _judge, requires=("logins",))

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
-from runbook.alerts.checks.toolkit.series import number, onset_of, turn
+from runbook import model
+from runbook.alerts.checks.toolkit.series import number, split_time
 from runbook.analysis.log_patterns import Template, group
-from runbook.investigation.definitions import Answers, Check, Context, Results
+from runbook.investigation.definitions import Answers, Check, Context
+from runbook.investigation.results import Results
 from runbook.model import JSON, Answer, Chart, Query, Result, Series, Table
 from runbook.sources.elasticsearch import client as elasticsearch
 from runbook.text.format import clock_text, count_text, plural, share_text
@@ -35,14 +38,28 @@ ABOUT: Subjects = {
 }
 
 
+@dataclass(frozen=True, kw_only=True)
+class Facts(model.Facts):
+    """TODO: what is found, units."""
+
+    since_onset: TODO
+    per_minute: TODO
+    per_minute_before: TODO
+    times: TODO
+    new: TODO
+    new_share: TODO
+    about: TODO
+
+
 def reading(about: Subjects, says: Mapping[str, str] | None = None) -> Check:
     """The check for an alert whose causes are told apart by these subjects; `says` puts them into the sentence."""
     return Check(
-        "logs",
+        "error_messages",
         "What do the logs say?",
+        Facts,
         _queries,
         lambda context, answers, earlier: _judge(context, answers, earlier, about, says or {}),
-        needs=("over time",),
+        requires=("over time",),
         optional=("newest",),
     )
 
@@ -70,7 +87,7 @@ def _queries(c: Context) -> Mapping[str, Query]:
 
 
 def _judge(c: Context, answers: Answers, earlier: Results, about: Subjects, says: Mapping[str, str]) -> Result:
-    began = turn(c, onset_of(earlier))
+    began = split_time(c, earlier.onset)
     times, counts = elasticsearch.histogram(answers["over time"])
     before, since = (
         per_minute(times, counts, c.start, began),
@@ -79,17 +96,17 @@ def _judge(c: Context, answers: Answers, earlier: Results, about: Subjects, says
     found = group([*messages(c, answers["sample before"]), *messages(c, answers["sample since"])], began)
     more = grown(found, c, began) if answers["sample before"].completeness != "failed" else {}
     new = [t for t in found if t.new]
-    facts: dict[str, JSON] = {
-        "since_onset": round(float(np.sum(counts[times >= began]))),
-        "per_minute": number(since, 1),
-        "per_minute_before": number(before, 1),
-        "times": number(since / before, 1) if before else None,
-        "new": [t.pattern for t in new][:5],
-        "new_share": _portion(new, found),
-        "about": {name: share_about(words, more) for name, words in about.items()},
-    }
-    explained = round(sum(facts["about"].values()), 3)
-    facts["explained"] = explained if explained >= EXPLAINED else None
+    facts = Facts(
+        since_onset=round(float(np.sum(counts[times >= began]))),
+        per_minute=number(since, 1),
+        per_minute_before=number(before, 1),
+        times=number(since / before, 1) if before else None,
+        new=[t.pattern for t in new][:5],
+        new_share=_portion(new, found),
+        about={name: share_about(words, more) for name, words in about.items()},
+    )
+    explained = round(sum(facts.about.values()), 3)
+    facts.explained = explained if explained >= EXPLAINED else None
     many = since >= 3 and (not before or since / before >= MANY)
     chart = Chart(
         "error-messages",
@@ -101,7 +118,7 @@ def _judge(c: Context, answers: Answers, earlier: Results, about: Subjects, says
     tables = (patterns(found), newest(c, answers["newest"]))
     return Result(
         "abnormal" if many else "normal",
-        f"{_sentence(facts, new, answers)}{_told(facts['about'], says)}",
+        f"{_sentence(facts, new, answers)}{_told(facts.about, says)}",
         facts,
         (chart,),
         tuple(t for t in tables if t.rows),
@@ -150,22 +167,22 @@ def _portion(new: Sequence[Template], found: Sequence[Template]) -> float:
     return round(sum(t.since for t in new) / total, 3) if total else 0.0
 
 
-def _sentence(facts: Mapping[str, JSON], new: Sequence[Template], answers: Answers) -> str:
+def _sentence(facts: Facts, new: Sequence[Template], answers: Answers) -> str:
     times = (
-        f", {facts['times']:.0f} times the rate before"
-        if facts["times"] and facts["times"] >= 1.5
+        f", {facts.times:.0f} times the rate before"
+        if facts.times and facts.times >= 1.5
         else ", as before"
-        if facts["times"]
+        if facts.times
         else ", none before"
     )
     fresh = (
-        f"; {'one new pattern makes' if len(new) == 1 else f'{len(new)} new patterns make'} up {share_text(facts['new_share'])}"
+        f"; {'one new pattern makes' if len(new) == 1 else f'{len(new)} new patterns make'} up {share_text(facts.new_share)}"
         if new
         else "; no new pattern"
     )
-    if not facts["since_onset"]:
+    if not facts.since_onset:
         return "The service logged no error since the onset."
-    return f"{plural(facts['since_onset'], 'error message')} since the onset{times}{fresh if answers['sample since'].usable else ''}."
+    return f"{plural(facts.since_onset, 'error message')} since the onset{times}{fresh if answers['sample since'].usable else ''}."
 
 
 def _told(about: Mapping[str, float], says: Mapping[str, str]) -> str:

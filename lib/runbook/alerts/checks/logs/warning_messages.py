@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 
+from runbook import model
 from runbook.alerts.checks.logs.error_messages import (
     ABOUT,
     MANY,
@@ -19,10 +21,11 @@ from runbook.alerts.checks.logs.error_messages import (
     per_minute,
     share_about,
 )
-from runbook.alerts.checks.toolkit.series import number, onset_of, turn
+from runbook.alerts.checks.toolkit.series import number, split_time
 from runbook.analysis.log_patterns import group
-from runbook.investigation.definitions import Answers, Check, Context, Results
-from runbook.model import JSON, Chart, Query, Result, Series
+from runbook.investigation.definitions import Answers, Check, Context
+from runbook.investigation.results import Results
+from runbook.model import Chart, Query, Result, Series
 from runbook.sources.elasticsearch import client as elasticsearch
 from runbook.text.format import plural
 
@@ -38,6 +41,16 @@ COMPLAINT = "slow request"
 LEAST = 10  # further warnings beyond what was usual tell something
 
 
+@dataclass(frozen=True, kw_only=True)
+class Facts(model.Facts):
+    """TODO: what is found, units."""
+
+    since_onset: TODO
+    per_minute: TODO
+    per_minute_before: TODO
+    about: TODO
+
+
 def _queries(c: Context) -> Mapping[str, Query]:
     window, warn = (c.service, c.start, c.end), "warn"
     return {
@@ -48,19 +61,19 @@ def _queries(c: Context) -> Mapping[str, Query]:
 
 
 def _judge(c: Context, answers: Answers, earlier: Results) -> Result:
-    began = turn(c, onset_of(earlier))
+    began = split_time(c, earlier.onset)
     times, counts = elasticsearch.histogram(answers["over time"])
     before, since = per_minute(times, counts, c.start, began), per_minute(times, counts, began, c.end)
     found = group(messages(c, answers["warnings"]), began)
     more = grown([one for one in found if COMPLAINT not in one.pattern], c, began)
-    facts: dict[str, JSON] = {
-        "since_onset": round(float(np.sum(counts[times >= began]))),
-        "per_minute": number(since, 1),
-        "per_minute_before": number(before, 1),
-        "about": {
+    facts = Facts(
+        since_onset=round(float(np.sum(counts[times >= began]))),
+        per_minute=number(since, 1),
+        per_minute_before=number(before, 1),
+        about={
             name: share_about(words, more) if sum(more.values()) >= LEAST else 0.0 for name, words in SUBJECTS.items()
         },
-    }
+    )
     line = Series("slow requests", tuple(times), tuple(counts * 60 / max(60, c.step)))
     chart = Chart("slow-requests", "Warnings of slow requests", "messages / min", (line,), kind="bars")
     many = since >= 3 and (not before or since / before >= MANY)
@@ -74,18 +87,19 @@ def _judge(c: Context, answers: Answers, earlier: Results) -> Result:
     )
 
 
-def _sentence(facts: Mapping[str, JSON]) -> str:
-    if not facts["since_onset"]:
+def _sentence(facts: Facts) -> str:
+    if not facts.since_onset:
         return "None: the service logged no slow request since the onset."
-    before = f"{facts['per_minute_before']:,.1f}" if facts["per_minute_before"] else "none"
-    return f"{plural(facts['since_onset'], 'slow request')} logged since the onset, {facts['per_minute']:,.1f} a minute ({before} before)."
+    before = f"{facts.per_minute_before:,.1f}" if facts.per_minute_before else "none"
+    return f"{plural(facts.since_onset, 'slow request')} logged since the onset, {facts.per_minute:,.1f} a minute ({before} before)."
 
 
 CHECK = Check(
-    "slow_log",
+    "warning_messages",
     "What does the service warn of?",
+    Facts,
     _queries,
     _judge,
-    needs=("over time",),
+    requires=("over time",),
     optional=("newest", "warnings"),
 )

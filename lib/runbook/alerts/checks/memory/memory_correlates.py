@@ -15,14 +15,14 @@ from runbook.alerts.checks.toolkit.series import (
     grid,
     metric,
     number,
-    onset_of,
     over_window,
     pods,
     series,
     short_window,
-    turn,
+    split_time,
 )
-from runbook.investigation.definitions import Answers, Check, Context, Results
+from runbook.investigation.definitions import Answers, Check, Context
+from runbook.investigation.results import Results
 from runbook.model import JSON, Answer, Chart, Query, Result, Table
 from runbook.text.format import bytes_text, share_text
 
@@ -62,7 +62,7 @@ def _queries(c: Context) -> Mapping[str, Query]:
 
 
 def _judge(c: Context, answers: Answers, earlier: Results) -> Result:
-    rows, since = pods(c, answers["memory"]), grid(c) >= turn(c, onset_of(earlier))
+    rows, since = pods(c, answers["memory"]), grid(c) >= split_time(c, earlier.onset)
     most = {pod: float(np.nanmax(row[since])) for pod, row in rows.items() if not np.isnan(row[since]).all()}
     if not most:
         return Result("unknown", "Not known: no pod has told its resident memory since the onset.")
@@ -73,8 +73,8 @@ def _judge(c: Context, answers: Answers, earlier: Results) -> Result:
         name: _companion(c, answer, pod, memory, since, high) for name, answer in answers.items() if name != "memory"
     }
     facts = _facts(pod, float(np.median(memory[high])) - before, found)
-    facts["rest_grows"] = None if _failed(answers) else _grows_alone(c, memory, since, found["cache"], facts)
-    bad = facts["cache_holds"] or facts["connections_rise"] or facts["requests_rise"]
+    facts.rest_grows = None if _failed(answers) else _grows_alone(c, memory, since, found["cache"], facts)
+    bad = facts.cache_holds or facts.connections_rise or facts.requests_rise
     return Result(
         "abnormal" if bad else "normal",
         _sentence(facts, answers),
@@ -131,16 +131,14 @@ def _failed(answers: Answers) -> bool:
     return any(answer.completeness in ("failed", "partial") for answer in answers.values())
 
 
-def _grows_alone(
-    c: Context, memory: Floats, since: NDArray[np.bool_], cache: Companion | None, facts: Mapping[str, JSON]
-) -> bool:
+def _grows_alone(c: Context, memory: Floats, since: NDArray[np.bool_], cache: Companion | None, facts: Facts) -> bool:
     """Whether the memory grows beyond its cache, and neither with the connections nor with the requests."""
     own = memory - np.nan_to_num(cache.row) if cache else memory
     growing = growth.grows(growth.of(c, np.where(since, own, np.nan)))
-    return growing and not facts["connections_rise"] and not facts["requests_rise"]
+    return growing and not facts.connections_rise and not facts.requests_rise
 
 
-def _sentence(facts: Mapping[str, JSON], answers: Answers) -> str:
+def _sentence(facts: Facts, answers: Answers) -> str:
     rising = [words for name, words in _WORDS.items() if facts[f"{name}_{'holds' if name == 'cache' else 'rise'}"]]
     known = [name for name in _WORDS if facts[f"{name}_before"] is not None]
     silent = "; the service tells no size of a cache" if answers["cache"].completeness == "empty" else ""
@@ -153,12 +151,12 @@ def _sentence(facts: Mapping[str, JSON], answers: Answers) -> str:
 _WORDS = {"cache": "the cache", "connections": "the connections", "requests": "the requests"}
 
 
-def _told(facts: Mapping[str, JSON], name: str) -> str:
+def _told(facts: Facts, name: str) -> str:
     before, height = (_level(name, facts[f"{name}_{when}"]) for when in ("before", "height"))
     what = {"cache": "cache", "connections": "connections in use", "requests": "requests/s"}[name]
     if before == height:
         return f"{what} {height} as before"
-    share = facts["cache_share"] if name == "cache" else None
+    share = facts.cache_share if name == "cache" else None
     of_it = f", {share_text(share)} of what came" if share is not None else ""
     return f"{what} from {before} to {height}{of_it}"
 
@@ -193,4 +191,4 @@ def _level(name: str, value: float) -> str:
     return f"{value:,.0f}" if name == "connections" or value >= 10 else f"{value:,.1f}"
 
 
-CHECK = Check("companions", "What grows with the memory?", _queries, _judge, needs=("memory",))
+CHECK = Check("memory_correlates", "What grows with the memory?", Facts, _queries, _judge, requires=("memory",))

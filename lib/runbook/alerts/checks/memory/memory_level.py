@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 
+from runbook import model
 from runbook.alerts.checks.memory.growth import MIB, NOISE, calm_seconds, first_seen, grows, of, resident
 from runbook.alerts.checks.toolkit import threshold_check
 from runbook.alerts.checks.toolkit.series import grid, highest, number, over_window, pods
@@ -15,6 +17,14 @@ from runbook.text.format import bytes_text, duration_text, plural
 
 RISE = 0.05  # of the threshold: the least that begins anything
 HIDDEN_SECONDS = 900  # so long the growth of new pods may lie below what older ones use
+
+
+@dataclass(frozen=True, kw_only=True)
+class Facts(model.Facts):
+    """TODO: what is found, units."""
+
+    pods: TODO
+    pods_above: TODO
 
 
 def _queries(c: Context, window: str, ago: int) -> Mapping[str, Query]:
@@ -38,7 +48,7 @@ def _began(c: Context, answers: Answers, found: float | None) -> float | None:
 
 def _impact(c: Context, answers: Answers, began: float | None) -> Mapping[str, JSON]:
     """How many pods were above the threshold since the alert began to hold, how long, and how far."""
-    firing, limit = grid(c) >= c.started_at - c.hold_seconds, c.service.thresholds.memory_bytes
+    firing, limit = grid(c) >= c.started_at - c.for_seconds, c.service.thresholds.memory_bytes
     there = {pod: row[firing] for pod, row in pods(c, answers["by pod"]).items() if not np.isnan(row[firing]).all()}
     above = {pod: row for pod, row in there.items() if np.nanmax(row) > limit}
     facts: dict[str, JSON] = {"pods": len(there), "pods_above": len(above)}
@@ -51,14 +61,15 @@ def _impact(c: Context, answers: Answers, began: float | None) -> Mapping[str, J
     return {**facts, "seconds_above": number(seconds, 0), "impact": f"{said}, {bytes_text(most)} at most."}
 
 
-def _count(facts: Mapping[str, JSON]) -> str:
-    above = facts["pods_above"]
-    return f"{above} of {plural(facts['pods'], 'pod')} {'is' if above == 1 else 'are'} affected"
+def _count(facts: Facts) -> str:
+    above = facts.pods_above
+    return f"{above} of {plural(facts.pods, 'pod')} {'is' if above == 1 else 'are'} affected"
 
 
 CHECK = threshold_check.check(
     threshold_check.Level(
-        name="memory",
+        name="memory_level",
+        facts=Facts,
         title="Resident memory of the fullest pod",
         unit="MiB",
         now="the fullest pod uses {}",
@@ -67,7 +78,7 @@ CHECK = threshold_check.check(
         queries=_queries,
         value=lambda answers: highest(answers["by pod"]),
         parts=("by pod",),
-        needs=("by pod",),
+        requires=("by pod",),
         threshold=lambda service: service.thresholds.memory_bytes,
         least=lambda service: RISE * service.thresholds.memory_bytes,
         noise=NOISE,

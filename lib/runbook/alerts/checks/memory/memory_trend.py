@@ -20,16 +20,15 @@ from runbook.alerts.checks.memory.growth import (
 )
 from runbook.alerts.checks.toolkit.series import (
     Floats,
-    fact,
     grid,
     number,
-    onset_of,
     over_window,
     pods,
     series,
     shown_of,
 )
-from runbook.investigation.definitions import Answers, Check, Context, Results
+from runbook.investigation.definitions import Answers, Check, Context
+from runbook.investigation.results import Results
 from runbook.model import JSON, Chart, Query, Result, Series, Table
 from runbook.sources.kubernetes import client as kubernetes
 from runbook.sources.kubernetes.objects import Pod, pods_of
@@ -46,7 +45,7 @@ def _queries(c: Context) -> Mapping[str, Query]:
 
 
 def _judge(c: Context, answers: Answers, earlier: Results) -> Result:
-    onset = onset_of(earlier)
+    onset = earlier.onset
     since = grid(c) >= (c.start if onset is None else onset)
     here = {pod.name: pod for pod in pods_of(answers["pods"])} if answers["pods"].usable else {}
     rows = pods(c, answers["memory"])
@@ -63,7 +62,7 @@ def _judge(c: Context, answers: Answers, earlier: Results) -> Result:
         "calm_seconds": _calm(c, [one.row for one in found if one.pod in new and one.grows]),
     }
     return Result(
-        "abnormal" if facts["grows"] else "normal",
+        "abnormal" if facts.grows else "normal",
         _sentence(c, ranked[0], facts),
         facts,
         (_chart(c, ranked, since),),
@@ -117,38 +116,32 @@ def _rounded(seconds: float | None) -> float | None:
     return None if seconds is None else number(seconds, 0)
 
 
-def _sentence(c: Context, top: Growth, facts: Mapping[str, JSON]) -> str:
-    pods = (
-        f"{facts['growing_pods']} of {plural(facts['pods'], 'pod')} {'grows' if facts['growing_pods'] == 1 else 'grow'}"
-    )
+def _sentence(c: Context, top: Growth, facts: Facts) -> str:
+    pods = f"{facts.growing_pods} of {plural(facts.pods, 'pod')} {'grows' if facts.growing_pods == 1 else 'grow'}"
     if not top.grows:
-        how = "falls" if facts["shape"] == "falling" else "has levelled off"
-        others = f"; {pods}" if facts["growing_pods"] else ""
-        return f"No: the fullest pod {how} at {bytes_text(facts['now'])}, a plateau{_room(facts)}{others}."
-    since = f" since {clock_text(facts['since'], c.started_at)}" if facts["since"] else ""
-    how = (
-        f"a sawtooth: after each of {facts['resets']} fresh starts"
-        if facts["shape"] == "sawtooth"
-        else f"steadily{since}"
-    )
+        how = "falls" if facts.shape == "falling" else "has levelled off"
+        others = f"; {pods}" if facts.growing_pods else ""
+        return f"No: the fullest pod {how} at {bytes_text(facts.now)}, a plateau{_room(facts)}{others}."
+    since = f" since {clock_text(facts.since, c.started_at)}" if facts.since else ""
+    how = f"a sawtooth: after each of {facts.resets} fresh starts" if facts.shape == "sawtooth" else f"steadily{since}"
     return f"Yes, {how} by {top.pace} in the fullest pod; {pods}{_left(facts)}."
 
 
-def _left(facts: Mapping[str, JSON]) -> str:
-    if facts["seconds_left"] is None:
-        return "" if facts["limit"] else "; its container's limit is not known"
-    if not facts["seconds_left"]:
-        return f"; its limit of {bytes_text(facts['limit'])} is reached"
+def _left(facts: Facts) -> str:
+    if facts.seconds_left is None:
+        return "" if facts.limit else "; its container's limit is not known"
+    if not facts.seconds_left:
+        return f"; its limit of {bytes_text(facts.limit)} is reached"
     left, soonest, latest = (
         None if facts[name] is None else duration_text(facts[name])
         for name in ("seconds_left", "seconds_left_low", "seconds_left_high")
     )
     span = f" ({soonest} to {latest})" if latest and soonest != latest else ""
-    return f"; its limit of {bytes_text(facts['limit'])} is reached in {left}{span}"
+    return f"; its limit of {bytes_text(facts.limit)} is reached in {left}{span}"
 
 
-def _room(facts: Mapping[str, JSON]) -> str:
-    return f" below its limit of {bytes_text(facts['limit'])}" if facts["limit"] else ""
+def _room(facts: Facts) -> str:
+    return f" below its limit of {bytes_text(facts.limit)}" if facts.limit else ""
 
 
 def _chart(c: Context, ranked: Sequence[Growth], since: NDArray[np.bool_]) -> Chart:
@@ -192,10 +185,11 @@ def _row(one: Growth) -> tuple[str | int | float | None, ...]:
 
 
 CHECK = Check(
-    "trend",
+    "memory_trend",
     "Does it grow: a leak, a plateau or a sawtooth?",
+    Facts,
     _queries,
     _judge,
-    needs=("memory",),
+    requires=("memory",),
     optional=("pods",),
 )

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from math import isfinite
 
 import numpy as np
 
+from runbook import model
 from runbook.alerts.checks.toolkit import histogram
 from runbook.alerts.checks.toolkit.duration_breakdown import Kind, kinds, of_all, queries
-from runbook.alerts.checks.toolkit.series import number, onset_of, series
-from runbook.investigation.definitions import Answers, Check, Context, Results
-from runbook.model import JSON, Chart, Query, Result, Status, Table
+from runbook.alerts.checks.toolkit.series import number, series
+from runbook.investigation.definitions import Answers, Check, Context
+from runbook.investigation.results import Results
+from runbook.model import Chart, Query, Result, Status, Table
 from runbook.text.format import duration_text
 
 LABELS = ("method", "path")
@@ -21,13 +24,28 @@ APART = 0.5  # of the threshold: what an endpoint is delayed by beyond all of th
 SHOWN = 6
 
 
+@dataclass(frozen=True, kw_only=True)
+class Facts(model.Facts):
+    """TODO: what is found, units."""
+
+    endpoints: TODO
+    slow: TODO
+    slower: TODO
+    top: TODO
+    top_p95: TODO
+    top_share: TODO
+    some: TODO
+    all: TODO
+    apart: TODO
+
+
 def _queries(c: Context) -> Mapping[str, Query]:
     return queries(c, histogram.REQUESTS, *LABELS)
 
 
 def _judge(c: Context, answers: Answers, earlier: Results) -> Result:
     limit = c.service.thresholds.latency_p95_seconds
-    found = kinds(c, answers, onset_of(earlier), *LABELS)
+    found = kinds(c, answers, earlier.onset, *LABELS)
     used = [one for one in found if one.per_second > 0 and not one.name.endswith(c.service.health_path)]
     if not used:
         return Result("unknown", "Not known: no requests were timed by path since the onset.")
@@ -35,17 +53,17 @@ def _judge(c: Context, answers: Answers, earlier: Results) -> Result:
     slower = [one for one in used if one in slow or _slower(one, limit)]
     calm = [one for one in used if one not in slower]
     extra = sum(one.extra for one in used)
-    facts: dict[str, JSON] = {
-        "endpoints": len(used),
-        "slow": [one.name for one in slow],
-        "slower": [one.name for one in slower],
-        "top": used[0].name if extra else None,
-        "top_p95": number(used[0].p95.since, 4),
-        "top_share": number(used[0].extra / extra, 3) if extra else None,
-        "some": bool(slow and calm),
-        "all": bool(slow and not calm),
-        "apart": _apart(used, limit) if slow and not calm else [],
-    }
+    facts = Facts(
+        endpoints=len(used),
+        slow=[one.name for one in slow],
+        slower=[one.name for one in slower],
+        top=used[0].name if extra else None,
+        top_p95=number(used[0].p95.since, 4),
+        top_share=number(used[0].extra / extra, 3) if extra else None,
+        some=bool(slow and calm),
+        all=bool(slow and not calm),
+        apart=_apart(used, limit) if slow and not calm else [],
+    )
     slowest = sorted(used, key=lambda one: -one.p95.since)[:SHOWN]
     lines = tuple(series(c, one.name, one.over_time) for one in sorted(slowest, key=lambda one: one.name))
     chart = Chart("p95-by-path", "Request duration by endpoint, 95th percentile", "s", lines, threshold=limit)
@@ -64,16 +82,14 @@ def _apart(used: Sequence[Kind], limit: float) -> list[str]:
     return [name for name, delay in delays.items() if delay - least > APART * limit]
 
 
-def _sentence(facts: Mapping[str, JSON], slow: Sequence[Kind], calm: Sequence[Kind], limit: float) -> str:
+def _sentence(facts: Facts, slow: Sequence[Kind], calm: Sequence[Kind], limit: float) -> str:
     if not slow:
         return f"None: no endpoint has a p95 above {duration_text(limit)} since the onset."
     worst = max(slow, key=lambda one: one.p95.since)
     told = f"{worst.name} with a p95 of {duration_text(worst.p95.since)}{_before(worst)}"
-    if facts["all"]:
-        rest = (
-            f"{len(slow)} of {facts['endpoints']} above {duration_text(limit)}, the others slower than before as well"
-        )
-        whole = "all of them" if len(slow) == facts["endpoints"] else rest
+    if facts.all:
+        rest = f"{len(slow)} of {facts.endpoints} above {duration_text(limit)}, the others slower than before as well"
+        whole = "all of them" if len(slow) == facts.endpoints else rest
         return f"{whole[0].upper()}{whole[1:]}; the slowest is {told}."
     names = f"{', '.join(one.name for one in calm[:2])}{' and others' if len(calm) > 2 else ''}"
     more = f" and {len(slow) - 1} more" if len(slow) > 1 else ""
@@ -111,4 +127,4 @@ def _seconds(value: float) -> str:
     return f"{value:.3f}" if isfinite(value) else ""
 
 
-CHECK = Check("paths", "Which endpoints are slow?", _queries, _judge, needs=("p95", "count"))
+CHECK = Check("paths", "Which endpoints are slow?", Facts, _queries, _judge, requires=("p95", "count"))

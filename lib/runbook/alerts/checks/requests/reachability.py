@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from runbook.alerts.checks.requests.endpoint_probes import answers_well
-from runbook.investigation.definitions import Answers, Check, Context, Results
+from runbook.investigation.definitions import Answers, Check, Context
+from runbook.investigation.results import Results
 from runbook.model import Answer, Query, Result, Table
 from runbook.sources.probe import http as probe
 from runbook.sources.probe import network
@@ -44,9 +45,9 @@ def _judge(c: Context, answers: Answers, earlier: Results) -> Result:
     if broken:
         said = f"No: {' and '.join(_trouble(step, asked[step]) for step in broken)}."
         return Result("abnormal", said, facts, tables=(table,))
-    if facts["health_ok"] is None:
+    if facts.health_ok is None:
         return Result("unknown", f"Not known: {answers['health_ok'].error}", facts, tables=(table,))
-    database = ", and the database's port opens" if facts["database_port_open"] else ""
+    database = ", and the database's port opens" if facts.database_port_open else ""
     return Result("normal", f"Yes: {c.service.health_path} answers{database}.", facts, tables=(table,))
 
 
@@ -76,4 +77,4 @@ def _row(fact: str, answer: Answer) -> tuple[str | int | float | None, ...]:
     return _STEPS[fact], answer.query.text, shown[answer.query.kind], data["latency_ms"], data["error"] or ""
 
 
-CHECK = Check("reachability", "Can the service be reached?", _queries, _judge)
+CHECK = Check("reachability", "Can the service be reached?", Facts, _queries, _judge)

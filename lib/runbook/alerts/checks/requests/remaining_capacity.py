@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 
+from runbook import model
 from runbook.alerts.checks.requests.request_error_rate import failed_rate
 from runbook.alerts.checks.toolkit.series import (
     Floats,
@@ -14,15 +16,27 @@ from runbook.alerts.checks.toolkit.series import (
     line,
     metric,
     number,
-    onset_of,
     over_window,
     pods,
     series,
     short_window,
 )
-from runbook.investigation.definitions import Answers, Check, Context, Results
-from runbook.model import JSON, Chart, Query, Result
+from runbook.investigation.definitions import Answers, Check, Context
+from runbook.investigation.results import Results
+from runbook.model import Chart, Query, Result
 from runbook.text.format import plural, share_text
+
+
+@dataclass(frozen=True, kw_only=True)
+class Facts(model.Facts):
+    """TODO: what is found, units."""
+
+    serving: TODO
+    rate: TODO
+    before: TODO
+    each: TODO
+    times: TODO
+    failing: TODO
 
 
 def _queries(c: Context) -> Mapping[str, Query]:
@@ -36,7 +50,7 @@ def _queries(c: Context) -> Mapping[str, Query]:
 def _judge(c: Context, answers: Answers, earlier: Results) -> Result:
     if "instances" not in earlier or earlier["instances"].status == "unknown":
         return Result("unknown", "Not known: which instances are up is not known.")
-    up, onset = earlier["instances"].facts["up"], onset_of(earlier)
+    up, onset = earlier["instances"].facts.up, earlier.onset
     by_pod = pods(c, answers["requests"])
     left = {pod: rates for pod, rates in by_pod.items() if pod in up}
     total, kept = _sum(c, by_pod), _sum(c, left)
@@ -45,20 +59,20 @@ def _judge(c: Context, answers: Answers, earlier: Results) -> Result:
     each = since.since / len(left) if left else float("nan")
     failed = change(c, line(answers["failed"]), onset).since
     share = (0.0 if np.isnan(failed) else failed) / before.since if before.since > 0 else float("nan")
-    facts: dict[str, JSON] = {
-        "serving": len(up),
-        "rate": number(since.since, 2),
-        "before": number(before.before, 2),
-        "each": number(each, 2),
-        "times": number(each / each_before, 2) if each_before else None,
-        "failing": None if answers["failed"].completeness == "failed" else number(share, 4),
-    }
+    facts = Facts(
+        serving=len(up),
+        rate=number(since.since, 2),
+        before=number(before.before, 2),
+        each=number(each, 2),
+        times=number(each / each_before, 2) if each_before else None,
+        failing=None if answers["failed"].completeness == "failed" else number(share, 4),
+    )
     lines = (
         series(c, "up now", kept),
         series(c, "the others", _sum(c, {p: r for p, r in by_pod.items() if p not in up})),
     )
     chart = Chart("serving", "Requests to instances that are up now, and to the others", "requests / s", lines)
-    bad = not up or (facts["failing"] is not None and facts["failing"] > c.service.thresholds.error_ratio)
+    bad = not up or (facts.failing is not None and facts.failing > c.service.thresholds.error_ratio)
     return Result("abnormal" if bad else "normal", _sentence(facts), facts, (chart,))
 
 
@@ -76,14 +90,14 @@ def _many(c: Context, rows: Mapping[str, Floats], onset: float | None) -> float:
     return many if many > 0 else float("nan")
 
 
-def _sentence(facts: Mapping[str, JSON]) -> str:
-    if not facts["serving"]:
+def _sentence(facts: Facts) -> str:
+    if not facts.serving:
         return "Nobody that Prometheus can see: no instance is up."
-    if facts["rate"] is None:
-        return f"{plural(facts['serving'], 'instance')} up, but no request of theirs was counted."
-    times = f", {facts['times']:.1f} times as many each as before" if facts["times"] is not None else ""
-    failing = f"; {share_text(facts['failing'])} of all counted requests fail" if facts["failing"] is not None else ""
-    return f"{plural(facts['serving'], 'instance')} with {facts['rate']:,.3g} requests/s{times}{failing}."
+    if facts.rate is None:
+        return f"{plural(facts.serving, 'instance')} up, but no request of theirs was counted."
+    times = f", {facts.times:.1f} times as many each as before" if facts.times is not None else ""
+    failing = f"; {share_text(facts.failing)} of all counted requests fail" if facts.failing is not None else ""
+    return f"{plural(facts.serving, 'instance')} with {facts.rate:,.3g} requests/s{times}{failing}."
 
 
-CHECK = Check("serving", "Who still serves?", _queries, _judge, needs=("requests",))
+CHECK = Check("remaining_capacity", "Who still serves?", Facts, _queries, _judge, requires=("requests",))

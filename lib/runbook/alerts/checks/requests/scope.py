@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
+from runbook import model
 from runbook.alerts.checks.toolkit.series import FAILED, by_label, metric, over_window, rate_window, series
-from runbook.investigation.definitions import Answers, Check, Context, Results
-from runbook.model import JSON, Answer, Chart, Query, Result, Table
+from runbook.investigation.definitions import Answers, Check, Context
+from runbook.investigation.results import Results
+from runbook.model import Answer, Chart, Query, Result, Table
 from runbook.sources.prometheus.client import instant, vector
 from runbook.text.format import count_text, plain_text, plural, share_text
 
@@ -14,8 +17,18 @@ ALONE = 0.8  # from this share of all failures on, one path or pod has the troub
 FEW_PODS = 2
 
 
+@dataclass(frozen=True, kw_only=True)
+class Facts(model.Facts):
+    """TODO: what is found, units."""
+
+    failed_requests: TODO
+    requests: TODO
+    overload_share: TODO
+    one_pod: TODO
+
+
 def _queries(c: Context) -> Mapping[str, Query]:
-    span = f"{max(60, int(c.end - c.started_at) + c.hold_seconds)}s"
+    span = f"{max(60, int(c.end - c.started_at) + c.for_seconds)}s"
     failed = metric(c.service, "http_requests_total", FAILED)
     every = metric(c.service, "http_requests_total")
     labels = {"status code": "status_code", "path": "path", "pod": c.service.pod_label}
@@ -44,16 +57,16 @@ def _judge(c: Context, answers: Answers, earlier: Results) -> Result:
     if not sum_all:
         return Result("unknown", "Not known: no requests were counted since the alert.")
     tops = {name: _top(counts) for name, counts in failed.items()}
-    facts: dict[str, JSON] = {
-        "failed_requests": round(sum_failed),
-        "requests": round(sum_all),
+    facts = Facts(
+        failed_requests=round(sum_failed),
+        requests=round(sum_all),
         **{f"top_{name.replace(' ', '_')}": top[0] for name, top in tops.items()},
         **{f"top_{name.replace(' ', '_')}_share": round(top[1], 3) for name, top in tops.items()},
-        "overload_share": round(sum(failed["status code"].get(code, 0) for code in ("503", "429")) / sum_failed, 3)
+        overload_share=round(sum(failed["status code"].get(code, 0) for code in ("503", "429")) / sum_failed, 3)
         if sum_failed
         else 0.0,
-        "one_pod": len(every["pod"]) > FEW_PODS and tops["pod"][1] >= ALONE,
-    }
+        one_pod=len(every["pod"]) > FEW_PODS and tops["pod"][1] >= ALONE,
+    )
     abnormal = sum_failed / sum_all > c.service.thresholds.error_ratio
     tables = tuple(
         _table(name, failed[name], every[name], sum_failed) for name in ("status code", "path", "pod") if failed[name]
@@ -87,13 +100,13 @@ def _table(name: str, failed: Mapping[str, float], every: Mapping[str, float], t
     return Table(f"failed-by-{name.replace(' ', '-')}", columns, tuple(row[: len(columns)] for row in rows))
 
 
-def _sentence(facts: Mapping[str, JSON], tops: Mapping[str, tuple[str, float]], spread: str) -> str:
-    if not facts["failed_requests"]:
-        return f"Nobody: none of {plural(facts['requests'], 'request')} failed."
+def _sentence(facts: Facts, tops: Mapping[str, tuple[str, float]], spread: str) -> str:
+    if not facts.failed_requests:
+        return f"Nobody: none of {plural(facts.requests, 'request')} failed."
     (code, code_share), (path, path_share) = tops["status code"], tops["path"]
     told = [f"{share_text(code_share)} with {plain_text(code, 20)}"] if code_share else []
     told += [f"{share_text(path_share)} on {plain_text(path)}"] if path_share else []
-    whole = f"{count_text(facts['failed_requests'])} of {plural(facts['requests'], 'request')} failed since the alert began to hold"
+    whole = f"{count_text(facts.failed_requests)} of {plural(facts.requests, 'request')} failed since the alert began to hold"
     return f"{whole}: {', '.join(told)}{spread}."
 
 
@@ -110,4 +123,4 @@ def _spread(failed: Mapping[str, float], every: Mapping[str, float]) -> str:
     return f"; {share_text(share)} in the pod {plain_text(name)}"
 
 
-CHECK = Check("scope", "Who is affected?", _queries, _judge, needs=("all by path",))
+CHECK = Check("scope", "Who is affected?", Facts, _queries, _judge, requires=("all by path",))

@@ -6,10 +6,12 @@ The rest is nobody's that is measured: an external service, or a queue in the se
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from math import isfinite
 
 import numpy as np
 
+from runbook import model
 from runbook.alerts.checks.toolkit import histogram
 from runbook.alerts.checks.toolkit.series import (
     Change,
@@ -18,20 +20,31 @@ from runbook.alerts.checks.toolkit.series import (
     line,
     metric,
     number,
-    onset_of,
     over_window,
     rate_window,
     ratio,
     series,
     short_window,
-    turn,
+    split_time,
 )
-from runbook.investigation.definitions import Answers, Check, Context, Results
-from runbook.model import JSON, Chart, Query, Result, Status, Table
+from runbook.investigation.definitions import Answers, Check, Context
+from runbook.investigation.results import Results
+from runbook.model import Chart, Query, Result, Status, Table
 from runbook.text.format import duration_text, share_text
 
 PARTS = {"queries": "database queries", "waiting": "waiting for a connection", "cpu": "CPU", "rest": "elsewhere"}
 TOLD = 0.005  # of the additional time: less is not worth a word
+
+
+@dataclass(frozen=True, kw_only=True)
+class Facts(model.Facts):
+    """TODO: what is found, units."""
+
+    seconds: TODO
+    before: TODO
+    in_queries: TODO
+    in_queries_before: TODO
+    longer: TODO
 
 
 def _queries(c: Context) -> Mapping[str, Query]:
@@ -49,7 +62,7 @@ def _queries(c: Context) -> Mapping[str, Query]:
 def _judge(c: Context, answers: Answers, earlier: Results) -> Result:
     requests = line(answers["requests"])
     spent = {name: line(answers[name]) for name in ("seconds", "queries", "waiting", "cpu") if answers[name].usable}
-    since = grid(c) >= turn(c, onset_of(earlier))
+    since = grid(c) >= split_time(c, earlier.onset)
     levels = {name: Change(*(_each(v, requests, side) for side in (~since, since))) for name, v in spent.items()}
     each = {name: level for name, level in levels.items() if not np.isnan(level.since)}
     if "seconds" not in each or "queries" not in each:
@@ -57,18 +70,18 @@ def _judge(c: Context, answers: Answers, earlier: Results) -> Result:
     whole = each["seconds"]
     extra = {name: one.since - float(np.nan_to_num(one.before)) for name, one in each.items()}
     grown = extra["seconds"]
-    facts: dict[str, JSON] = {
-        "seconds": number(whole.since, 4),
-        "before": number(whole.before, 4),
-        "in_queries": number(each["queries"].since / whole.since, 3) if whole.since else None,
-        "in_queries_before": number(each["queries"].before / whole.before, 3) if whole.before else None,
-        "longer": bool(grown > 0 and not whole.times < 1.5),
-    }
+    facts = Facts(
+        seconds=number(whole.since, 4),
+        before=number(whole.before, 4),
+        in_queries=number(each["queries"].since / whole.since, 3) if whole.since else None,
+        in_queries_before=number(each["queries"].before / whole.before, 3) if whole.before else None,
+        longer=bool(grown > 0 and not whole.times < 1.5),
+    )
     shares = {name: min(max(extra[name] / grown, 0.0), 1.0) for name in extra if name != "seconds"} if grown > 0 else {}
     if len(shares) == len(PARTS) - 1:  # a part that is not known may be all of the rest
         shares["rest"] = max(0.0, 1.0 - sum(shares.values()))
     facts |= {name: number(shares[name], 3) if name in shares else None for name in PARTS}
-    status: Status = "abnormal" if facts["longer"] else "normal"
+    status: Status = "abnormal" if facts.longer else "normal"
     return Result(status, _sentence(facts), facts, (_chart(c, spent, requests),), (_table(each, shares),))
 
 
@@ -79,10 +92,10 @@ def _each(spent: Floats, requests: Floats, side: np.ndarray) -> float:
     return float(np.sum(spent[known])) / count if count else float("nan")
 
 
-def _sentence(facts: Mapping[str, JSON]) -> str:
-    before = f" ({duration_text(facts['before'])} before)" if facts["before"] is not None else ""
-    mean = f"a request takes {duration_text(facts['seconds'])} on average{before}"
-    if not facts["longer"]:
+def _sentence(facts: Facts) -> str:
+    before = f" ({duration_text(facts.before)} before)" if facts.before is not None else ""
+    mean = f"a request takes {duration_text(facts.seconds)} on average{before}"
+    if not facts.longer:
         return f"Nobody's in particular: {mean}."
     told = [f"{share_text(facts[part])} {words}" for part, words in PARTS.items() if (facts[part] or 0.0) >= TOLD]
     return f"{mean[0].upper()}{mean[1:]}; of the additional time {', '.join(told)}."
@@ -119,5 +132,11 @@ def _milliseconds(value: float) -> str:
 
 
 CHECK = Check(
-    "time", "Whose time is it?", _queries, _judge, needs=("seconds", "requests", "queries"), optional=("waiting", "cpu")
+    "time_breakdown",
+    "Whose time is it?",
+    Facts,
+    _queries,
+    _judge,
+    requires=("seconds", "requests", "queries"),
+    optional=("waiting", "cpu"),
 )

@@ -16,7 +16,7 @@ from runbook.alerts.checks.toolkit.series import (
     over_window,
     rate_window,
     short_window,
-    turn,
+    split_time,
 )
 from runbook.investigation.definitions import Answers, Context
 from runbook.model import Answer, Query
@@ -61,7 +61,7 @@ def queries(c: Context, name: str, *labels: str) -> Mapping[str, Query]:
 def kinds(c: Context, answers: Answers, onset: float | None, *labels: str) -> list[Kind]:
     """All kinds with a value since the onset, those with most additional time first."""
     p95, seconds, count = (_by(answers[part], labels) for part in ("p95", "sum", "count"))
-    since = grid(c) >= turn(c, onset)
+    since = grid(c) >= split_time(c, onset)
     found = [
         Kind(
             name,

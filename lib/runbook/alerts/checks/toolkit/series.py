@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runbook.config.settings import Service
-from runbook.investigation.definitions import Context, Results
-from runbook.model import Answer, Event, Query, Series
+from runbook.investigation.definitions import Context
+from runbook.model import Answer, Query, Series
 from runbook.sources.prometheus.client import label_matchers, matrix, range_
 
 Floats = NDArray[np.float64]
@@ -63,9 +63,9 @@ def rate_window(context: Context) -> str:
     return WINDOW if context.step <= 300 else f"{context.step}s"
 
 
-def turn(context: Context, onset: float | None) -> float:
-    """The time that parts before from since: the onset, or where none is known when the alert began to hold."""
-    return onset if onset is not None else context.started_at - context.hold_seconds
+def split_time(context: Context, onset: float | None) -> float:
+    """The time between before and since: the onset, or where none is known when the alert began to hold."""
+    return onset if onset is not None else context.started_at - context.for_seconds
 
 
 def grid(context: Context) -> Floats:
@@ -129,9 +129,9 @@ class Change:
 def change(
     context: Context, values: Floats, onset: float | None, level: Callable[[Floats], float] = np.median
 ) -> Change:
-    """Typical value before the onset and since it; see `turn`."""
-    times, parted = grid(context), turn(context, onset)
-    return Change(_level(values[times < parted], level), _level(values[times >= parted], level))
+    """Typical value before the onset and since it; see `split_time`."""
+    times, split = grid(context), split_time(context, onset)
+    return Change(_level(values[times < split], level), _level(values[times >= split], level))
 
 
 def _level(values: Floats, level: Callable[[Floats], float]) -> float:
@@ -148,19 +148,6 @@ def last(values: Floats) -> float:
     """The newest value that there is."""
     known = values[~np.isnan(values)]
     return float(known[-1]) if len(known) else float("nan")
-
-
-def onset_of(earlier: Results) -> float | None:
-    """When it began, as the alert's first check found it."""
-    first = next(iter(earlier), "")
-    return fact(earlier, first, "onset")
-
-
-def fact(earlier: Results, check: str, name: str) -> float | None:
-    """A number that an earlier check found, None where it found none."""
-    result = earlier.get(check)
-    value = result.facts.get(name) if result else None
-    return float(value) if isinstance(value, int | float) else None
 
 
 def series(context: Context, label: str, values: Floats, role: str = "now", scale: float = 1.0) -> Series:
@@ -182,17 +169,6 @@ def time_scale(*rows: Floats) -> tuple[str, float]:
 def number(value: float, digits: int = 6) -> float | None:
     """A fact that JSON can hold and two platforms agree on: rounded, None for NaN and infinity."""
     return round(float(value), digits) if np.isfinite(value) else None
-
-
-def marks(context: Context, earlier: Results) -> tuple[Event, ...]:
-    """The events that every chart shows: rollouts, restarts, onset and the alert itself."""
-    changes = earlier.get("changes")
-    found = [Event(e["time"], e["label"], e["kind"]) for e in (changes.facts.get("events", []) if changes else [])]
-    onset = onset_of(earlier)
-    if onset is not None:
-        found.append(Event(onset, "onset", "onset"))
-    found.append(Event(context.started_at, "alert", "alert"))
-    return tuple(sorted((e for e in found if context.start <= e.time <= context.end), key=lambda e: (e.time, e.label)))
 
 
 def pods(context: Context, answer: Answer) -> Mapping[str, Floats]:

@@ -8,20 +8,21 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from runbook import model
 from runbook.alerts.checks.toolkit.series import (
     Floats,
     grid,
     number,
-    onset_of,
     over_window,
     pods,
     ratio,
     series,
     short_window,
-    turn,
+    split_time,
 )
 from runbook.alerts.checks.toolkit.signal import Signal
-from runbook.investigation.definitions import Answers, Check, Context, Results
+from runbook.investigation.definitions import Answers, Check, Context
+from runbook.investigation.results import Results
 from runbook.model import JSON, Chart, Query, Result, Status, Table
 from runbook.sources.kubernetes import client as kubernetes
 from runbook.sources.kubernetes.objects import Pod, events_of, pods_of
@@ -36,14 +37,35 @@ WORSE = 2.0  # times the threshold: what the pods of a revision suffer beyond th
 RESTART_SECONDS = 600  # restarts are of interest from this long before the onset
 
 
+@dataclass(frozen=True, kw_only=True)
+class Facts(model.Facts):
+    """TODO: what is found, units."""
+
+    events: TODO
+    rollout: TODO
+    revision: TODO
+    current_revision: TODO
+    current_since: TODO
+    previous_revision: TODO
+    image: TODO
+    wanted: TODO
+    paused: TODO
+    distance: TODO
+    near: TODO
+    restarts: TODO
+    restarted_pods: TODO
+    oom_kills: TODO
+
+
 def watching(signal: Signal) -> Check:
     """The check for an alert that watches this signal."""
     return Check(
         "changes",
         "What changed?",
+        Facts,
         lambda context: _queries(context, signal),
         lambda context, answers, earlier: _judge(context, answers, earlier, signal),
-        needs=("deployment",),
+        requires=("deployment",),
         optional=("part by pod", "whole by pod", "events"),
     )
 
@@ -60,8 +82,8 @@ def _queries(c: Context, signal: Signal) -> Mapping[str, Query]:
 
 
 def _judge(c: Context, answers: Answers, earlier: Results, signal: Signal) -> Result:
-    onset = onset_of(earlier)
-    began = turn(c, onset)
+    onset = earlier.onset
+    began = split_time(c, onset)
     known = revisions_of(answers["deployment"])
     deployment = deployment_of(answers["deployment"])
     seen = [r for r in known if r.rolled_out_at is not None and c.start <= r.rolled_out_at <= c.end]
@@ -72,33 +94,33 @@ def _judge(c: Context, answers: Answers, earlier: Results, signal: Signal) -> Re
     current = next((r for r in known if r.current), None)
     suspect = rollout or current
     ended = [p.last_termination for p in restarts or () if p.last_termination]
-    facts: dict[str, JSON] = {
-        "events": [
+    facts = Facts(
+        events=[
             *({"time": r.rolled_out_at, "label": f"revision {r.number}", "kind": "rollout"} for r in seen),
             *({"time": one.finished_at, "label": "restart", "kind": "restart"} for one in ended),
         ],
-        "rollout": rollout.rolled_out_at if rollout else None,
-        "revision": rollout.number if rollout else None,
-        "current_revision": current.number if current else None,
-        "current_since": current.rolled_out_at if current else None,
-        "previous_revision": _previous(known, suspect),
-        "image": ", ".join(suspect.images) if suspect else None,
-        "wanted": deployment.wanted if deployment else None,
-        "paused": deployment.paused if deployment else None,
-        "distance": number(onset - rollout.rolled_out_at, 0) if rollout and rollout.rolled_out_at and onset else None,
-        "near": _near(rollout, onset, known),
-        "restarts": None if restarts is None else len(restarts),
-        "restarted_pods": sorted(p.name for p in restarts or ())[:5],
-        "oom_kills": None if restarts is None else sum(1 for one in ended if one.reason == "OOMKilled"),
+        rollout=rollout.rolled_out_at if rollout else None,
+        revision=rollout.number if rollout else None,
+        current_revision=current.number if current else None,
+        current_since=current.rolled_out_at if current else None,
+        previous_revision=_previous(known, suspect),
+        image=", ".join(suspect.images) if suspect else None,
+        wanted=deployment.wanted if deployment else None,
+        paused=deployment.paused if deployment else None,
+        distance=number(onset - rollout.rolled_out_at, 0) if rollout and rollout.rolled_out_at and onset else None,
+        near=_near(rollout, onset, known),
+        restarts=None if restarts is None else len(restarts),
+        restarted_pods=sorted(p.name for p in restarts or ())[:5],
+        oom_kills=None if restarts is None else sum(1 for one in ended if one.reason == "OOMKilled"),
         **_compare(c, served, rollout, onset, signal),
-    }
-    abnormal = bool(facts["near"] or restarts or (rollout and onset is None))
+    )
+    abnormal = bool(facts.near or restarts or (rollout and onset is None))
     lines = tuple(
         series(c, f"revision {name}", one.share, scale=signal.scale) for name, one in sorted(served.items())[::-1]
     )
     limit = signal.threshold(c.service) * signal.scale if signal.drawn else None
     chart = Chart("by-revision", f"{signal.title} by revision", signal.unit, lines, threshold=limit)
-    status: Status = "abnormal" if abnormal else "unknown" if facts["near"] is None else "normal"
+    status: Status = "abnormal" if abnormal else "unknown" if facts.near is None else "normal"
     tables = (*_tables(c, known, here or ()), *_warnings(c, answers))
     return Result(status, _sentence(c, facts), facts, (chart,) if len(lines) > 1 else (), tables)
 
@@ -203,29 +225,29 @@ def _compare(
     }
 
 
-def _sentence(c: Context, facts: Mapping[str, JSON]) -> str:
+def _sentence(c: Context, facts: Facts) -> str:
     parts = [_rollout(c, facts)]
-    if facts["compared"]:
-        parts.append(facts["compared"])
-    if facts["restarts"] is None:
+    if facts.compared:
+        parts.append(facts.compared)
+    if facts.restarts is None:
         parts.append("restarts are not known")
-    elif facts["restarts"]:
-        killed = f", {facts['oom_kills']} of them OOMKilled" if facts["oom_kills"] else ""
-        parts.append(f"{plural(facts['restarts'], 'pod')} restarted near the onset{killed}")
+    elif facts.restarts:
+        killed = f", {facts.oom_kills} of them OOMKilled" if facts.oom_kills else ""
+        parts.append(f"{plural(facts.restarts, 'pod')} restarted near the onset{killed}")
     else:
         parts.append("none of the pods that are there now has restarted")
     text = "; ".join(parts)
     return f"{text[0].upper()}{text[1:]}."
 
 
-def _rollout(c: Context, facts: Mapping[str, JSON]) -> str:
-    if facts["rollout"] is None:
-        return "no rollout in the window" if facts["near"] is False else "when the revision was rolled out is not known"
-    when = clock_text(facts["rollout"], c.started_at)
-    if facts["distance"] is None:
-        return f"revision {facts['revision']} reached its first pod at {when}; when it began is not known"
-    order = "before" if facts["distance"] >= 0 else "after"
-    return f"revision {facts['revision']} reached its first pod at {when}, {duration_text(abs(facts['distance']))} {order} the onset"
+def _rollout(c: Context, facts: Facts) -> str:
+    if facts.rollout is None:
+        return "no rollout in the window" if facts.near is False else "when the revision was rolled out is not known"
+    when = clock_text(facts.rollout, c.started_at)
+    if facts.distance is None:
+        return f"revision {facts.revision} reached its first pod at {when}; when it began is not known"
+    order = "before" if facts.distance >= 0 else "after"
+    return f"revision {facts.revision} reached its first pod at {when}, {duration_text(abs(facts.distance))} {order} the onset"
 
 
 def _warnings(c: Context, answers: Answers) -> tuple[Table, ...]:

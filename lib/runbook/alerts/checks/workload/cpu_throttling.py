@@ -12,7 +12,6 @@ from runbook.alerts.checks.toolkit.series import (
     by_label,
     change,
     number,
-    onset_of,
     over_window,
     pods,
     rate_window,
@@ -20,7 +19,8 @@ from runbook.alerts.checks.toolkit.series import (
     shown_of,
 )
 from runbook.alerts.checks.workload import resource_limits
-from runbook.investigation.definitions import Answers, Context, Results
+from runbook.investigation.definitions import Answers, Context
+from runbook.investigation.results import Results
 from runbook.model import Chart, Query, Result
 from runbook.sources.kubernetes.objects import pods_of
 from runbook.sources.prometheus.client import label_matchers, quote
@@ -47,7 +47,7 @@ def _judge(c: Context, answers: Answers, earlier: Results) -> Result:
     found = resource_limits.CHECK.judge(c, answers, earlier)
     own = _own(c, answers)
     by_pod = {pod: shares for pod, shares in by_label(answers["throttled"], "pod").items() if pod in own}
-    since = {pod: change(c, shares, onset_of(earlier), _high).since for pod, shares in by_pod.items()}
+    since = {pod: change(c, shares, earlier.onset, _high).since for pod, shares in by_pod.items()}
     known = {pod: share for pod, share in since.items() if not np.isnan(share)}
     worst = max(known.values(), default=float("nan"))
     full = sum(1 for share in known.values() if share >= THROTTLED)

@@ -8,15 +8,31 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from runbook import model
 from runbook.alerts.checks.toolkit.series import Floats, grid, metric, over_window
-from runbook.alerts.checks.workload.instances_down_count import HOLD_SECONDS, held, left
-from runbook.investigation.definitions import Answers, Check, Context, Results
-from runbook.model import JSON, Answer, Query, Result, Table
+from runbook.alerts.checks.workload.instances_down_count import FOR_SECONDS, held, left
+from runbook.investigation.definitions import Answers, Check, Context
+from runbook.investigation.results import Results
+from runbook.model import Answer, Query, Result, Table
 from runbook.sources.probe import network
 from runbook.sources.prometheus.client import matrix
 from runbook.text.format import clock_text, duration_text, plain_text, plural
 
 SHOWN, NAMED = 12, 3
+
+
+@dataclass(frozen=True, kw_only=True)
+class Facts(model.Facts):
+    """TODO: what is found, units."""
+
+    all: TODO
+    down: TODO
+    now: TODO
+    never_up: TODO
+    up: TODO
+    left: TODO
+    since: TODO
+    port: TODO
 
 
 @dataclass(frozen=True)
@@ -58,7 +74,7 @@ def _instances(c: Context, answer: Answer) -> list[Instance]:
 
 def _judge(c: Context, answers: Answers, earlier: Results) -> Result:
     every = _instances(c, answers["up"])
-    firing = grid(c) >= c.started_at - c.hold_seconds
+    firing = grid(c) >= c.started_at - c.for_seconds
     all_left = left(c, np.fmax.reduce([one.up for one in every])) if every else None
     outages = sorted(
         (outage for one in every if (outage := _outage(c, one, firing) or _left(c, one, all_left))),
@@ -67,16 +83,16 @@ def _judge(c: Context, answers: Answers, earlier: Results) -> Result:
     together = np.sum([~np.isnan(one.up[firing]) for one in every], axis=0)
     up = [one for one in every if _last_known(c, one) == 1]
     ports = [place.port for one in every if (place := network.place(one.address))]
-    facts: dict[str, JSON] = {
-        "all": max(len(outages), int(np.median(together))) if every else 0,
-        "down": [outage.instance.name for outage in outages],
-        "now": [outage.instance.name for outage in outages if outage.state == "down"],
-        "never_up": [outage.instance.name for outage in outages if outage.never_up],
-        "up": [one.name for one in up],
-        "left": all_left,
-        "since": outages[0].since if outages else None,
-        "port": max(set(ports), key=ports.count) if ports else None,
-    }
+    facts = Facts(
+        all=max(len(outages), int(np.median(together))) if every else 0,
+        down=[outage.instance.name for outage in outages],
+        now=[outage.instance.name for outage in outages if outage.state == "down"],
+        never_up=[outage.instance.name for outage in outages if outage.never_up],
+        up=[one.name for one in up],
+        left=all_left,
+        since=outages[0].since if outages else None,
+        port=max(set(ports), key=ports.count) if ports else None,
+    )
     rows = tuple(_row(c, outage) for outage in outages[:SHOWN])
     tables = (Table("instances", ("Pod", "Instance", "Down since", "For", "Now"), rows),) if rows else ()
     return Result("abnormal" if outages else "normal", _sentence(c, facts, outages), facts, tables=tables)
@@ -104,7 +120,7 @@ def _outage(c: Context, one: Instance, firing: NDArray[np.bool_]) -> Outage | No
 def _left(c: Context, one: Instance, all_left: float | None) -> Outage | None:
     """An instance that was up until all of them stopped being targets together."""
     own = left(c, one.up)
-    together = own is not None and all_left is not None and all_left - own <= HOLD_SECONDS
+    together = own is not None and all_left is not None and all_left - own <= FOR_SECONDS
     return Outage(one, own, False, "no target") if own is not None and together else None
 
 
@@ -127,21 +143,21 @@ def _since(c: Context, outage: Outage) -> str:
     return f"{'before ' if outage.since <= c.start else ''}{clock_text(outage.since, c.started_at)}"
 
 
-def _sentence(c: Context, facts: Mapping[str, JSON], outages: Sequence[Outage]) -> str:
+def _sentence(c: Context, facts: Facts, outages: Sequence[Outage]) -> str:
     if not outages:
-        return f"None: all of {plural(facts['all'], 'instance')} answered within every minute since the alert."
+        return f"None: all of {plural(facts.all, 'instance')} answered within every minute since the alert."
     named = ", ".join(_named(c, outage) for outage in outages[:NAMED])
     more = f" and {len(outages) - NAMED} more" if len(outages) > NAMED else ""
-    back = len(outages) - len(facts["now"])
-    if facts["left"] is not None:
-        return f"{len(outages)} of {facts['all']}: {named}{more}; none is a target of Prometheus any more."
+    back = len(outages) - len(facts.now)
+    if facts.left is not None:
+        return f"{len(outages)} of {facts.all}: {named}{more}; none is a target of Prometheus any more."
     again = f" ({back} of them not any more)" if back else ""
-    rest = "nobody is up" if not facts["up"] else f"{plural(len(facts['up']), 'instance')} up"
-    return f"{len(outages)} of {facts['all']}{again}: {named}{more}; {rest} now."
+    rest = "nobody is up" if not facts.up else f"{plural(len(facts.up), 'instance')} up"
+    return f"{len(outages)} of {facts.all}{again}: {named}{more}; {rest} now."
 
 
 def _named(c: Context, outage: Outage) -> str:
     return f"{plain_text(outage.instance.name)} ({'never up' if outage.never_up else f'since {_since(c, outage)}'})"
 
 
-CHECK = Check("instances", "Which instances are down?", _queries, _judge, needs=("up",))
+CHECK = Check("down_instances", "Which instances are down?", Facts, _queries, _judge, requires=("up",))

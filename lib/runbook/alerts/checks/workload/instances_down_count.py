@@ -19,7 +19,7 @@ from runbook.alerts.checks.toolkit.series import (
     number,
     over_window,
     short_window,
-    turn,
+    split_time,
 )
 from runbook.analysis.intervals import stretch_start
 from runbook.config.settings import Service
@@ -27,7 +27,7 @@ from runbook.investigation.definitions import Answers, Context
 from runbook.model import JSON, Query
 from runbook.text.format import count_text, plural, share_text
 
-HOLD_SECONDS = 60
+FOR_SECONDS = 60
 ANY = 0.5  # between none and one
 RESTLESS = 0.1  # of an instance: now and then a scrape is late
 TOGETHER = 180  # seconds: an instance that was up for less between two outages has one outage
@@ -36,7 +36,7 @@ FEWER = 0.9  # of the requests before: fewer are missed
 
 def held(service: Service) -> int:
     """For so many seconds an instance has to miss every scrape to be down: a minute, longer where scrapes are rare."""
-    return max(HOLD_SECONDS, 4 * service.scrape_interval_seconds)
+    return max(FOR_SECONDS, 4 * service.scrape_interval_seconds)
 
 
 def down(service: Service) -> str:
@@ -87,10 +87,10 @@ def _began(c: Context, answers: Answers, onset: float | None) -> float | None:
 
 def _impact(c: Context, answers: Answers, began: float | None) -> Mapping[str, JSON]:
     """How many were down at worst and for how long; requests that failed, and that were not even counted."""
-    firing = grid(c) >= c.started_at - c.hold_seconds
+    firing = grid(c) >= c.started_at - c.for_seconds
     worst = int(np.nanmax(_value(answers)[firing]))
     every = last(line(answers["instances"]))
-    minutes = (c.end - turn(c, began)) / 60
+    minutes = (c.end - split_time(c, began)) / 60
     of_all = "" if np.isnan(every) else f" of {max(int(every), worst)}"
     said = [f"{worst}{of_all} instances down at worst in {minutes:,.0f} minutes"]
     failed, requests = (count(c, answers[f"{part}, short"], began) for part in ("failed", "total"))
@@ -111,7 +111,8 @@ def _impact(c: Context, answers: Answers, began: float | None) -> Mapping[str, J
 
 
 LEVEL = threshold_check.Level(
-    name="down",
+    name="instances_down_count",
+    facts=Facts,
     title="Instances that are down",
     unit="instances",
     now="{} down",
@@ -120,7 +121,7 @@ LEVEL = threshold_check.Level(
     queries=_queries,
     value=_value,
     parts=("down",),
-    needs=("down",),
+    requires=("down",),
     threshold=lambda service: 0.0,
     least=lambda service: ANY,
     noise=RESTLESS,
@@ -128,6 +129,6 @@ LEVEL = threshold_check.Level(
     moving=lambda service, answers: line(answers["missed"]),
     began=_began,
     impact=_impact,
-    count=lambda facts: "no instance is a target of Prometheus any more" if facts["left"] is not None else "",
+    count=lambda facts: "no instance is a target of Prometheus any more" if facts.left is not None else "",
 )
 CHECK = threshold_check.check(LEVEL)

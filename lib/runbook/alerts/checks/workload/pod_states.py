@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
-from runbook.alerts.checks.toolkit.series import onset_of, turn
-from runbook.investigation.definitions import Answers, Check, Context, Results
+from runbook import model
+from runbook.alerts.checks.toolkit.series import split_time
+from runbook.investigation.definitions import Answers, Check, Context
+from runbook.investigation.results import Results
 from runbook.model import JSON, Query, Result, Status, Table
 from runbook.sources.kubernetes import client as kubernetes
 from runbook.sources.kubernetes.objects import Container, Pod, Termination, pods_of
@@ -26,12 +29,36 @@ BEFORE_ONSET = 600  # containers that ended this long before the onset may have 
 SHOWN = 12
 
 
+@dataclass(frozen=True, kw_only=True)
+class Facts(model.Facts):
+    """TODO: what is found, units."""
+
+    all: TODO
+    ready: TODO
+    over: TODO
+    over_by: TODO
+    gone: TODO
+    killed: TODO
+    crashed: TODO
+    crashed_revisions: TODO
+    exits: TODO
+    blocked: TODO
+    blocked_by: TODO
+    blocked_message: TODO
+    blocked_image: TODO
+    waiting: TODO
+    unschedulable: TODO
+    unschedulable_message: TODO
+    well: TODO
+    nodes: TODO
+
+
 def _queries(c: Context) -> Mapping[str, Query]:
     return {"pods": kubernetes.pods(c.service.namespace, c.service.deployment)}
 
 
 def _judge(c: Context, answers: Answers, earlier: Results) -> Result:
-    here, began = pods_of(answers["pods"]), turn(c, onset_of(earlier))
+    here, began = pods_of(answers["pods"]), split_time(c, earlier.onset)
     missed = earlier["instances"].facts.get("down", ()) if "instances" in earlier else ()
     living = [pod for pod in here if not pod.over]
     troubled = [pod for pod in here if pod.name in missed or not (pod.ready or pod.over)]
@@ -44,30 +71,30 @@ def _judge(c: Context, answers: Answers, earlier: Results) -> Result:
     well = [pod for pod in here if pod.name in missed and pod.ready and pod.name not in ended]
     gone = [name for name in missed if name not in {pod.name for pod in here}]
     blocker = _blocking(blocked[0]) if blocked else None
-    facts: dict[str, JSON] = {
-        "all": len(living),
-        "ready": sum(pod.ready for pod in living),
-        "over": [pod.name for pod in here if pod.over],
-        "over_by": ", ".join(sorted({pod.reason or pod.phase for pod in here if pod.over})),
-        "gone": gone,
-        "killed": _seen(killed, gone),
-        "crashed": _seen(crashed, gone),
-        "crashed_revisions": sorted({pod.revision for pod in crashed if pod.revision is not None}),
-        "exits": _exits(ended[pod.name] for pod in crashed),
-        "blocked": _seen(blocked, gone),
-        "blocked_by": blocker.reason if blocker else None,
-        "blocked_message": plain_text(blocker.message) if blocker else None,
-        "blocked_image": blocker.image if blocker else None,
-        "waiting": [pod.name for pod in waiting],
-        "unschedulable": [pod.name for pod in homeless],
-        "unschedulable_message": plain_text(homeless[0].unschedulable) if homeless else None,
-        "well": [pod.name for pod in well],
-        "nodes": {pod.name: pod.node for pod in troubled if pod.node},
+    facts = Facts(
+        all=len(living),
+        ready=sum(pod.ready for pod in living),
+        over=[pod.name for pod in here if pod.over],
+        over_by=", ".join(sorted({pod.reason or pod.phase for pod in here if pod.over})),
+        gone=gone,
+        killed=_seen(killed, gone),
+        crashed=_seen(crashed, gone),
+        crashed_revisions=sorted({pod.revision for pod in crashed if pod.revision is not None}),
+        exits=_exits(ended[pod.name] for pod in crashed),
+        blocked=_seen(blocked, gone),
+        blocked_by=blocker.reason if blocker else None,
+        blocked_message=plain_text(blocker.message) if blocker else None,
+        blocked_image=blocker.image if blocker else None,
+        waiting=[pod.name for pod in waiting],
+        unschedulable=[pod.name for pod in homeless],
+        unschedulable_message=plain_text(homeless[0].unschedulable) if homeless else None,
+        well=[pod.name for pod in well],
+        nodes={pod.name: pod.node for pod in troubled if pod.node},
         **_limit(killed, ended),
-    }
+    )
     abnormal = len(troubled) > len(well)
     explained = [*killed, *crashed, *blocked, *waiting, *homeless]
-    facts["unready"] = [pod.name for pod in living if not pod.ready and pod not in explained]
+    facts.unready = [pod.name for pod in living if not pod.ready and pod not in explained]
     shown = sorted(here, key=lambda pod: (pod not in troubled, not pod.over))[:SHOWN]
     status: Status = "abnormal" if abnormal else "unknown" if gone else "normal"
     return Result(status, _sentence(facts), facts, tables=(_table(c, shown, missed),))
@@ -133,28 +160,28 @@ def _row(c: Context, pod: Pod, missed: Sequence[str]) -> tuple[str | int | float
     )
 
 
-def _sentence(facts: Mapping[str, JSON]) -> str:
-    parts = [f"{facts['ready']} of {plural(facts['all'], 'pod')} ready"]
-    if facts["killed"]:
-        parts.append(f"{len(facts['killed'])} killed for using too much memory (OOMKilled)")
-    if facts["crashed"]:
-        parts.append(f"{len(facts['crashed'])} crashed ({facts['exits']})")
-    if facts["blocked"]:
-        message = f": {facts['blocked_message']}" if facts["blocked_message"] else ""
-        parts.append(f"{len(facts['blocked'])} cannot start ({facts['blocked_by']}{message})")
-    if facts["waiting"]:
-        parts.append(f"{len(facts['waiting'])} still being created")
-    if facts["unschedulable"]:
-        parts.append(f"{len(facts['unschedulable'])} without a node ({facts['unschedulable_message']})")
-    if facts["unready"]:
-        parts.append(f"{len(facts['unready'])} not ready, without a word why")
-    if facts["over"]:
-        parts.append(f"{len(facts['over'])} over and left behind ({facts['over_by']})")
-    if facts["well"]:
-        parts.append(f"{len(facts['well'])} of those that are down for Prometheus are ready and did not restart")
-    if facts["gone"]:
-        parts.append(f"{len(facts['gone'])} of those that are down not there any more, and how they ended is not known")
+def _sentence(facts: Facts) -> str:
+    parts = [f"{facts.ready} of {plural(facts.all, 'pod')} ready"]
+    if facts.killed:
+        parts.append(f"{len(facts.killed)} killed for using too much memory (OOMKilled)")
+    if facts.crashed:
+        parts.append(f"{len(facts.crashed)} crashed ({facts.exits})")
+    if facts.blocked:
+        message = f": {facts.blocked_message}" if facts.blocked_message else ""
+        parts.append(f"{len(facts.blocked)} cannot start ({facts.blocked_by}{message})")
+    if facts.waiting:
+        parts.append(f"{len(facts.waiting)} still being created")
+    if facts.unschedulable:
+        parts.append(f"{len(facts.unschedulable)} without a node ({facts.unschedulable_message})")
+    if facts.unready:
+        parts.append(f"{len(facts.unready)} not ready, without a word why")
+    if facts.over:
+        parts.append(f"{len(facts.over)} over and left behind ({facts.over_by})")
+    if facts.well:
+        parts.append(f"{len(facts.well)} of those that are down for Prometheus are ready and did not restart")
+    if facts.gone:
+        parts.append(f"{len(facts.gone)} of those that are down not there any more, and how they ended is not known")
     return f"{'; '.join(parts)}."
 
 
-CHECK = Check("pods", "How are the pods?", _queries, _judge, needs=("pods",))
+CHECK = Check("pod_states", "How are the pods?", Facts, _queries, _judge, requires=("pods",))

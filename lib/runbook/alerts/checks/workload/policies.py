@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from runbook.alerts.checks.toolkit.series import fact, number, onset_of
-from runbook.investigation.definitions import Answers, Check, Context, Results
-from runbook.model import JSON, Query, Result, Table
+from runbook import model
+from runbook.alerts.checks.toolkit.series import number
+from runbook.investigation.definitions import Answers, Check, Context
+from runbook.investigation.results import Results
+from runbook.model import Query, Result, Table
 from runbook.sources.kubernetes import client as kubernetes
 from runbook.sources.kubernetes.network_policies import (
     Cut,
@@ -25,6 +27,20 @@ USUAL_PORT = 3306  # MySQL's
 NEAR_SECONDS = 900  # one created this long before the onset may be its cause
 ELSEWHERE = " (those of other namespaces and other kinds were not looked at)"
 SLACK_SECONDS = 90  # an onset found this much too early still counts as after it
+
+
+@dataclass(frozen=True, kw_only=True)
+class Facts(model.Facts):
+    """TODO: what is found, units."""
+
+    port: TODO
+    policies: TODO
+    cuts: TODO
+    may_cut: TODO
+    newest: TODO
+    created: TODO
+    distance: TODO
+    near: TODO
 
 
 def database_port(c: Context) -> int:
@@ -74,6 +90,7 @@ def guarding(way: Way) -> Check:
     return Check(
         "policies",
         "Does a network policy cut it off?",
+        Facts,
         _queries,
         lambda context, answers, earlier: _judge(context, answers, earlier, way),
         empty_is_none=True,
@@ -85,7 +102,7 @@ def _queries(c: Context) -> Mapping[str, Query]:
 
 
 def _judge(c: Context, answers: Answers, earlier: Results, way: Way) -> Result:
-    port, onset = way.port(c, earlier), onset_of(earlier)
+    port, onset = way.port(c, earlier), earlier.onset
     if port is None:
         return Result("unknown", "Not known: at which port the service's pods are reached is not known.")
     known, labels = policies_of(answers["policies"]), labels_of(answers["policies"])
@@ -94,28 +111,26 @@ def _judge(c: Context, answers: Answers, earlier: Results, way: Way) -> Result:
     newest = max(named, key=lambda one: one.created_at or 0.0, default=None)
     created = newest.created_at if newest else None
     distance = None if created is None or onset is None else onset - created
-    facts: dict[str, JSON] = {
-        "port": port,
-        "policies": len(known),
-        "cuts": list(cut.certain),
-        "may_cut": list(cut.possible),
-        "newest": newest.name if newest else None,
-        "created": created,
-        "distance": number(distance, 0) if distance is not None else None,
-        "near": distance is not None and -SLACK_SECONDS <= distance <= NEAR_SECONDS,
-    }
-    abnormal = bool(cut.certain or (cut.possible and facts["near"]))
+    facts = Facts(
+        port=port,
+        policies=len(known),
+        cuts=list(cut.certain),
+        may_cut=list(cut.possible),
+        newest=newest.name if newest else None,
+        created=created,
+        distance=number(distance, 0) if distance is not None else None,
+        near=distance is not None and -SLACK_SECONDS <= distance <= NEAR_SECONDS,
+    )
+    abnormal = bool(cut.certain or (cut.possible and facts.near))
     rows = tuple(_row(c, one, labels, facts) for one in known)
     columns = ("Policy", "Created", "Restricts", "The service's pods", way.column.format(port))
     tables = (Table("policies", columns, rows),) if rows else ()
     return Result("abnormal" if abnormal else "normal", _sentence(c, facts, way), facts, tables=tables)
 
 
-def _row(c: Context, policy: Policy, labels: Labels, facts: Mapping[str, JSON]) -> tuple[str, ...]:
+def _row(c: Context, policy: Policy, labels: Labels, facts: Facts) -> tuple[str, ...]:
     directions = [name for name in ("ingress", "egress") if getattr(policy, name) is not None]
-    state = (
-        "cut" if policy.name in facts["cuts"] else "for some addresses" if policy.name in facts["may_cut"] else "open"
-    )
+    state = "cut" if policy.name in facts.cuts else "for some addresses" if policy.name in facts.may_cut else "open"
     about = policy.selects(labels)
     return (
         policy.name,
@@ -126,30 +141,30 @@ def _row(c: Context, policy: Policy, labels: Labels, facts: Mapping[str, JSON]) 
     )
 
 
-def _sentence(c: Context, facts: Mapping[str, JSON], way: Way) -> str:
-    port, cuts, perhaps = facts["port"], facts["cuts"], facts["may_cut"]
+def _sentence(c: Context, facts: Facts, way: Way) -> str:
+    port, cuts, perhaps = facts.port, facts.cuts, facts.may_cut
     if cuts:
         return f"Yes: {_named(cuts)} {way.closed.format(port)}{_when(c, facts)}."
     if perhaps:
         return f"Perhaps: {_named(perhaps)} {way.partly.format(port)}{_when(c, facts)}."
-    if not facts["policies"]:
+    if not facts.policies:
         return f"No: the namespace has no NetworkPolicy of its own{ELSEWHERE}."
-    return f"No: none of the namespace's {facts['policies']} policies {way.keeps.format(port)}{ELSEWHERE}."
+    return f"No: none of the namespace's {facts.policies} policies {way.keeps.format(port)}{ELSEWHERE}."
 
 
 def _named(names: Sequence[str]) -> str:
     return f"the policy {names[0]}" if len(names) == 1 else f"the policies {', '.join(names)} together"
 
 
-def _when(c: Context, facts: Mapping[str, JSON]) -> str:
-    if facts["created"] is None:
+def _when(c: Context, facts: Facts) -> str:
+    if facts.created is None:
         return ""
-    which = f"{facts['newest']} " if len(facts["cuts"] or facts["may_cut"]) > 1 else ""
-    made = f"; {which}created at {clock_text(facts['created'], c.started_at)}"
-    if facts["distance"] is None:
+    which = f"{facts.newest} " if len(facts.cuts or facts.may_cut) > 1 else ""
+    made = f"; {which}created at {clock_text(facts.created, c.started_at)}"
+    if facts.distance is None:
         return made
-    order = "before" if facts["distance"] >= 0 else "after"
-    return f"{made}, {duration_text(abs(facts['distance']))} {order} the onset"
+    order = "before" if facts.distance >= 0 else "after"
+    return f"{made}, {duration_text(abs(facts.distance))} {order} the onset"
 
 
 CHECK = guarding(TO_DATABASE)

@@ -5,8 +5,11 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
-from runbook.investigation.definitions import Answers, Check, Context, Results
+from runbook import model
+from runbook.investigation.definitions import Answers, Check, Context
+from runbook.investigation.results import Results
 from runbook.model import JSON, Query, Result, Table
 from runbook.sources.kubernetes import client as kubernetes
 from runbook.sources.kubernetes.containers import previous_logs_of
@@ -14,6 +17,15 @@ from runbook.text.format import plain_text, plural
 
 _TELLING = re.compile(r"panic|fatal|exception|traceback|\berror\b|out of memory|killed|cannot|failed", re.IGNORECASE)
 LINES, SHOWN = 5, 4
+
+
+@dataclass(frozen=True, kw_only=True)
+class Facts(model.Facts):
+    """TODO: what is found, units."""
+
+    ended: TODO
+    last: TODO
+    times: TODO
 
 
 def _queries(c: Context) -> Mapping[str, Query]:
@@ -41,14 +53,14 @@ def _last(lines: Sequence[str]) -> str:
     return plain_text((telling or lines)[-1], 160)
 
 
-def _sentence(facts: Mapping[str, JSON]) -> str:
-    if not facts["ended"]:
+def _sentence(facts: Facts) -> str:
+    if not facts.ended:
         return "Nothing: none of the containers that are there now ended near the onset."
-    if facts["last"] is None:
-        return f"{plural(facts['ended'], 'container')} ended without a word."
-    if facts["ended"] == 1:
-        return f"The one that ended said last: “{facts['last']}”."
-    return f"{facts['times']} of {facts['ended']} containers said last: “{facts['last']}”."
+    if facts.last is None:
+        return f"{plural(facts.ended, 'container')} ended without a word."
+    if facts.ended == 1:
+        return f"The one that ended said last: “{facts.last}”."
+    return f"{facts.times} of {facts.ended} containers said last: “{facts.last}”."
 
 
-CHECK = Check("last_words", "What did crashed containers say last?", _queries, _judge, empty_is_none=True)
+CHECK = Check("previous_logs", "What did crashed containers say last?", Facts, _queries, _judge, empty_is_none=True)

@@ -7,22 +7,23 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from runbook import model
 from runbook.alerts.checks.memory.growth import CALM_SECONDS, calm_seconds
 from runbook.alerts.checks.toolkit.series import (
     Floats,
     change,
     metric,
     number,
-    onset_of,
     over_window,
     pods,
     rate_window,
     series,
     shown_of,
-    turn,
+    split_time,
 )
 from runbook.alerts.checks.workload.changes import CALM_MINUTES
-from runbook.investigation.definitions import Answers, Check, Context, Results
+from runbook.investigation.definitions import Answers, Check, Context
+from runbook.investigation.results import Results
 from runbook.model import JSON, Chart, Query, Result, Status, Table
 from runbook.sources.kubernetes import client as kubernetes
 from runbook.sources.kubernetes.objects import Pod, pods_of, usage_of
@@ -32,6 +33,14 @@ HEAVIER = 1.5  # times the memory of the pods before, a new revision is to blame
 FULL = 0.9  # from 90 % of a limit on, it counts as reached
 MIB = 1024 * 1024
 SHOWN = 6
+
+
+@dataclass(frozen=True, kw_only=True)
+class Facts(model.Facts):
+    """TODO: what is found, units."""
+
+    container: TODO
+    oom_kills: TODO
 
 
 def _queries(c: Context) -> Mapping[str, Query]:
@@ -66,9 +75,9 @@ def _judge(c: Context, answers: Answers, earlier: Results) -> Result:
             f"{name}_full_pods": top.full,
         }
     facts |= {"memory_bytes": number(tops["memory"].used, 0), "cpu_cores": number(tops["cpu"].used, 3)}
-    facts["heavier"] = _heavier(c, here, memory, earlier)
-    abnormal = bool(facts["memory_reached"] or facts["cpu_reached"] or kills)
-    known = facts["memory_reached"] is not None or facts["cpu_reached"] is not None
+    facts.heavier = _heavier(c, here, memory, earlier)
+    abnormal = bool(facts.memory_reached or facts.cpu_reached or kills)
+    known = facts.memory_reached is not None or facts.cpu_reached is not None
     status: Status = "abnormal" if abnormal else "normal" if known else "unknown"
     charts = _charts(c, memory, cpu, {name: top.limit for name, top in tops.items()})
     return Result(status, _sentence(facts, answers), facts, charts, _usage(here, answers))
@@ -99,7 +108,7 @@ def _limits(here: tuple[Pod, ...], container: str | None, limit: str) -> dict[st
 
 def _fullest(c: Context, by_pod: Mapping[str, Floats], limits: Mapping[str, float], earlier: Results) -> _Top:
     """By what each pod uses at its height since the onset; a pod that is gone counts by the others' lowest limit."""
-    levels = {pod: change(c, values, onset_of(earlier), _high).since for pod, values in by_pod.items()}
+    levels = {pod: change(c, values, earlier.onset, _high).since for pod, values in by_pod.items()}
     common = min(limits.values(), default=None)
     filled = {pod: used / limit if (limit := limits.get(pod, common)) else used for pod, used in levels.items()}
     known = {pod: value for pod, value in filled.items() if not np.isnan(value)}
@@ -125,7 +134,7 @@ def _heavier(c: Context, here: tuple[Pod, ...], memory: Mapping[str, Floats], ea
         return None
     new = {pod.name for pod in here if pod.revision == changes.get("revision")}
     rows = [memory[pod] for pod in new if pod in memory]
-    held = [level for row in rows if not np.isnan(level := change(c, row, onset_of(earlier), _high).since)]
+    held = [level for row in rows if not np.isnan(level := change(c, row, earlier.onset, _high).since)]
     most = [float(np.nanmax(row)) for pod, row in memory.items() if pod not in new and not np.isnan(row).all()]
     if not most or not held or np.median(held) < HEAVIER * np.median(most):
         return None
@@ -135,13 +144,13 @@ def _heavier(c: Context, here: tuple[Pod, ...], memory: Mapping[str, Floats], ea
 
 
 def _kills(c: Context, here: tuple[Pod, ...], earlier: Results) -> int:
-    begin = turn(c, onset_of(earlier)) - 600
+    begin = split_time(c, earlier.onset) - 600
     ended = [p.last_termination for p in here if p.last_termination and p.last_termination.reason == "OOMKilled"]
     return sum(1 for t in ended if t.finished_at is not None and begin <= t.finished_at <= c.end)
 
 
-def _sentence(facts: Mapping[str, JSON], answers: Answers) -> str:
-    kills = facts["oom_kills"]
+def _sentence(facts: Facts, answers: Answers) -> str:
+    kills = facts.oom_kills
     parts = (
         [f"{plural(kills, 'container')} {'was' if kills == 1 else 'were'} killed for using too much memory"]
         if kills
@@ -154,10 +163,10 @@ def _sentence(facts: Mapping[str, JSON], answers: Answers) -> str:
             if used is not None
             else f"{shown} against its limit is not known"
         )
-    if facts["memory_used"] is None and facts["cpu_used"] is None and not kills:
+    if facts.memory_used is None and facts.cpu_used is None and not kills:
         said = answers["pods"].error or "the container declares no limits"
         return f"Not known: limits are missing ({said.rstrip('.')})."
-    reached = facts["memory_reached"] or facts["cpu_reached"] or kills
+    reached = facts.memory_reached or facts.cpu_reached or kills
     return f"{'Yes' if reached else 'No'}: {', '.join(parts)}."
 
 
@@ -207,4 +216,12 @@ def _of(pod: Pod | None, limit: str, scale: float) -> str:
     return f"{value * scale:,.4g}" if value else "none"
 
 
-CHECK = Check("resources", "Do the pods reach their limits?", _queries, _judge, needs=("pods",), optional=("usage",))
+CHECK = Check(
+    "resource_limits",
+    "Do the pods reach their limits?",
+    Facts,
+    _queries,
+    _judge,
+    requires=("pods",),
+    optional=("usage",),
+)

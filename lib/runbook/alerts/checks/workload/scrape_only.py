@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
-from runbook.investigation.definitions import Answers, Check, Context, Results
+from runbook import model
+from runbook.investigation.definitions import Answers, Check, Context
+from runbook.investigation.results import Results
 from runbook.model import JSON, Query, Result
 from runbook.sources.elasticsearch import client as elasticsearch
 from runbook.text.format import count_text, plural
@@ -15,8 +18,22 @@ ENOUGH = 5  # messages to be expected: silence tells something
 MANY_PODS = 100
 
 
+@dataclass(frozen=True, kw_only=True)
+class Facts(model.Facts):
+    """TODO: what is found, units."""
+
+    well: TODO
+    down: TODO
+    nobody_up: TODO
+    answers: TODO
+    messages: TODO
+    expected: TODO
+    talking: TODO
+    silent: TODO
+
+
 def _queries(c: Context) -> Mapping[str, Query]:
-    firing, usual = c.started_at - c.hold_seconds, c.started_at - BEFORE_ALERT
+    firing, usual = c.started_at - c.for_seconds, c.started_at - BEFORE_ALERT
     return {
         "logged since": elasticsearch.top_values(c.service, firing, c.end, c.service.pod_field, MANY_PODS),
         "logged before": elasticsearch.top_values(c.service, c.start, usual, c.service.pod_field, 1),
@@ -28,16 +45,16 @@ def _judge(c: Context, answers: Answers, earlier: Results) -> Result:
     if "well" not in pods or "down" not in instances:
         return Result("unknown", "Not known: which of those that are down Kubernetes calls ready is not known.")
     well, health = pods["well"], _health(earlier)
-    facts: dict[str, JSON] = {
-        "well": len(well),
-        "down": len(instances["down"]),
-        "nobody_up": not instances["up"],
-        "answers": health,
-        "messages": None,
-        "expected": None,
-        "talking": False,
-        "silent": False,
-    }
+    facts = Facts(
+        well=len(well),
+        down=len(instances["down"]),
+        nobody_up=not instances["up"],
+        answers=health,
+        messages=None,
+        expected=None,
+        talking=False,
+        silent=False,
+    )
     if not well and pods.get("gone"):
         return Result("unknown", "Not known: the pods of those that are down are not there any more.")
     if not well:
@@ -48,12 +65,12 @@ def _judge(c: Context, answers: Answers, earlier: Results) -> Result:
         facts |= {"talking": None, "silent": None}  # messages, but none that names its pod
     else:
         facts |= _spoken(c, answers, len(well), instances["all"], well)
-    lives = facts["talking"] or (facts["nobody_up"] and health)
+    lives = facts.talking or (facts.nobody_up and health)
     return Result("abnormal" if lives else "normal", _sentence(facts), facts)
 
 
 def _health(earlier: Results) -> bool | None:
-    return earlier["reachability"].facts.get("health_ok") if "reachability" in earlier else None
+    return earlier["reachability"].facts.health_ok if "reachability" in earlier else None
 
 
 def _spoken(c: Context, answers: Answers, well: int, every: int, names: list[str]) -> dict[str, JSON]:
@@ -61,7 +78,7 @@ def _spoken(c: Context, answers: Answers, well: int, every: int, names: list[str
     counts = dict(elasticsearch.terms(answers["logged since"])[0])
     messages = sum(counts.get(name, 0) for name in names)
     before = elasticsearch.total(answers["logged before"])[0]
-    since_seconds = c.end - c.started_at + c.hold_seconds
+    since_seconds = c.end - c.started_at + c.for_seconds
     before_seconds = c.started_at - BEFORE_ALERT - c.start
     expected = before / before_seconds * since_seconds * well / every if before_seconds > 0 and every else 0.0
     enough = expected >= ENOUGH
@@ -73,18 +90,18 @@ def _spoken(c: Context, answers: Answers, well: int, every: int, names: list[str
     }
 
 
-def _sentence(facts: Mapping[str, JSON]) -> str:
-    who = f"{facts['well']} of {facts['down']} that are down are ready in Kubernetes"
-    health = {True: "the service answers", False: "the service does not answer", None: ""}[facts["answers"]]
+def _sentence(facts: Facts) -> str:
+    who = f"{facts.well} of {facts.down} that are down are ready in Kubernetes"
+    health = {True: "the service answers", False: "the service does not answer", None: ""}[facts.answers]
     more = f"; {health}" if health else ""
-    if facts["messages"] is None:
+    if facts.messages is None:
         return f"Perhaps: {who}; what they log is not known{more}."
-    logged = f"logged {plural(facts['messages'], 'message')} since, where {count_text(facts['expected'])} are usual"
-    if facts["talking"] is None:
+    logged = f"logged {plural(facts.messages, 'message')} since, where {count_text(facts.expected)} are usual"
+    if facts.talking is None:
         return f"Perhaps: {who}, but too little is logged to tell ({logged}){more}."
-    if facts["talking"] or (facts["nobody_up"] and facts["answers"]):
+    if facts.talking or (facts.nobody_up and facts.answers):
         return f"Yes: {who} and {logged}{more}."
     return f"No: {who}, but {logged}: nobody reaches them{more}."
 
 
-CHECK = Check("unseen", "Is it only the scrape?", _queries, _judge, empty_is_none=True)
+CHECK = Check("scrape_only", "Is it only the scrape?", Facts, _queries, _judge, empty_is_none=True)

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
-from runbook.alerts.checks.toolkit.series import onset_of, turn
-from runbook.investigation.definitions import Answers, Check, Context, Results
-from runbook.model import JSON, Query, Result, Status, Table
+from runbook import model
+from runbook.alerts.checks.toolkit.series import split_time
+from runbook.investigation.definitions import Answers, Check, Context
+from runbook.investigation.results import Results
+from runbook.model import Query, Result, Status, Table
 from runbook.sources.kubernetes import client as kubernetes
 from runbook.sources.kubernetes.secrets import Known, secrets_of
 from runbook.text.format import clock_text, duration_text
@@ -18,32 +21,44 @@ SHOWN = 12
 IN_PLACE = "but one changed in place keeps its age"
 
 
+@dataclass(frozen=True, kw_only=True)
+class Facts(model.Facts):
+    """TODO: what is found, units."""
+
+    known: TODO
+    referenced: TODO
+    missing: TODO
+    fresh: TODO
+    fresh_distance: TODO
+    near: TODO
+
+
 def _queries(c: Context) -> Mapping[str, Query]:
     return {"secrets": kubernetes.secrets(c.service.namespace, c.service.deployment)}
 
 
 def _judge(c: Context, answers: Answers, earlier: Results) -> Result:
-    found, began = secrets_of(answers["secrets"]), turn(c, onset_of(earlier))
+    found, began = secrets_of(answers["secrets"]), split_time(c, earlier.onset)
     asked_at = answers["secrets"].data["asked_at"]
     used = [one for one in found.known if not found.referenced or one.name in found.referenced]
     nearness = {one.name: near(one, asked_at, began) for one in used}
     fresh = [name for name, is_near in nearness.items() if is_near]
     made = {one.name: one.created_at for one in found.known}
-    facts: dict[str, JSON] = {
-        "known": len(found.known),
-        "referenced": list(found.referenced),
-        "missing": list(found.missing),
-        "fresh": fresh,
-        "fresh_distance": round(began - max(made[name] or 0.0 for name in fresh)) if fresh else None,
-        "near": True if fresh else None if None in nearness.values() else False,
-    }
+    facts = Facts(
+        known=len(found.known),
+        referenced=list(found.referenced),
+        missing=list(found.missing),
+        fresh=fresh,
+        fresh_distance=round(began - max(made[name] or 0.0 for name in fresh)) if fresh else None,
+        near=True if fresh else None if None in nearness.values() else False,
+    )
     rows = tuple(
         (one.name, one.type, "yes" if one.name in found.referenced else "", made_text(c, one, asked_at))
         for one in sorted(found.known, key=lambda one: (-(one.created_at or 0.0), one.name))[:SHOWN]
     )
     tables = (Table("secrets", ("Name", "Type", "Used by the pods", "Made"), rows),) if rows else ()
     bad = fresh or found.missing
-    status: Status = "abnormal" if bad else "unknown" if facts["near"] is None else "normal"
+    status: Status = "abnormal" if bad else "unknown" if facts.near is None else "normal"
     return Result(status, _sentence(facts), facts, tables=tables)
 
 
@@ -71,19 +86,19 @@ def made_text(c: Context, one: Known, asked_at: float) -> str:
     return clock_text(one.created_at, c.started_at) if exactness(age) <= 60 else f"{duration_text(age)} old"
 
 
-def _sentence(facts: Mapping[str, JSON]) -> str:
+def _sentence(facts: Facts) -> str:
     parts = []
-    if facts["missing"]:
-        parts.append(f"{', '.join(facts['missing'])} missing")
-    if facts["fresh"]:
-        distance = facts["fresh_distance"]
+    if facts.missing:
+        parts.append(f"{', '.join(facts.missing)} missing")
+    if facts.fresh:
+        distance = facts.fresh_distance
         order = "before" if distance >= 0 else "after"
-        parts.append(f"{', '.join(facts['fresh'])} made {duration_text(abs(distance))} {order} the onset")
+        parts.append(f"{', '.join(facts.fresh)} made {duration_text(abs(distance))} {order} the onset")
     if parts:
         return f"Yes: {'; '.join(parts)}."
-    if facts["near"] is None:
+    if facts.near is None:
         return "Not known: the ages that Kubernetes prints are too coarse by now to compare with the onset."
-    return f"No: none of {facts['known']} Secrets and ConfigMaps is missing or was made shortly before it, {IN_PLACE}."
+    return f"No: none of {facts.known} Secrets and ConfigMaps is missing or was made shortly before it, {IN_PLACE}."
 
 
-CHECK = Check("secrets", "Was a Secret made anew?", _queries, _judge, needs=("secrets",))
+CHECK = Check("secrets", "Was a Secret made anew?", Facts, _queries, _judge, requires=("secrets",))

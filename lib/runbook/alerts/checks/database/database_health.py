@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 
+from runbook import model
 from runbook.alerts.checks.toolkit.series import (
     Change,
     change,
     line,
     metric,
     number,
-    onset_of,
     over_window,
     rate_window,
     series,
     short_window,
 )
-from runbook.investigation.definitions import Answers, Check, Context, Results
-from runbook.model import JSON, Chart, Query, Result
+from runbook.investigation.definitions import Answers, Check, Context
+from runbook.investigation.results import Results
+from runbook.model import Chart, Query, Result
 from runbook.text.format import plural
 
 SLOWER = 3.0  # p95 this many times its level before is slow,
@@ -27,6 +29,23 @@ SLOW_SECONDS = 0.1  # but never below this,
 VERY_SLOW_SECONDS = 1.0  # and always above this
 ERRORS_PER_SECOND = 0.05
 POOL_FULL = 0.95
+
+
+@dataclass(frozen=True, kw_only=True)
+class Facts(model.Facts):
+    """TODO: what is found, units."""
+
+    errors_per_second: TODO
+    errors_before: TODO
+    p95: TODO
+    p95_before: TODO
+    p95_times: TODO
+    in_use: TODO
+    waiting: TODO
+    pool: TODO
+    refusing: TODO
+    slow: TODO
+    exhausted: TODO
 
 
 def _queries(c: Context) -> Mapping[str, Query]:
@@ -49,7 +68,7 @@ def _queries(c: Context) -> Mapping[str, Query]:
 
 
 def _judge(c: Context, answers: Answers, earlier: Results) -> Result:
-    onset = onset_of(earlier)
+    onset = earlier.onset
     high = {
         name: change(c, line(answers[name]), onset, lambda values: float(np.percentile(values, 75)))
         for name in ("connection errors", "query p95", "in use", "waiting", "pods")
@@ -58,24 +77,24 @@ def _judge(c: Context, answers: Answers, earlier: Results) -> Result:
         high["connection errors"] = Change(0.0, 0.0)  # a counter that nothing has incremented yet
     errors, p95 = high["connection errors"], high["query p95"]
     pool = _pool(c, high["pods"].since)
-    facts: dict[str, JSON] = {
-        "errors_per_second": number(errors.since, 3),
-        "errors_before": number(errors.before, 3),
-        "p95": number(p95.since, 4),
-        "p95_before": number(p95.before, 4),
-        "p95_times": number(p95.times, 2),
-        "in_use": number(high["in use"].since, 1),
-        "waiting": number(high["waiting"].since, 1),
-        "pool": pool,
-        "refusing": _known(errors.since, errors.since > ERRORS_PER_SECOND and not errors.since <= 3 * errors.before),
-        "slow": _known(p95.since, p95.since > SLOW_SECONDS and (p95.times >= SLOWER or p95.since > VERY_SLOW_SECONDS)),
-        "exhausted": _known(
+    facts = Facts(
+        errors_per_second=number(errors.since, 3),
+        errors_before=number(errors.before, 3),
+        p95=number(p95.since, 4),
+        p95_before=number(p95.before, 4),
+        p95_times=number(p95.times, 2),
+        in_use=number(high["in use"].since, 1),
+        waiting=number(high["waiting"].since, 1),
+        pool=pool,
+        refusing=_known(errors.since, errors.since > ERRORS_PER_SECOND and not errors.since <= 3 * errors.before),
+        slow=_known(p95.since, p95.since > SLOW_SECONDS and (p95.times >= SLOWER or p95.since > VERY_SLOW_SECONDS)),
+        exhausted=_known(
             high["in use"].since, _queueing(high["waiting"]) or bool(pool and high["in use"].since >= POOL_FULL * pool)
         ),
-    }
+    )
     if all(np.isnan(level.since) for level in (errors, p95, high["in use"])):
         return Result("unknown", "Not known: none of the service's database metrics has data since the onset.")
-    bad = facts["refusing"] or facts["slow"] or facts["exhausted"]
+    bad = facts.refusing or facts.slow or facts.exhausted
     return Result("abnormal" if bad else "normal", _sentence(facts, bool(bad)), facts, _charts(c, answers))
 
 
@@ -111,8 +130,8 @@ def _charts(c: Context, answers: Answers) -> tuple[Chart, ...]:
     return (*charts, Chart("database-pool", "Database connections", "connections", states)) if states else tuple(charts)
 
 
-def _sentence(facts: Mapping[str, JSON], bad: bool) -> str:
-    p95, in_use, pool = facts["p95"], facts["in_use"], facts["pool"]
+def _sentence(facts: Facts, bad: bool) -> str:
+    p95, in_use, pool = facts.p95, facts.in_use, facts.pool
     known = {True: "Yes", False: "No"}[not bad]
     parts = [
         _errors(facts),
@@ -121,13 +140,13 @@ def _sentence(facts: Mapping[str, JSON], bad: bool) -> str:
         if in_use is not None
         else "connections in use not known",
     ]
-    if facts["waiting"] and facts["waiting"] >= 1:
-        parts.append(f"{plural(round(facts['waiting']), 'request')} waiting for one")
+    if facts.waiting and facts.waiting >= 1:
+        parts.append(f"{plural(round(facts.waiting), 'request')} waiting for one")
     return f"{known}: {', '.join(parts)}."
 
 
-def _errors(facts: Mapping[str, JSON]) -> str:
-    rate, before = facts["errors_per_second"], facts["errors_before"]
+def _errors(facts: Facts) -> str:
+    rate, before = facts.errors_per_second, facts.errors_before
     if rate is None:
         return "connection errors not known"
     if rate < ERRORS_PER_SECOND:
@@ -135,8 +154,8 @@ def _errors(facts: Mapping[str, JSON]) -> str:
     return f"{rate:.1f} connection errors/s{f' ({before:.1f} before)' if before is not None else ''}"
 
 
-def _before(facts: Mapping[str, JSON]) -> str:
-    return f" ({facts['p95_before'] * 1000:,.0f} ms before)" if facts["p95_before"] is not None else ""
+def _before(facts: Facts) -> str:
+    return f" ({facts.p95_before * 1000:,.0f} ms before)" if facts.p95_before is not None else ""
 
 
-CHECK = Check("database", "Is the database well?", _queries, _judge, needs=())
+CHECK = Check("database_health", "Is the database well?", Facts, _queries, _judge, requires=())
