@@ -13,7 +13,7 @@ from runbook.alerts.checks.toolkit.signal import FAILED_REQUESTS
 from runbook.alerts.checks.workload import changes, resource_limits
 from runbook.alerts.mitigations.capacity import more_room
 from runbook.alerts.mitigations.dependencies import restore_connections, restore_verification
-from runbook.alerts.shared_causes import DEPLOYMENT, ONLY_NEW_PODS, TRAFFIC, about, times_as_many, told
+from runbook.alerts.shared_causes import DEPLOYMENT, ONLY_NEW_PODS, TRAFFIC, about, share_of, times_as_many
 from runbook.config.settings import Service
 from runbook.investigation.definitions import Alert, Answers, Cause, Conclusive, Context, Recovering, Sign
 from runbook.model import Query, Series
@@ -42,7 +42,7 @@ DATABASE = Cause(
         ),
         Sign(database_health.Facts, 0.5, lambda f: f.slow, lambda f: f"p95 of queries {f.p95 * 1000:,.0f} ms"),
         Sign(database_health.Facts, 0.3, lambda f: f.exhausted, lambda f: "the connection pool is exhausted"),
-        Sign(error_messages.Facts, 0.5, about("database"), told("database")),
+        Sign(error_messages.Facts, 0.5, about("database"), share_of("database")),
     ),
     refutes=(
         ONLY_NEW_PODS,
@@ -69,7 +69,7 @@ AUTHENTICATION = Cause(
             lambda f: f.failing,
             lambda f: f"{share_text(f.since)} of authentication attempts fail",
         ),
-        Sign(error_messages.Facts, 0.5, about("authentication"), told("authentication")),
+        Sign(error_messages.Facts, 0.5, about("authentication"), share_of("authentication")),
     ),
     refutes=(
         ONLY_NEW_PODS,
@@ -112,7 +112,7 @@ RESOURCES = Cause(
             lambda f: f.cpu_reached and f.cpu_full_pods > 1,
             lambda f: f"CPU at {share_text(f.cpu_used)} of its limit in {f.cpu_full_pods} pods",
         ),
-        Sign(error_messages.Facts, 0.4, about("resources"), told("resources")),
+        Sign(error_messages.Facts, 0.4, about("resources"), share_of("resources")),
     ),
     refutes=(
         ONLY_NEW_PODS,

@@ -30,14 +30,16 @@ SURGE = 2.0  # from twice the usual rate on it is a surge
 
 @dataclass(frozen=True, kw_only=True)
 class Facts(model.Facts):
-    """TODO: what is found, units."""
+    """Requests per second since the onset, before it, and at the same hours of other days; `times` is how many times the
+    highest of those (None: there were none before).
+    """
 
-    rate: TODO
-    before: TODO
-    times: TODO
-    yesterday: TODO
-    last_week: TODO
-    surge: TODO
+    rate: float
+    before: float | None
+    times: float | None
+    yesterday: float | None
+    last_week: float | None
+    surge: bool
 
 
 def _queries(c: Context) -> Mapping[str, Query]:
@@ -63,7 +65,7 @@ def _judge(c: Context, answers: Answers, earlier: Results) -> Result:
         )
     factor = min(factors)
     facts = Facts(
-        rate=number(level.since, 2),
+        rate=round(level.since, 2),
         before=number(level.before, 2),
         times=number(factor, 2),
         yesterday=usual["yesterday"],
@@ -91,8 +93,12 @@ def _since(c: Context, values: Floats, onset: float | None) -> float | None:
 
 
 def _sentence(facts: Facts) -> str:
-    days = (("before", "before"), ("yesterday", "at this hour yesterday"), ("last_week", "last week"))
-    against = [f"{_rate(facts[key])} {words}" for key, words in days if facts[key] is not None]
+    days = (
+        (facts.before, "before"),
+        (facts.yesterday, "at this hour yesterday"),
+        (facts.last_week, "at this hour last week"),
+    )
+    against = [f"{_rate(rate)} {words}" for rate, words in days if rate is not None]
     known = f" ({', '.join(against)})" if against else ""
     if not facts.surge:
         return f"No: {_rate(facts.rate)}{known}."

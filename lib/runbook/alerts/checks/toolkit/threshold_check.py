@@ -67,15 +67,16 @@ class Level(Generic[F]):
     rise below `least(service)` is none, and what wanders less than `noise` is calm; `began(context, answers, onset)`
     may know better. A `gauge` has no rate window: it is not asked over a short one, and its onset is not late by one.
     `find(context, answers, measured)` gives the facts of the type `facts`: what was measured and what else the alert
-    counts, its `impact` among it; `count(facts)` is a clause after when it began.
+    counts, its `impact` among it; `count(facts)` is a clause after when it began. `sentence(context, facts, abnormal)`
+    is the whole sentence of a level that needs another one.
     """
 
     name: str
     facts: type[F]
     title: str
     unit: str
-    now: str
-    past: str
+    now: str = ""
+    past: str = ""
     nothing: str
     queries: Callable[[Context, str, int], Mapping[str, Query]]
     value: Callable[[Answers], Floats]
@@ -91,6 +92,7 @@ class Level(Generic[F]):
     began: Callable[[Context, Answers, float | None], float | None] = lambda context, answers, began: began
     find: Callable[[Context, Answers, Facts], F]
     count: Callable[[F], str] = lambda facts: ""
+    sentence: Callable[[Context, F, bool], str] | None = None
 
 
 def check(level: Level[F]) -> Check:
@@ -149,7 +151,8 @@ def _judge(c: Context, answers: Answers, level: Level[F]) -> Result:
         series(c, "now", now, scale=level.scale),
     )
     chart = Chart(level.name, level.title, level.unit, lines, threshold=threshold * level.scale)
-    return Result("abnormal" if abnormal else "normal", _sentence(c, level, facts, abnormal), facts, (chart,))
+    said = level.sentence(c, facts, abnormal) if level.sentence else _sentence(c, level, facts, abnormal)
+    return Result("abnormal" if abnormal else "normal", said, facts, (chart,))
 
 
 def _onset(c: Context, level: Level[F], answers: Answers) -> float | None:
