@@ -90,7 +90,7 @@ def _usual(seasonal: ArrayLike | None, count: int) -> Floats:
 
 def _find(view: Measured, seen: Measured, min_effect: float) -> Onset | None:
     """That there is a disturbance is judged by one view; when exactly it began, by the values as they came."""
-    if len(view.r) < 3 * view.least or not view.sigma > 0:
+    if len(view.r) < 3 * view.least or not view.sigma > 0 or not seen.sigma**2 > 0:  # the noise may vanish in rounding
         return None
     found = disturbance(view, min_effect, (view.window - seen.window) / 2)
     if found is None:
