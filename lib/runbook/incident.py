@@ -17,7 +17,7 @@ from runbook.errors import ParameterError, RecordingCorrupt, RecordingError
 from runbook.evidence.draft import RECORDING, Draft
 from runbook.evidence.manifest import Status
 from runbook.investigation.definitions import Alert, Context
-from runbook.investigation.investigator import Inquiry
+from runbook.investigation.investigator import Investigator
 from runbook.investigation.result import Investigation
 from runbook.recording.recorder import Header, Recorder, Replay
 from runbook.redaction.redactor import Redactor
@@ -55,8 +55,8 @@ class Trail:
 class Incident:
     """One alert of one incident. Each method shows one thing, with the sentence that says what it means."""
 
-    def __init__(self, inquiry: Inquiry, given: Given, trail: Trail) -> None:
-        self._inquiry, self._given, self._trail = inquiry, given, trail
+    def __init__(self, investigator: Investigator, given: Given, trail: Trail) -> None:
+        self._investigator, self._given, self._trail = investigator, given, trail
         self._left: Path | None = None
 
     @classmethod
@@ -93,8 +93,8 @@ class Incident:
         recorded = _Recorded.of(replay, path)
         given = replace(given, environment=recorded.environment_name)
         context = _context(alert, given, recorded.environment, recorded.service, replay.now, inf)
-        inquiry = Inquiry(alert, context, Deadline(replay, REPLAY_SECONDS), Frozen(replay.now))
-        return cls(inquiry, given, Trail(replayed=_file(path), draft=_runners_draft()))
+        investigator = Investigator(alert, context, Deadline(replay, REPLAY_SECONDS), Frozen(replay.now))
+        return cls(investigator, given, Trail(replayed=_file(path), draft=_runners_draft()))
 
     @classmethod
     def _ask(cls, alert: Alert, given: Given, environment: Environment, service: Service) -> Incident:
@@ -110,16 +110,16 @@ class Incident:
             _header(context, given),
             redactor,
         )
-        return cls(Inquiry(alert, context, recorder, clock), given, Trail(recorder, draft=draft))
+        return cls(Investigator(alert, context, recorder, clock), given, Trail(recorder, draft=draft))
 
     def context(self) -> None:
         """What is asked, where, and for which window."""
-        notebook.show_context(self._inquiry.alert, self._inquiry.context)
+        notebook.show_context(self._investigator.alert, self._investigator.context)
 
     def show(self, *checks: str) -> None:
         """The findings of these checks: question, status, sentence, charts, tables, queries."""
         for name in checks:
-            notebook.show_finding(self._inquiry.finding(name), self._inquiry.context)
+            notebook.show_finding(self._investigator.finding(name), self._investigator.context)
 
     def causes(self) -> None:
         """The verdict, and the probable causes, ranked, each with its reasons."""
@@ -131,7 +131,7 @@ class Incident:
 
     def verification(self) -> None:
         """Whether it recovered since `mitigated_at`; waits for it, telling how far it is."""
-        notebook.show_recovery(self._inquiry.recovery(notebook.progress), self._inquiry.context)
+        notebook.show_recovery(self._investigator.recovery(notebook.progress), self._investigator.context)
 
     def record(self) -> None:
         """Leave the evidence, once, and say where it is."""
@@ -142,8 +142,8 @@ class Incident:
     def investigation(self, *, verified: bool = False) -> Investigation:
         """All of it as data; `verified` includes the recovery even where no cell asked for it."""
         if verified:
-            self._inquiry.recovery(lambda progress: None)
-        return self._inquiry.investigation()
+            self._investigator.recovery(lambda progress: None)
+        return self._investigator.investigation()
 
     def _leave(self) -> Path | None:
         """Write what was found into the draft, and seal it unless the runner will; None where nothing is kept."""

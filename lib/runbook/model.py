@@ -143,6 +143,13 @@ class AlertFacts(Facts):
     impact: str | None = None
 
 
+@dataclass(frozen=True, kw_only=True)
+class EventFacts(Facts):
+    """What a check finds that tells of events, in any order: rollouts, restarts."""
+
+    events: tuple[Event, ...]
+
+
 @dataclass(frozen=True)
 class Result:
     """What a check found: a status, one sentence from the data, and the evidence for both.

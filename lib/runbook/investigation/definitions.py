@@ -149,7 +149,8 @@ class LoadTest:
 @dataclass(frozen=True)
 class Recovering:
     """How recovery is verified: `queries(context, end)` asked again and again until `seconds` after the mitigation
-    are covered; `series` turns the answers into one series that has to stay at or below `threshold(service)`.
+    are covered; `series` turns the answers into one series that has to stay at or below `threshold(service)`, or at or
+    above it where the alert fires `below`.
 
     `problem(context, answers)` says what else is not as it should be, "" where all is. `probes` are asked once at the
     end; all of them have to answer well, and under `load` where that is wanted.
@@ -164,11 +165,21 @@ class Recovering:
     probes: Callable[[Context], Mapping[str, Query]]
     problem: Callable[[Context, Answers], str] = lambda context, answers: ""
     load: LoadTest | None = None
+    below: bool = False
+
+    @property
+    def calm(self) -> str:
+        """Where the series has to stay: "at or below"."""
+        return "at or above" if self.below else "at or below"
+
+    def holds(self, value: float, threshold: float) -> bool:
+        """Whether the alert still holds for a value."""
+        return value < threshold if self.below else value > threshold
 
     def goal(self, service: Service) -> str:
         """When it is over, e.g. "failed requests at or below 5 % of requests for 5 min"."""
         limit = self.threshold(service)
-        level = f" at or below {limit:g} {self.unit}" if limit else ": none"
+        level = f" {self.calm} {limit:g} {self.unit}" if limit else ": none"
         return f"{self.what[0].lower()}{self.what[1:]}{level} for {duration_text(self.seconds)}"
 
 

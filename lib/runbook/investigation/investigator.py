@@ -1,4 +1,4 @@
-"""An inquiry: all questions of an alert asked in parallel, judged in order, concluded; knows no screen and no disk."""
+"""The investigator: all questions of an alert asked in parallel, judged in order, concluded; no screen and no disk."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ PARALLEL = 64  # more than any alert has queries: a source that hangs costs one 
 SHOWN_CAUSES = 2
 
 
-class Inquiry:
+class Investigator:
     """One alert being investigated: all queries go out at once, whoever wants a finding waits for its own answers."""
 
     def __init__(self, alert: Alert, context: Context, source: Source, clock: Clock) -> None:

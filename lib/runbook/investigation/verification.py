@@ -75,7 +75,7 @@ def verify(context: Context, watched: Recovering, ask: Ask, clock: Clock, tell: 
 def _look(context: Context, watched: Recovering, answers: Answers) -> _Look:
     """A calm that rests on answers which did not come, or not whole, is not known to be one."""
     series = watched.series(context, answers)
-    outcome = judge(series, watched.threshold(context.service), watched.seconds)
+    outcome = judge(series, watched.threshold(context.service), watched.seconds, below=watched.below)
     gap = _gap(answers)
     if gap and outcome == "recovered":
         outcome = "not enough data"
@@ -112,9 +112,14 @@ def _now(query: Query, moment: float) -> Query:
     return replace(query, params={**query.params, "at": int(moment)})
 
 
-def judge(series: Series, threshold: float, seconds: int) -> Outcome:
-    """recovered: at or below the threshold for the last `seconds` without a gap; relapsed: it was, and is above again."""
+def judge(series: Series, threshold: float, seconds: int, *, below: bool = False) -> Outcome:
+    """recovered: at or below the threshold for the last `seconds` without a gap; relapsed: it was, and is above again.
+
+    With `below` the other way round: the alert fires below the threshold.
+    """
     times, values = np.asarray(series.times, dtype=float), np.asarray(series.values, dtype=float)
+    if below:
+        values, threshold = -values, -threshold
     newest = _newest(series)
     if newest is None or _stale(series, newest):
         return "not enough data"
@@ -180,15 +185,15 @@ def _conclude(context: Context, watched: Recovering, look: _Look, asked: Answers
 
 
 def _watched(watched: Recovering, context: Context, look: _Look) -> str:
-    limit = f"{watched.threshold(context.service):g} {watched.unit}"
+    limit = f"{watched.calm} {watched.threshold(context.service):g} {watched.unit}"
     span = duration_text(watched.seconds)
     known = f", as far as is known: {look.gap}" if look.gap else ""
     if look.problem:
-        return f"at or below {limit} for the last {span}, but {look.problem}"
+        return f"{limit} for the last {span}, but {look.problem}"
     return {
-        "recovered": f"at or below {limit} for the last {span}",
-        "relapsed": f"at or below {limit} for {span} after the mitigation, above it again now{known}",
-        "not recovered": f"not at or below {limit} for {span} in a row up to the newest value{known}",
+        "recovered": f"{limit} for the last {span}",
+        "relapsed": f"{limit} for {span} after the mitigation, and no longer now{known}",
+        "not recovered": f"not {limit} for {span} in a row up to the newest value{known}",
         "not enough data": look.gap or _too_little(look.series, limit, span),
     }[look.outcome]
 
@@ -199,7 +204,7 @@ def _too_little(series: Series, limit: str, span: str) -> str:
         return "no values since the mitigation"
     if _stale(series, newest):
         return f"no values since {clock_text(series.times[newest])}"
-    return f"fewer than {span} in a row at or below {limit} up to the newest value, and none above"
+    return f"less than {span} in a row {limit} up to the newest value, and none beyond"
 
 
 def _endpoints(probes: Answers, silent: list[str], unasked: list[str]) -> str:

@@ -89,9 +89,15 @@ class Level(Generic[F]):
     scale: float = 1.0
     moving: Callable[[Service, Answers], Floats] | None = None
     gauge: bool = False
+    below: bool = False
     began: Callable[[Context, Answers, float | None], float | None] = lambda context, answers, began: began
     find: Callable[[Context, Answers, Facts], F]
     count: Callable[[F], str] = lambda facts: ""
+
+    def beyond(self, value: float, threshold: float) -> bool:
+        """Whether the alert's expression holds for a value."""
+        return value < threshold if self.below else value > threshold
+
     sentence: Callable[[Context, F, bool], str] | None = None
 
 
@@ -132,8 +138,8 @@ def _judge(c: Context, answers: Answers, level: Level[F]) -> Result:
     firing = now[grid(c) >= c.started_at - c.for_seconds]
     if np.isnan(firing).all():
         return Result("unknown", f"Not known: {level.nothing}.")
-    peak = float(np.nanmax(firing))
-    abnormal = peak > threshold
+    peak = float(np.nanmin(firing) if level.below else np.nanmax(firing))
+    abnormal = level.beyond(peak, threshold)
     began = level.began(c, answers, _onset(c, level, answers)) if abnormal else None
     last_week = level.value(_at(answers, ", last week"))
     measured = Facts(
@@ -147,7 +153,7 @@ def _judge(c: Context, answers: Answers, level: Level[F]) -> Result:
     )
     facts = level.find(c, answers, measured)
     lines = (
-        series(c, "same hours last week", last_week, "reference", level.scale),
+        series(c, "same hours last week", last_week, "reference", scale=level.scale),
         series(c, "now", now, scale=level.scale),
     )
     chart = Chart(level.name, level.title, level.unit, lines, threshold=threshold * level.scale)
@@ -159,6 +165,7 @@ def _onset(c: Context, level: Level[F], answers: Answers) -> float | None:
     window = 0 if level.gauge else short_window(c)
     shown = answers if level.gauge else _at(answers, ", short")
     values = level.moving(c.service, shown) if level.moving else level.value(shown)
+    values = -values if level.below else values  # a fall is the rise of what lies below
     found = onset(grid(c), values, window=window, min_effect=level.least(c.service), noise_floor=level.noise)
     return found.time if found else None
 
@@ -179,22 +186,23 @@ def _is_current(c: Context, values: Floats) -> bool:
 
 
 def _sentence(c: Context, level: Level[F], facts: F, abnormal: bool) -> str:
-    limit, usual = level.text(facts.threshold), _usual(level, facts)
-    worst = _clause(level.past, level.text(facts.peak))
+    usual = _usual(level, facts)
+    limit = f"(threshold {level.text(facts.threshold)}{f'; {usual}' if usual else ''})"
+    peak, most = _clause(level.past, level.text(facts.peak)), "at the lowest" if level.below else "at the peak"
     if not abnormal:
-        return f"No. {worst} at most since the alert, not above the threshold of {limit}{usual}."
+        return f"No. {peak} {most} since the alert {limit}."
     if facts.now is None:
         since = clock_text(nan if facts.last_seen is None else facts.last_seen, c.started_at)
-        said = f"Yes. {worst} at worst (threshold {limit}){usual}, and there is no data since {since}."
-    elif facts.now > facts.threshold:
-        said = f"Yes. {_clause(level.now, level.text(facts.now))} (threshold {limit}){usual}."
+        said = f"Yes. {peak} {most} {limit}. There is no data since {since}."
+    elif level.beyond(facts.now, facts.threshold):
+        said = f"Yes. {_clause(level.now, level.text(facts.now))} {limit}."
     else:
         now = f"{level.text(facts.now)} at {clock_text(c.end, c.started_at)}"
-        said = f"It was. {worst} at worst (threshold {limit}), {now}{usual}."
+        said = f"It was. {peak} {most} {limit}, {now}."
     began = (
         f"It began at {clock_text(facts.onset, c.started_at)}"
         if facts.onset is not None
-        else "When it began could not be told"
+        else "The data do not show when it began"
     )
     count = level.count(facts)
     return f"{said} {began}; {count}." if count else f"{said} {began}."
@@ -208,5 +216,7 @@ def _clause(pattern: str, value: str) -> str:
 def _usual(level: Level[F], facts: F) -> str:
     """What is usual at this hour, last week and yesterday, as far as it is known."""
     days = ((facts.last_week, "last week"), (facts.yesterday, "yesterday"))
-    known = [f"{level.text(value)} {words}" for value, words in days if value is not None]
-    return f", against {' and '.join(known)} at this hour" if known else ""
+    known = [(level.text(value), words) for value, words in days if value is not None]
+    if len(known) == 2 and known[0][0] == known[1][0]:
+        return f"at this hour {known[0][0]} yesterday and last week"
+    return f"at this hour {' and '.join(f'{text} {words}' for text, words in known)}" if known else ""

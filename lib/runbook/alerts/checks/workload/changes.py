@@ -16,7 +16,7 @@ from runbook.alerts.checks.toolkit.signal import Signal
 from runbook.alerts.checks.workload.revision_comparison import SLACK_SECONDS, Comparison, Served, by_revision, compare
 from runbook.investigation.definitions import Answers, Check, Context
 from runbook.investigation.results import Results
-from runbook.model import Chart, Event, Query, Result, Status, Table
+from runbook.model import Chart, Event, EventFacts, Query, Result, Status, Table
 from runbook.sources.kubernetes import client as kubernetes
 from runbook.sources.kubernetes.objects import Pod, events_of, pods_of
 from runbook.sources.kubernetes.rollouts import Revision, deployment_of
@@ -29,7 +29,7 @@ RESTART_SECONDS = 600  # restarts are of interest from this long before the onse
 
 
 @dataclass(frozen=True, kw_only=True)
-class Facts(Comparison):
+class Facts(Comparison, EventFacts):
     """The rollout that the onset followed, the revision before it and the current one, and what restarted near the onset.
 
     Times are epoch seconds; `distance` is from rollout to onset in seconds, negative where it came after. `near` says
@@ -37,7 +37,6 @@ class Facts(Comparison):
     `restarts` and `oom_kills` are None where the pods are not known.
     """
 
-    events: tuple[Event, ...]
     rollout: float | None
     revision: int | None
     current_revision: int | None
