@@ -7,10 +7,6 @@ from runbook.investigation.results import Results
 from runbook.model import Event, EventFacts
 
 
-def events(self) -> tuple[Event, ...]:
-    """In any order."""
-
-
 def events(context: Context, results: Results) -> tuple[Event, ...]:
     """The events that every chart shows, in the window: what the checks found, the onset, and the alert itself."""
     found: list[Event] = []
