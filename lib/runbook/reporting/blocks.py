@@ -154,13 +154,13 @@ def mitigation(mitigation: Mitigation) -> Block:
 
 def _step(number: int, step: Step) -> Block:
     """A command stands alone in its element, to be copied; a sentence to a person does not."""
-    command = escape.command(step.command)
-    if presentation.is_command(step.command):
+    command = escape.command(presentation.shown(step))
+    if bool(step.argv):
         what = Markup("<p>{}.</p>{}").format(number, _PRE.format(escape.html_block(command)))
     else:
-        what = Markup("<p>{}. {}</p>").format(number, prose(step.command))
-    about = {"Before": step.precondition, "Risk": step.risk, "Undo": step.undo, "Watch": step.watch}
-    undo = Markup("<code>{}</code>").format(escape.html_block(escape.command(step.undo)))
+        what = Markup("<p>{}. {}</p>").format(number, prose(presentation.shown(step)))
+    about = {"Before": step.precondition, "Risk": step.risk, "Undo": presentation.undo(step), "Watch": step.watch}
+    undo = Markup("<code>{}</code>").format(escape.html_block(escape.command(presentation.undo(step))))
     shown = {key: prose(value) for key, value in about.items()} | (
         {"Undo": undo} if presentation.undone_by_command(step) else {}
     )

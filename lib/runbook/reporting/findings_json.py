@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import MISSING, asdict, fields
 from typing import Any
 
 from runbook.investigation.result import Investigation
-from runbook.model import JSON, Answer, Chart, Event, Finding, Table, digest
-from runbook.reporting.presentation import iso
+from runbook.model import JSON, Answer, Chart, Event, Facts, Finding, Table, digest
+from runbook.reporting.presentation import iso, shown, undo
 from runbook.text.escape import json_text
 
 FORMAT = "runbook.findings/1"
@@ -57,10 +58,10 @@ def findings_json(investigation: Investigation) -> dict[str, JSON]:
                 "title": m.title,
                 "steps": [
                     {
-                        "command": s.command,
+                        "command": shown(s),
                         "precondition": s.precondition,
                         "risk": s.risk,
-                        "undo": s.undo,
+                        "undo": undo(s),
                         "watch": s.watch,
                     }
                     for s in m.steps
@@ -97,13 +98,21 @@ def _finding(finding: Finding) -> dict[str, JSON]:
         "question": finding.question,
         "status": result.status,
         "sentence": result.sentence,
-        "facts": _plain(result.facts),
+        "facts": {"fault": result.fault} if result.fault else _facts(result.facts),
         "completeness": finding.completeness,
         "errors": list(dict.fromkeys(a.error for a in finding.answers if a.error)),
         "charts": [_chart(chart) for chart in result.charts],
         "tables": [_table(table) for table in result.tables],
         "queries": [_answer(answer) for answer in finding.answers],
     }
+
+
+def _facts(facts: Facts | None) -> JSON:
+    """Its fields; one that has a default is left out while it has it."""
+    if facts is None:
+        return {}
+    defaults = {field.name: field.default for field in fields(facts) if field.default is not MISSING}
+    return _plain({k: v for k, v in asdict(facts).items() if k not in defaults or v != defaults[k]})
 
 
 def _answer(answer: Answer) -> dict[str, JSON]:

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Literal
 
-from runbook.alerts.mitigations.commands import ONLY_READS
 from runbook.investigation.definitions import Context, Severity
 from runbook.model import Answer, Query, State, Status, Step, Table
 from runbook.reporting.links import link, page
 from runbook.text.format import clock_text, days_text, source_text
+from runbook.text.shell import command
 
 Tone = Literal["red", "green", "amber", "grey", "blue"]
 
@@ -94,12 +94,22 @@ def is_command(text: str) -> bool:
 
 def only_looks(step: Step) -> bool:
     """Whether a step changes nothing."""
-    return step.risk == ONLY_READS
+    return step.kind == "read"
 
 
 def undone_by_command(step: Step) -> bool:
     """Whether the undo is a command of the same program."""
-    return is_command(step.command) and step.undo.split(" ")[0] == step.command.split(" ")[0]
+    return bool(step.undo_argv)
+
+
+def shown(step: Step) -> str:
+    """A step's command, or what it says to do."""
+    return command(step.argv) if step.argv else step.text
+
+
+def undo(step: Step) -> str:
+    """A step's undo likewise."""
+    return command(step.undo_argv) if step.undo_argv else step.undo
 
 
 def clock(time: float) -> str:

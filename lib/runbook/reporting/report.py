@@ -274,6 +274,7 @@ def _environment(finalize: Callable[[Any], Any]) -> Environment:
     environment = Environment(  # noqa: S701 - the HTML one escapes, the Markdown one has its own finalize
         loader=FileSystemLoader(TEMPLATES), undefined=StrictUndefined, trim_blocks=True, finalize=finalize
     )
+    environment.filters |= {"shown": presentation.shown, "undo": presentation.undo}
     environment.filters |= {"clock": presentation.clock, "day": presentation.day}
     return environment
 
