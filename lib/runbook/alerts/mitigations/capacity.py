@@ -42,8 +42,13 @@ def more_room(c: Context, results: Results) -> Planned:
 
 def raise_limit(c: Context, facts: resource_limits.Facts | None, what: Resource) -> Step:
     """More memory or CPU for the one container whose limit is known; otherwise a look at all limits."""
-    container = facts.container if facts else None
-    limit = number((facts.memory_limit if what == "memory" else facts.cpu_limit) if facts else None)
+    known = (facts.memory_limit if what == "memory" else facts.cpu_limit) if facts else None
+    return raise_limit_of(c, facts.container if facts else None, known, what)
+
+
+def raise_limit_of(c: Context, container: str | None, known: float | None, what: Resource) -> Step:
+    """The same for a container and its limit (bytes or cores), as far as they are known."""
+    limit = number(known)
     words = {"memory": "memory", "cpu": "CPU"}[what]
     if not limit or not container:
         return read(

@@ -1,4 +1,4 @@
-"""Who still serves, how much more each has to, and does that go well?"""
+"""The instances that still serve: how many requests each takes, against before, and how many fail."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from runbook.alerts.checks.toolkit.series import (
     series,
     short_window,
 )
+from runbook.alerts.checks.workload import down_instances
 from runbook.investigation.definitions import Answers, Check, Context
 from runbook.investigation.results import Results
 from runbook.model import Chart, Query, Result
@@ -29,14 +30,18 @@ from runbook.text.format import plural, share_text
 
 @dataclass(frozen=True, kw_only=True)
 class Facts(model.Facts):
-    """TODO: what is found, units."""
+    """How many instances are up (`serving`), their requests/s together (`rate`) and for `each`, and all `before`.
 
-    serving: TODO
-    rate: TODO
-    before: TODO
-    each: TODO
-    times: TODO
-    failing: TODO
+    `times` is `each` as a multiple of what an instance took before the onset; `failing` is the share of all requests
+    that fail (0..1). Each is None where it is not known.
+    """
+
+    serving: int
+    rate: float | None
+    before: float | None
+    each: float | None
+    times: float | None
+    failing: float | None
 
 
 def _queries(c: Context) -> Mapping[str, Query]:
@@ -48,9 +53,10 @@ def _queries(c: Context) -> Mapping[str, Query]:
 
 
 def _judge(c: Context, answers: Answers, earlier: Results) -> Result:
-    if "instances" not in earlier or earlier["instances"].status == "unknown":
-        return Result("unknown", "Not known: which instances are up is not known.")
-    up, onset = earlier["instances"].facts.up, earlier.onset
+    instances, onset = earlier.known(down_instances.Facts), earlier.onset
+    if instances is None:
+        return Result("unknown", "Not known: there is no data on which instances are up.")
+    up = instances.up
     by_pod = pods(c, answers["requests"])
     left = {pod: rates for pod, rates in by_pod.items() if pod in up}
     total, kept = _sum(c, by_pod), _sum(c, left)
@@ -68,10 +74,10 @@ def _judge(c: Context, answers: Answers, earlier: Results) -> Result:
         failing=None if answers["failed"].completeness == "failed" else number(share, 4),
     )
     lines = (
-        series(c, "up now", kept),
-        series(c, "the others", _sum(c, {p: r for p, r in by_pod.items() if p not in up})),
+        series(c, "instances that are up now", kept),
+        series(c, "other instances", _sum(c, {p: r for p, r in by_pod.items() if p not in up})),
     )
-    chart = Chart("serving", "Requests to instances that are up now, and to the others", "requests / s", lines)
+    chart = Chart("serving", "Requests to instances that are up now, and to others", "requests / s", lines)
     bad = not up or (facts.failing is not None and facts.failing > c.service.thresholds.error_ratio)
     return Result("abnormal" if bad else "normal", _sentence(facts), facts, (chart,))
 
@@ -84,7 +90,7 @@ def _sum(c: Context, rows: Mapping[str, Floats]) -> Floats:
 
 
 def _many(c: Context, rows: Mapping[str, Floats], onset: float | None) -> float:
-    """How many pods served at a time before the onset."""
+    """How many pods served at the same time before the onset."""
     counts = np.asarray(np.sum([~np.isnan(row) for row in rows.values()], axis=0), dtype=np.float64)
     many = change(c, counts, onset).before
     return many if many > 0 else float("nan")
@@ -92,12 +98,13 @@ def _many(c: Context, rows: Mapping[str, Floats], onset: float | None) -> float:
 
 def _sentence(facts: Facts) -> str:
     if not facts.serving:
-        return "Nobody that Prometheus can see: no instance is up."
+        return "None: Prometheus reaches no instance."
     if facts.rate is None:
-        return f"{plural(facts.serving, 'instance')} up, but no request of theirs was counted."
-    times = f", {facts.times:.1f} times as many each as before" if facts.times is not None else ""
+        return f"{plural(facts.serving, 'instance')} up, but none of their requests were counted."
+    times = f", {facts.times:.1f} times as many per instance as before" if facts.times is not None else ""
     failing = f"; {share_text(facts.failing)} of all counted requests fail" if facts.failing is not None else ""
-    return f"{plural(facts.serving, 'instance')} with {facts.rate:,.3g} requests/s{times}{failing}."
+    serve = "serves" if facts.serving == 1 else "serve"
+    return f"{plural(facts.serving, 'instance')} {serve} {facts.rate:,.3g} requests/s{times}{failing}."
 
 
-CHECK = Check("remaining_capacity", "Who still serves?", Facts, _queries, _judge, requires=("requests",))
+CHECK = Check("remaining_capacity", "Which instances still serve?", Facts, _queries, _judge, requires=("requests",))

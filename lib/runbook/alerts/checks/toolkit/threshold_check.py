@@ -93,12 +93,11 @@ class Level(Generic[F]):
     began: Callable[[Context, Answers, float | None], float | None] = lambda context, answers, began: began
     find: Callable[[Context, Answers, Facts], F]
     count: Callable[[F], str] = lambda facts: ""
+    sentence: Callable[[Context, F, bool], str] | None = None
 
     def beyond(self, value: float, threshold: float) -> bool:
         """Whether the alert's expression holds for a value."""
         return value < threshold if self.below else value > threshold
-
-    sentence: Callable[[Context, F, bool], str] | None = None
 
 
 def check(level: Level[F]) -> Check:
