@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from math import nan
 
 from runbook.alerts.checks.logs import error_messages
 from runbook.alerts.checks.memory import growth, memory_correlates, memory_level, memory_trend
@@ -21,14 +22,14 @@ from runbook.model import Query, Series, Verdict
 from runbook.sources.probe import http as probe
 from runbook.text.format import bytes_text, clock_text, duration_text, plural, share_text
 
-BUSY = 1.5  # times the usual requests: as much may well need more memory
-AS_USUAL = 1.25
-NAMED = 3  # pods that leak
+BUSY = 1.5  # times the usual requests: they may well need more memory
+AS_USUAL = 1.25  # times the usual requests: below it there are as many as usual
+NAMED = 3  # at most so many leaking pods are named
 SEVERITY: Severity = "medium"
 
 
 def fullest(service: Service) -> str:
-    """PromQL: resident memory of the pod that has most; one pod is enough, and six of them are one alert."""
+    """PromQL: resident memory of the pod that uses most: one alert, however many pods are above the threshold."""
     return f"max({metric(service, 'process_resident_memory_bytes')})"
 
 
@@ -37,17 +38,25 @@ def expression(service: Service) -> str:
     return f"{fullest(service)} > {service.thresholds.memory_bytes}"
 
 
+def _or_nan(value: float | None) -> float:
+    """For a sentence, which says of NaN that it is not known."""
+    return nan if value is None else value
+
+
 WITH_CACHE = Sign(
-    memory_correlates.Facts, 0.6, lambda f: bool(f.cache_holds) and not f.rest_grows, lambda f: "the cache holds it"
+    memory_correlates.Facts,
+    0.6,
+    lambda f: bool(f.cache_holds) and not f.rest_grows,
+    lambda f: "the cache explains the growth",
 )
 WITH_CONNECTIONS = Sign(
-    memory_correlates.Facts, 0.6, lambda f: f.connections_rise, lambda f: "the connections grow with it"
+    memory_correlates.Facts, 0.6, lambda f: f.connections_rise, lambda f: "connections in use rise with memory"
 )
-LEVEL = Sign(memory_trend.Facts, 0.8, lambda f: f.grows is False, lambda f: "it does not grow any more")
+LEVEL = Sign(memory_trend.Facts, 0.8, lambda f: f.grows is False, lambda f: "memory no longer grows")
 
 
 def _leak(results: Results) -> str:
-    """A memory leak, and in which pods."""
+    """A memory leak, and in which pods it is."""
     facts = results.required(memory_trend.Facts)
     names = facts.growing
     where = " and ".join(names) if len(names) <= NAMED else f"{len(names)} of {plural(facts.pods, 'pod')}"
@@ -66,17 +75,24 @@ LEAK = Cause(
             memory_correlates.Facts,
             0.5,
             lambda f: f.rest_grows,
-            lambda f: "it grows beyond its cache, and neither with the connections nor with the requests",
+            lambda f: "memory without the cache grows, while neither connections nor requests rise with it",
         ),
         Sign(
             memory_trend.Facts,
             0.2,
             lambda f: f.grows,
-            lambda f: f"it grows by {f.bytes_per_second * 3600 / MIB:,.0f} MiB/h and does not level off",
+            lambda f: f"memory grows by {growth.pace_text(f.bytes_per_second)} and does not level off",
         ),
     ),
     refutes=(LEVEL, WITH_CACHE, WITH_CONNECTIONS),
 )
+
+
+def _cache(f: memory_correlates.Facts) -> str:
+    """The cache and its share of the growth."""
+    size, share = bytes_text(_or_nan(f.cache_height)), share_text(_or_nan(f.cache_share))
+    return f"the cache grew to {size}, which explains {share} of the growth"
+
 
 CACHE = Cause(
     "cache",
@@ -85,53 +101,46 @@ CACHE = Cause(
     plan=bound_cache,
     requires=(memory_correlates.Facts,),
     conclusive=(Conclusive(memory_correlates.Facts, "cache_holds"),),
-    supports=(
-        Sign(
-            memory_correlates.Facts,
-            0.9,
-            lambda f: f.cache_holds,
-            lambda f: f"the cache grew to {bytes_text(f.cache_height)}, {share_text(f.cache_share)} of what came",
-        ),
-    ),
+    supports=(Sign(memory_correlates.Facts, 0.9, lambda f: f.cache_holds, _cache),),
     refutes=(
         Sign(
             memory_correlates.Facts,
             0.9,
             lambda f: f.cache_holds is False,
-            lambda f: "the cache holds little of what came",
+            lambda f: (
+                f"the cache explains {f'only {share_text(f.cache_share)}' if f.cache_share else 'none'} of the growth"
+            ),
         ),
     ),
 )
 
+
+def _connections(f: memory_correlates.Facts) -> str:
+    """From how many connections in use to how many."""
+    before, height = _or_nan(f.connections_before), _or_nan(f.connections_height)
+    return f"connections in use rose with memory, from {before:,.0f} to {height:,.0f}"
+
+
 CONNECTIONS = Cause(
     "connections",
-    "Connections not given back",
-    phrase=lambda results: "connections that are not given back",
+    "Connections not released",
+    phrase=lambda results: "connections that are not released",
     plan=release_connections,
     requires=(memory_correlates.Facts,),
     conclusive=(Conclusive(memory_correlates.Facts, "connections_rise"),),
-    supports=(
-        Sign(
-            memory_correlates.Facts,
-            0.9,
-            lambda f: f.connections_rise,
-            lambda f: (
-                f"connections in use grew with it, from {f.connections_before:,.0f} to {f.connections_height:,.0f}"
-            ),
-        ),
-    ),
+    supports=(Sign(memory_correlates.Facts, 0.9, lambda f: f.connections_rise, _connections),),
     refutes=(
         Sign(
             memory_correlates.Facts,
             0.9,
             lambda f: f.connections_rise is False,
-            lambda f: "the connections in use do not grow with it",
+            lambda f: "connections in use do not rise with memory",
         ),
         Sign(
             memory_correlates.Facts,
             0.6,
             lambda f: f.requests_rise,
-            lambda f: "the requests grew, which explain the connections",
+            lambda f: "requests rose too, which explains the connections",
         ),
     ),
 )
@@ -149,9 +158,9 @@ LOAD = Cause(
             memory_correlates.Facts,
             0.4,
             lambda f: f.requests_rise,
-            lambda f: f"memory follows the requests (correlation {f.requests_alike:.2f})",
+            lambda f: f"memory follows the requests (correlation {_or_nan(f.requests_alike):.2f})",
         ),
-        Sign(memory_trend.Facts, 0.2, lambda f: f.shape == "steady", lambda f: "it has levelled off"),
+        Sign(memory_trend.Facts, 0.2, lambda f: f.shape == "steady", lambda f: "memory has levelled off"),
     ),
     refutes=(
         Sign(traffic.Facts, 0.9, lambda f: bool(f.times and f.times < AS_USUAL), lambda f: "as many requests as usual"),
@@ -174,7 +183,7 @@ RELEASE = replace(
             memory_trend.Facts,
             0.4,
             lambda f: f.only_new_grow,
-            lambda f: "its pods grow from their start, those before did not",
+            lambda f: "memory grows only in the new pods, and from their start",
         ),
     ),
     refutes=(
@@ -183,25 +192,25 @@ RELEASE = replace(
             memory_trend.Facts,
             0.7,
             lambda f: f.calm_seconds is not None and f.calm_seconds >= CALM_SECONDS,
-            lambda f: f"its first pod ran for {duration_text(f.calm_seconds)} before it began to grow",
+            lambda f: f"memory began to grow {duration_text(_or_nan(f.calm_seconds))} after the first new pod started",
         ),
     ),
 )
 
 
 def note(results: Results, verdicts: Sequence[Verdict]) -> str:
-    """When the fullest pod reaches its limit, where that is before anybody has to respond."""
-    facts = results.required(memory_trend.Facts)
-    left = facts.seconds_left
+    """When the fullest pod will reach its limit, where that is before anybody has to respond."""
+    real, facts = results.result(memory_level.Facts), results.facts(memory_trend.Facts)
     within = RESPONSES[SEVERITY].seconds
-    if results["memory"].status != "abnormal" or left is None or within is None or left >= within:
+    if real is None or real.status != "abnormal" or facts is None or within is None:
         return ""
-    if not left:
-        return f"The fullest pod has reached its limit of {bytes_text(facts.limit)}: it may be killed at any moment."
-    return (
-        f"In {duration_text(left)}, at {clock_text(facts.full_at)}, the fullest pod reaches its limit of "
-        f"{bytes_text(facts.limit)} and is killed."
-    )
+    if facts.seconds_left is None or facts.seconds_left >= within:
+        return ""
+    limit = bytes_text(_or_nan(facts.limit))
+    if not facts.seconds_left:
+        return f"The fullest pod has reached its limit ({limit}) and may be killed at any moment."
+    left, time = duration_text(facts.seconds_left), clock_text(_or_nan(facts.full_at))
+    return f"The fullest pod will reach its limit ({limit}) in {left}, at {time}, and be killed."
 
 
 def _recovery_queries(c: Context, end: float) -> Mapping[str, Query]:
@@ -222,7 +231,10 @@ ALERT = Alert(
     meaning=lambda limits: (
         f"The resident memory of a pod has been above {bytes_text(limits.memory_bytes)} for at least fifteen minutes."
     ),
-    impact="Near its limit a pod gets slow, and beyond it is killed: requests under way fail, the other pods get its share.",
+    impact=(
+        "Near its memory limit a pod gets slow. At the limit it is killed: its requests under way fail, and the other "
+        "pods get its share of the traffic."
+    ),
     severity=SEVERITY,
     for_seconds=900,
     expression=expression,
@@ -247,8 +259,8 @@ ALERT = Alert(
         _probes,
     ),
     escalate_if=(
-        "a container is killed for its memory, or the limit is reached within 15 minutes",
-        "the pods are as full again within an hour of a restart",
+        "a container is OOM-killed, or a pod will reach its limit within 15 minutes",
+        "the pods are full again within an hour of a restart",
         "no cause is supported and the service's authors are not on call",
     ),
     note=note,

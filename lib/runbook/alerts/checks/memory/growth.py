@@ -1,4 +1,4 @@
-"""How one pod's memory goes on: its trend, what is left until its container's limit, and whether it grew from its start."""
+"""How one pod's memory grows: its trend, the time until its container's limit, and whether it grew from its start."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from runbook.investigation.definitions import Context
 from runbook.sources.kubernetes.objects import Container
 
 MIB = 1024 * 1024
-NOISE = 2.0 * MIB  # memory that wanders less than this is still calm
-LEAST = 0.05 / 3600  # of the threshold per second: what grows by less than 5 % of it in an hour does not grow
-FAST = 0.5 / 3600  # of the threshold per second: a revision whose pods grow like this suffers
-MOSTLY = 0.8  # of the scrapes of a rate window
-FULL = 0.9  # of the limit: from here on the kernel takes pages back, which looks like a plateau
-YOUNG_SECONDS = 1500  # in this time a pod shows whether it grows from its start
-CALM_SECONDS = 60  # what begins to grow so long after its start grows for another reason than its release
+NOISE = 2.0 * MIB  # smaller variations of memory are noise
+LEAST = 0.05 / 3600  # of the threshold per second: growth below 5 % of it in an hour counts as none
+FAST = 0.5 / 3600  # of the threshold per second: a revision whose pods grow this fast is affected
+MOSTLY = 0.8  # of the scrapes in a rate window
+FULL = 0.9  # of the limit: above it the kernel reclaims pages, which looks like a plateau
+YOUNG_SECONDS = 1500  # within this time a pod shows whether it grows from its start
+CALM_SECONDS = 60  # a pod that begins to grow this long after its start grows for another reason than its release
 HOUR = 3600
 
 
-def _whole(c: Context, text: str) -> str:
-    """PromQL: only where the pod was seen for most of a rate window; the slope of a few values is none."""
-    usual = max(300, c.step) / c.service.scrape_interval_seconds
-    return f"{text} and count_over_time({_memory(c)}[{rate_window(c)}]) >= {MOSTLY * usual:.0f}"
+def _where_scraped(c: Context, text: str) -> str:
+    """PromQL: only where the pod was scraped for most of a rate window, since a few values give no reliable slope."""
+    scrapes = max(300, c.step) / c.service.scrape_interval_seconds
+    return f"{text} and count_over_time({_memory(c)}[{rate_window(c)}]) >= {MOSTLY * scrapes:.0f}"
 
 
 def _memory(c: Context) -> str:
@@ -37,7 +37,7 @@ def _memory(c: Context) -> str:
 
 
 def pace_text(slope: float) -> str:
-    """Bytes per second as what comes in an hour."""
+    """Bytes per second, as growth in an hour."""
     return f"{slope * HOUR / MIB:,.0f} MiB/h"
 
 
@@ -46,8 +46,8 @@ SIGNAL = Signal(
     unit="MiB / h",
     verb="grow by",
     of="",
-    part=lambda c, window: _whole(c, f"clamp_min(deriv({_memory(c)}[{rate_window(c)}]), 0)"),
-    whole=lambda c, window: _whole(c, f"({_memory(c)} > bool 0)"),
+    part=lambda c, window: _where_scraped(c, f"clamp_min(deriv({_memory(c)}[{rate_window(c)}]), 0)"),
+    whole=lambda c, window: _where_scraped(c, f"({_memory(c)} > bool 0)"),
     threshold=lambda service: FAST * service.thresholds.memory_bytes,
     text=pace_text,
     scale=HOUR / MIB,
@@ -62,7 +62,7 @@ def resident(service: Service) -> str:
 
 @dataclass(frozen=True)
 class Growth:
-    """One pod: its memory over the window, how that goes on since the onset, and its container as it is declared."""
+    """One pod: its memory over the window, the trend since the onset, and its container as declared."""
 
     pod: str
     row: Floats
@@ -71,45 +71,45 @@ class Growth:
 
     @property
     def limit(self) -> float | None:
-        """The container's limit of memory."""
+        """The container's memory limit in bytes."""
         return self.container.memory_limit if self.container else None
 
     @property
     def grows(self) -> bool:
-        """Whether it does until the end."""
+        """Whether its memory grows until the end of the window."""
         return grows(self.trend)
 
     @property
     def now(self) -> float:
-        """What it used last."""
+        """Its newest memory use in bytes."""
         return last(self.row)
 
     @property
     def most(self) -> float:
-        """The most it used."""
+        """Its highest memory use in bytes."""
         return float(np.nanmax(self.row))
 
     def left(self, slope: float) -> float | None:
-        """Seconds until the limit, if it goes on like this; None where it does not grow or has no limit."""
+        """Seconds until the limit at this slope; None where memory does not grow or has no limit."""
         if not self.limit or not self.grows or not slope > 0:
             return None
         return max(0.0, (self.limit - self.now) / slope)
 
     @property
     def pace(self) -> str:
-        """Growth in an hour with its interval: "312 MiB/h (305 to 320)"."""
+        """Growth per hour with its interval: "312 MiB/h (305 to 320)"."""
         slope = self.trend.slope
         low, high = (f"{value * HOUR / MIB:,.0f}" for value in (slope.low, slope.high))
         return pace_text(slope.value) + (f" ({low} to {high})" if low != high else "")
 
 
 def grows(found: Trend | None) -> bool:
-    """In one go, or from one start to the next."""
+    """Whether memory grows, steadily or anew after each fall."""
     return found is not None and found.shape in ("growing", "sawtooth")
 
 
-def of(c: Context, values: Floats, limit: float | None = None) -> Trend | None:
-    """The trend of memory, taken below where the limit would bend it if enough values are there."""
+def trend_of(c: Context, values: Floats, limit: float | None = None) -> Trend | None:
+    """The trend of memory, from the values below the limit's influence where there are enough of them."""
     below = values if not limit else np.where(values < FULL * limit, values, np.nan)
     return _trend(c, below) or _trend(c, values)
 
@@ -122,9 +122,9 @@ def _trend(c: Context, values: Floats) -> Trend | None:
 def only_new_grow(
     c: Context, found: Collection[Growth], new: Collection[str], rows: Mapping[str, Floats]
 ) -> bool | None:
-    """Whether the pods of a revision grow from their start and no other pod ever did; None where that cannot be told."""
+    """Whether the new pods grow from their start and no other pod ever grew; None without a trend on both sides."""
     own = [one for one in found if one.pod in new]
-    others = [trend_ for pod, row in rows.items() if pod not in new and (trend_ := of(c, row))]
+    others = [shape for pod, row in rows.items() if pod not in new and (shape := trend_of(c, row))]
     if not own or not others:
         return None
     growing = [one for one in own if one.grows and calm_seconds(c, one.row) < CALM_SECONDS]
@@ -132,7 +132,7 @@ def only_new_grow(
 
 
 def calm_seconds(c: Context, row: Floats) -> float:
-    """For how long a pod lived before its memory began to grow; what grows from the first value on was never calm."""
+    """Seconds from a pod's first value until its memory began to grow; 0 where it grew from the start."""
     first = first_seen(c, row)
     young = (grid(c) <= first + YOUNG_SECONDS) & (row < c.service.thresholds.memory_bytes)
     began = bend(grid(c), np.where(young, row, np.nan), noise_floor=NOISE / 2)

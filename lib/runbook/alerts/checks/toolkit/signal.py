@@ -1,4 +1,4 @@
-"""What an alert watches, as a quotient of two sums that can be taken by pod: failed / all requests, seconds / requests."""
+"""What an alert watches, as a ratio of two sums that can be taken by pod: failed / all requests, seconds / requests."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ FAILURE = 'status="failure"'
 
 
 def of_the_rest(own: float, others: float) -> float:
-    """Of a share: how much fails here of what does not fail elsewhere."""
+    """For a share: the additional failures, as a share of what does not fail in the other pods."""
     return (own - others) / (1 - others) if others < 1 else 0.0
 
 
 def beyond_twice(own: float, others: float) -> float:
-    """Of a size: a pod with cold caches may well have twice as much."""
+    """For a size: what exceeds twice the other pods' value, which cold caches alone may reach."""
     return own - 2 * others
 
 
@@ -29,9 +29,9 @@ class Signal:
     """One signal of the service's pods, so that the pods of one revision can be compared with the others.
 
     `part` and `whole` make PromQL for the two sums, given a rate window in PromQL ("60s"), without the `sum by` around
-    them; above `threshold(service)` a revision suffers, which the chart shows where it is `drawn`. `title` and `unit`
-    are the chart's, in which values are shown `scale` times as large; `verb` and `of` make a clause around
-    `text(value)`: "fail 11.8 % of requests". `beyond(own, others)` is what some pods suffer that others do not.
+    them. Above `threshold(service)` a revision counts as affected; the chart shows the threshold where it is `drawn`.
+    `title` and `unit` are the chart's, which shows values times `scale`; `verb` and `of` make a clause around
+    `text(value)`: "fail 11.8 % of requests". `beyond(own, others)` is by how much some pods are worse than the others.
     """
 
     title: str
@@ -63,7 +63,7 @@ FAILED_REQUESTS = Signal(
     beyond=of_the_rest,
 )
 
-SLUGGISH = 1 / 8  # of the threshold of p95: pods whose mean is above it are slow, for p95 is some times the mean
+SLOW_MEAN = 1 / 8  # of the p95 threshold: pods with a higher mean are slow, as p95 is several times the mean
 
 REQUEST_SECONDS = Signal(
     title="Mean request duration",
@@ -72,7 +72,7 @@ REQUEST_SECONDS = Signal(
     of="a request",
     part=lambda c, window: histogram.rates(c.service, histogram.REQUESTS, "sum", window),
     whole=lambda c, window: histogram.rates(c.service, histogram.REQUESTS, "count", window),
-    threshold=lambda service: service.thresholds.latency_p95_seconds * SLUGGISH,
+    threshold=lambda service: service.thresholds.latency_p95_seconds * SLOW_MEAN,
     text=duration_text,
     drawn=False,
 )
