@@ -1,4 +1,4 @@
-"""DatabaseConnectionErrors: connections to the database fail, again and again, for five minutes."""
+"""DatabaseConnectionErrors: connections to the database keep failing for five minutes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from runbook.alerts.checks.database import (
     pool,
     query_latency,
 )
-from runbook.alerts.checks.database.connection_error_logs import given, other, said, unsaid
+from runbook.alerts.checks.database.connection_error_logs import gives, gives_others, gives_others_text, gives_text
 from runbook.alerts.checks.database.connection_errors import FAILED_CONNECTIONS, per_second
 from runbook.alerts.checks.logs import error_messages
 from runbook.alerts.checks.requests import endpoint_probes, reachability, scope, traffic
@@ -30,7 +30,7 @@ from runbook.alerts.checks.toolkit.series import (
     watched,
 )
 from runbook.alerts.checks.workload import changes, policies, secrets
-from runbook.alerts.mitigations.connections import enlarge_pool, mend_login, open_the_way, relieve_database
+from runbook.alerts.mitigations.connections import enlarge_pool, relieve_database, restore_login, restore_network
 from runbook.alerts.shared_causes import DEPLOYMENT, ONLY_NEW_PODS
 from runbook.config.settings import Service
 from runbook.investigation.definitions import Alert, Answers, Cause, Conclusive, Context, Recovering, Sign
@@ -41,32 +41,50 @@ from runbook.text.format import duration_text, plural
 
 
 def expression(service: Service) -> str:
-    """The alerting rule's PromQL: the procedure's rate, of the whole service."""
+    """The alerting rule's PromQL: the procedure's rate, for the service as a whole."""
     counter = metric(service, connection_errors.COUNTER)
     return f"sum(rate({counter}[{WINDOW}])) > {service.thresholds.database_errors_per_second:g}"
 
 
-def _reason(reason: str) -> tuple[Sign, Sign]:
-    """What the logs give as the reason: many messages, or some beside those that give another."""
+def _reason(reason: str) -> tuple[Sign[error_messages.Facts], ...]:
+    """That the logs give this reason: in many messages, or in some among those that give another."""
+    some, many = gives(reason, 0.1), gives(reason)
     return (
-        Sign(error_messages.Facts, 0.6, given(reason), said(reason)),
-        Sign(error_messages.Facts, 0.3, lambda f: given(reason, 0.1)(f) and not given(reason)(f), said(reason)),
+        Sign(error_messages.Facts, 0.6, many, gives_text(reason)),
+        Sign(error_messages.Facts, 0.3, lambda f: some(f) and not many(f), gives_text(reason)),
     )
 
 
-def _another(reason: str) -> Sign:
+def _another(reason: str) -> Sign[error_messages.Facts]:
     """That the logs give other reasons."""
-    return Sign(error_messages.Facts, 0.6, other(reason), unsaid(reason))
+    return Sign(error_messages.Facts, 0.6, gives_others(reason), gives_others_text(reason))
 
 
 def _overload(results: Results) -> str:
-    """What overloads the database, as far as the server itself tells."""
-    server = results.required(database_server.Facts) if "server" in results else {}
-    if server.get("locked"):
-        return f"an overloaded database: statements wait for the locks of process {server['blocking']}"
-    if server.get("full"):
+    """What overloads the database, as far as the server itself shows it."""
+    server = results.facts(database_server.Facts)
+    if server and server.locked:
+        return f"an overloaded database: statements wait for locks held by process {server.blocking}"
+    if server and server.full:
         return "an overloaded database: it has no connection left"
     return "an overloaded database"
+
+
+def _network(results: Results) -> str:
+    """The policy that blocks connections, where there is one."""
+    found = results.facts(policies.Facts)
+    return (
+        f"the network policy {found.newest}"
+        if found and found.cuts
+        else "the network or DNS between service and database"
+    )
+
+
+def _full_pool(f: pool.Facts) -> str:
+    """In which way the pools are full."""
+    if f.small:
+        return f"nearly all open connections are in use ({f.in_use:,.0f}), fewer than the pools' size ({f.pool:,})"
+    return f"the pool is full in {f.full_pods} of {plural(f.pods, 'pod')}"
 
 
 POOL = Cause(
@@ -81,11 +99,7 @@ POOL = Cause(
             pool.Facts,
             0.6,
             lambda f: f.exhausted,
-            lambda f: (
-                f"all {f.in_use:,.0f} connections that the pools open are in use, fewer than their size"
-                if f.small
-                else f"no connection is left in the pools of {f.full_pods} of {plural(f.pods, 'pod')}"
-            ),
+            _full_pool,
         ),
         *_reason("pool"),
     ),
@@ -115,20 +129,22 @@ DATABASE = Cause(
             query_latency.Facts,
             0.4,
             lambda f: f.slow,
-            lambda f: f"95 % of queries take up to {duration_text(f.p95)}",
+            lambda f: f"p95 of queries is {duration_text(f.p95)}",
         ),
         Sign(database_server.Facts, 0.5, lambda f: f.full, lambda f: "the server has no connection left"),
         Sign(
             database_server.Facts,
             0.5,
             lambda f: f.locked,
-            lambda f: f"{plural(f.waits, 'statement')} waiting for locks in the server",
+            lambda f: f"{plural(f.waits or 0, 'statement')} waiting for locks in the server",
         ),
         Sign(
             database_server.Facts,
             0.3,
             lambda f: f.long,
-            lambda f: f"{plural(f.long_statements, 'statement')} running for up to {duration_text(f.longest)}",
+            lambda f: (
+                f"{plural(f.long_statements or 0, 'statement')} running for up to {duration_text(f.longest or 0)}"
+            ),
         ),
     ),
     refutes=(
@@ -140,12 +156,8 @@ DATABASE = Cause(
 NETWORK = Cause(
     "network",
     "Network or DNS",
-    phrase=lambda results: (
-        f"the network: the policy {results.required(policies.Facts).newest}"
-        if "policies" in results and results.required(policies.Facts).cuts
-        else "the network or DNS between service and database"
-    ),
-    plan=open_the_way,
+    phrase=_network,
+    plan=restore_network,
     requires=(),
     conclusive=(Conclusive(error_messages.Facts, "explained"),),
     supports=(
@@ -154,31 +166,31 @@ NETWORK = Cause(
             policies.Facts,
             0.6,
             lambda f: bool(f.cuts) and f.near,
-            lambda f: f"the policy {f.newest} keeps the pods from port {f.port} since about the onset",
+            lambda f: f"the policy {f.newest} has blocked the pods from port {f.port} since about the onset",
         ),
         Sign(
             policies.Facts,
             0.3,
             lambda f: bool(f.may_cut) and not f.cuts and f.near,
-            lambda f: f"the policy {f.newest} may keep the pods from port {f.port} since about the onset",
+            lambda f: f"the policy {f.newest} may have blocked the pods from port {f.port} since about the onset",
         ),
         Sign(
             policies.Facts,
             0.1,
             lambda f: bool(f.cuts or f.may_cut) and not f.near,
-            lambda f: f"the older policy {f.newest} may keep the pods from port {f.port}",
+            lambda f: f"the older policy {f.newest} may block the pods from port {f.port}",
         ),
         Sign(
             reachability.Facts,
             0.3,
             lambda f: f.database_resolves is False,
-            lambda f: "the database's name does not resolve here either",
+            lambda f: "the database's name does not resolve from here either",
         ),
         Sign(
             reachability.Facts,
             0.2,
             lambda f: f.database_resolves is True and f.database_port_open is False,
-            lambda f: "the database's port does not open here either",
+            lambda f: "the database's port cannot be reached from here either",
         ),
     ),
     refutes=(ONLY_NEW_PODS, _another("network")),
@@ -188,7 +200,7 @@ CREDENTIALS = Cause(
     "credentials",
     "Credentials",
     phrase=lambda results: "the credentials for the database",
-    plan=mend_login,
+    plan=restore_login,
     requires=(error_messages.Facts,),
     conclusive=(Conclusive(error_messages.Facts, "explained"),),
     supports=(
@@ -197,13 +209,13 @@ CREDENTIALS = Cause(
             secrets.Facts,
             0.3,
             lambda f: bool(f.fresh),
-            lambda f: f"{', '.join(f.fresh)} made {duration_text(abs(f.fresh_distance))} from the onset",
+            secrets.fresh_text,
         ),
         Sign(
             secrets.Facts,
             0.3,
             lambda f: bool(f.missing),
-            lambda f: f"{', '.join(f.missing)} missing",
+            secrets.missing_text,
         ),
     ),
     refutes=(ONLY_NEW_PODS, _another("credentials")),
@@ -225,14 +237,14 @@ def _recovery_series(c: Context, answers: Answers) -> Series:
 
 
 def _problem(c: Context, answers: Answers) -> str:
-    """The procedure's second question: are queries as fast as before?"""
+    """The procedure's second question: are queries as fast as before the onset?"""
     asked = answers["query p95"]
     newest = times_of(asked.query) > asked.query.params["end"] - 300
     p95 = Change(median(line(answers["query p95, before"])), median(line(asked)[newest]))
     if np.isnan(p95.since):
-        return "no query has ended that could be timed"
+        return "no query has finished, so their duration is not known"
     before = "" if np.isnan(p95.before) else f" ({duration_text(p95.before)} before)"
-    return f"95 % of queries take up to {duration_text(p95.since)}{before}" if query_latency.is_slow(p95) else ""
+    return f"p95 of queries is {duration_text(p95.since)}{before}" if query_latency.is_slow(p95) else ""
 
 
 ALERT = Alert(
@@ -241,9 +253,10 @@ ALERT = Alert(
         f"Connections to the database fail at more than {per_second(limits.database_errors_per_second)}"
     ),
     meaning=lambda limits: (
-        f"More than {limits.database_errors_per_second:g} connections a second to the database have failed, over the whole service, for at least five minutes."
+        f"More than {limits.database_errors_per_second:g} connections per second to the database have failed, "
+        "across the whole service, for at least five minutes."
     ),
-    impact="Pages that need the database come late or fail; what users submit may be lost. Pages without it still work.",
+    impact="Pages that need the database are slow or fail; what users submit may be lost. Other pages still work.",
     severity="high",
     for_seconds=300,
     expression=expression,
@@ -264,18 +277,18 @@ ALERT = Alert(
     ),
     causes=(POOL, DATABASE, NETWORK, CREDENTIALS, DEPLOYMENT),
     recovery=Recovering(
-        "Failed connections to the database",
-        "errors / s",
-        300,
-        lambda service: service.thresholds.database_errors_per_second,
-        _recovery_queries,
-        _recovery_series,
-        endpoint_probes.queries,
-        _problem,
+        what="Failed connections to the database",
+        unit="errors / s",
+        seconds=300,
+        threshold=lambda service: service.thresholds.database_errors_per_second,
+        queries=_recovery_queries,
+        series=_recovery_series,
+        probes=endpoint_probes.queries,
+        problem=_problem,
     ),
     escalate_if=(
         "connections still fail 15 minutes after the mitigation, or more than 25 % of requests fail",
-        "no cause is supported and the database or the network is somebody else's",
+        "no cause is supported and another team owns the database or the network",
         "credentials were changed and nobody knows by whom: call security",
     ),
 )

@@ -1,4 +1,4 @@
-"""Is the database well? Connection errors, how long queries take, and whether the pool has connections left."""
+"""Is the database healthy? Connection errors, the duration of queries, and whether the pool has connections left."""
 
 from __future__ import annotations
 
@@ -33,19 +33,24 @@ POOL_FULL = 0.95
 
 @dataclass(frozen=True, kw_only=True)
 class Facts(model.Facts):
-    """TODO: what is found, units."""
+    """Levels since the onset, and before it where the name says so: failed connections per second, p95 of queries in
+    seconds and in times its level before, connections in use, requests waiting for one, and the pools' size (all pods).
 
-    errors_per_second: TODO
-    errors_before: TODO
-    p95: TODO
-    p95_before: TODO
-    p95_times: TODO
-    in_use: TODO
-    waiting: TODO
-    pool: TODO
-    refusing: TODO
-    slow: TODO
-    exhausted: TODO
+    A level is None where its series has no data on that side of the onset; `refusing`, `slow` and `exhausted` are None
+    where the series that they rest on has none since the onset.
+    """
+
+    errors_per_second: float | None
+    errors_before: float | None
+    p95: float | None
+    p95_before: float | None
+    p95_times: float | None
+    in_use: float | None
+    waiting: float | None
+    pool: int | None
+    refusing: bool | None
+    slow: bool | None
+    exhausted: bool | None
 
 
 def _queries(c: Context) -> Mapping[str, Query]:
@@ -53,14 +58,12 @@ def _queries(c: Context) -> Mapping[str, Query]:
         return metric(c.service, "database_connections", f'state="{name}"')
 
     short = f"{short_window(c)}s"
+    buckets = metric(c.service, "database_query_duration_seconds_bucket")
     return {
         "connection errors": over_window(
             c, f"sum(rate({metric(c.service, 'database_connection_errors_total')}[{short}]))"
         ),
-        "query p95": over_window(
-            c,
-            f"histogram_quantile(0.95, sum by (le) (rate({metric(c.service, 'database_query_duration_seconds_bucket')}[{rate_window(c)}])))",
-        ),
+        "query p95": over_window(c, f"histogram_quantile(0.95, sum by (le) (rate({buckets}[{rate_window(c)}])))"),
         "in use": over_window(c, f"sum({state('in_use')})"),
         "waiting": over_window(c, f"sum({state('waiting')})"),
         "pods": over_window(c, f"count({state('in_use')})"),
@@ -132,25 +135,26 @@ def _charts(c: Context, answers: Answers) -> tuple[Chart, ...]:
 
 def _sentence(facts: Facts, bad: bool) -> str:
     p95, in_use, pool = facts.p95, facts.in_use, facts.pool
-    known = {True: "Yes", False: "No"}[not bad]
     parts = [
         _errors(facts),
-        f"p95 of queries {p95 * 1000:,.0f} ms{_before(facts)}" if p95 is not None else "no finished queries to time",
+        f"p95 of queries {p95 * 1000:,.0f} ms{_before(facts)}"
+        if p95 is not None
+        else "no query has finished since the onset",
         (f"{in_use:,.0f} of {pool:,} connections in use" if pool else f"{in_use:,.0f} connections in use")
         if in_use is not None
-        else "connections in use not known",
+        else "the number of connections in use is not known",
     ]
     if facts.waiting and facts.waiting >= 1:
-        parts.append(f"{plural(round(facts.waiting), 'request')} waiting for one")
-    return f"{known}: {', '.join(parts)}."
+        parts.append(f"{plural(round(facts.waiting), 'request')} waiting for a connection")
+    return f"{'No' if bad else 'Yes'}: {', '.join(parts)}."
 
 
 def _errors(facts: Facts) -> str:
     rate, before = facts.errors_per_second, facts.errors_before
     if rate is None:
-        return "connection errors not known"
+        return "the rate of connection errors is not known"
     if rate < ERRORS_PER_SECOND:
-        return "no connection errors" if not rate else "hardly any connection errors"
+        return "no connection errors" if not rate else "almost no connection errors"
     return f"{rate:.1f} connection errors/s{f' ({before:.1f} before)' if before is not None else ''}"
 
 
@@ -158,4 +162,4 @@ def _before(facts: Facts) -> str:
     return f" ({facts.p95_before * 1000:,.0f} ms before)" if facts.p95_before is not None else ""
 
 
-CHECK = Check("database_health", "Is the database well?", Facts, _queries, _judge, requires=())
+CHECK = Check("database_health", "Is the database healthy?", Facts, _queries, _judge, requires=())
