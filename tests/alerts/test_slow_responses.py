@@ -1,11 +1,11 @@
-"""SlowResponses: how slow, where, whose time it is, which cause comes first, and when it is over."""
+"""SlowResponses: how slow, where, where the time goes, which cause comes first, and when it is over."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from math import nan
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 import numpy as np
@@ -13,23 +13,26 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runbook.alerts.checks.database import slow_queries
-from runbook.alerts.checks.logs import warning_messages
-from runbook.alerts.checks.requests import latency, paths, time_breakdown
+from runbook.alerts.checks.database import pool, slow_queries
+from runbook.alerts.checks.logs import error_messages, warning_messages
+from runbook.alerts.checks.requests import latency, paths, time_breakdown, traffic
 from runbook.alerts.checks.toolkit import histogram
 from runbook.alerts.checks.toolkit.duration_breakdown import _by as named_by
-from runbook.alerts.checks.workload import cpu_throttling
-from runbook.alerts.mitigations.slowness import speed_up_queries
+from runbook.alerts.checks.workload import changes, cpu_throttling
+from runbook.alerts.mitigations.slowness import spare_dependency, speed_up_queries, widen_pool
 from runbook.alerts.slow_responses import ALERT
 from runbook.clock import Frozen
 from runbook.config.settings import Environment
 from runbook.investigation import ranking
-from runbook.investigation.definitions import Answers, Check
-from runbook.investigation.investigator import Inquiry, judge
+from runbook.investigation.definitions import Answers, Check, Plan
+from runbook.investigation.investigator import Investigator, judge
+from runbook.investigation.results import Results, check_name
 from runbook.investigation.verification import verify
-from runbook.model import JSON, Answer, Query, Recovery, Result, Verdict
-from tests.fakes import ONSET, SERVICE, STARTED, Scripted, context, line, nothing
+from runbook.model import JSON, Answer, Facts, Query, Recovery, Result, Step, Verdict
+from runbook.text.shell import command
+from tests.fakes import ONSET, SERVICE, STARTED, Scripted, context, facts, line, nothing
 
+F = TypeVar("F", bound=Facts)
 Rate = Callable[[float], float]
 Told = Callable[[Query], Answer]
 P95, BUCKETS = ("histogram_quantile", "request_duration"), ("sum by (le)", "request_duration")
@@ -65,7 +68,14 @@ def judged(check: Check, source: Mapping[tuple[str, ...], Told], onset: float | 
     """A check after the alert's first one found this onset."""
     scripted = Scripted(source)
     answers: Answers = {name: scripted.ask(query) for name, query in check.queries(context()).items()}
-    return judge(check, context(), answers, {"latency": Result("abnormal", "", {"onset": onset})})
+    earlier = Results({"latency": Result("abnormal", "", facts(latency.Facts, onset=onset))})
+    return judge(check, context(), answers, earlier)
+
+
+def known(kind: type[F], result: Result) -> F:
+    """The facts of a result."""
+    assert isinstance(result.facts, kind)
+    return result.facts
 
 
 class TestBeyond:
@@ -107,17 +117,23 @@ class TestBeyond:
 SLOWED = {P95: line(step(0.04, 3.2)), BUCKETS: by_limit(b1=step(100, 80), b2=step(100, 86), inf=100)}
 
 
+def began(found: Result, within: float = 60) -> bool:
+    """Whether the onset was found, to so many seconds."""
+    onset = known(latency.Facts, found).onset
+    return onset is not None and abs(onset - ONSET) <= within
+
+
 class TestIsItReal:
     def test_a_step_is_found_and_told(self) -> None:
         """It began with the share of slow requests, is told in seconds and counted in requests."""
         found = judged(latency.CHECK, SLOWED)
         assert found.status == "abnormal"
-        assert abs(found.facts["onset"] - ONSET) <= 60
-        assert found.sentence.startswith(
-            "Yes. 5 % of requests take 3.2 s or longer (threshold 2 s), against 40 ms last week"
-        )
-        assert found.facts["slow_requests"] == pytest.approx(0.14 * found.facts["requests"], rel=0.02)
-        assert "requests took longer than 2 s in 32 minutes, 14 % of all at worst." in found.facts["impact"]
+        facts = known(latency.Facts, found)
+        assert began(found)
+        for words in ("5 % of requests take 3.2 s or longer", "threshold 2 s", "40 ms"):
+            assert words in found.sentence
+        assert facts.slow_requests == pytest.approx(0.14 * (facts.requests or 0), rel=0.02)
+        assert "requests took longer than 2 s in 32 minutes since the onset, 14 % at the peak." in (facts.impact or "")
 
     @pytest.mark.parametrize(("before", "since"), [(100.0, 60.0), (99.0, 92.0)])
     def test_a_ramp_begins_where_it_leaves_the_usual(self, before: float, since: float) -> None:
@@ -127,7 +143,7 @@ class TestIsItReal:
             return before + (since - before) * min(max((t - ONSET) / 180, 0.0), 1.0)
 
         found = judged(latency.CHECK, {P95: line(step(0.04, 3.2)), BUCKETS: by_limit(b2=rising, inf=100)})
-        assert abs(found.facts["onset"] - ONSET) <= 120
+        assert began(found, within=120)
 
     def test_gaps_do_not_move_the_onset(self) -> None:
         """Minutes without any request, where the share is 0/0, are skipped."""
@@ -137,13 +153,13 @@ class TestIsItReal:
 
         told = by_limit(b2=gap(step(100, 80)), inf=gap(lambda t: 100.0))
         found = judged(latency.CHECK, {P95: line(step(0.04, 3.2)), BUCKETS: told})
-        assert abs(found.facts["onset"] - ONSET) <= 60
+        assert began(found)
 
     def test_below_the_threshold_is_normal(self) -> None:
         """Slower than usual, but not by the alert's measure: no."""
         found = judged(latency.CHECK, {P95: line(step(0.04, 1.9)), BUCKETS: by_limit(b2=step(100, 96), inf=100)})
-        assert (found.status, found.facts["onset"]) == ("normal", None)
-        assert "took 1.9 s or longer at most since the alert" in found.sentence
+        assert (found.status, known(latency.Facts, found).onset) == ("normal", None)
+        assert found.sentence.startswith("No. 5 % of requests took 1.9 s or longer")
 
     def test_no_traffic_is_not_health(self) -> None:
         """A percentile of nothing is NaN: not known, never fast."""
@@ -164,9 +180,9 @@ class TestIsItReal:
     def test_without_buckets_it_is_real_but_not_counted(self) -> None:
         """Where only the percentile came, when it began and how many suffered is not made up."""
         found = judged(latency.CHECK, {P95: line(step(0.04, 3.2))})
-        assert (found.status, found.facts["onset"], found.facts["slow_requests"]) == ("abnormal", None, None)
-        assert "impact" not in found.facts
-        assert found.sentence.endswith("When it began could not be told.")
+        facts = known(latency.Facts, found)
+        assert (found.status, facts.onset, facts.slow_requests, facts.impact) == ("abnormal", None, None, None)
+        assert "began at" not in found.sentence
 
 
 def kind(p95: tuple[float, float], mean: tuple[float, float], rate: float = 10.0) -> dict[str, tuple[Rate, ...]]:
@@ -197,22 +213,26 @@ class TestPaths:
     def test_the_slow_one_is_named(self) -> None:
         """One endpoint above the threshold, with its time before, and the others that are as before."""
         found = judged(paths.CHECK, kinds(**{"GET_/edit": SLOW, "GET_/": FAST, "GET_/display": FAST}))
-        assert found.facts["slow"] == ["GET /edit"]
-        assert (found.facts["some"], found.facts["all"], found.facts["top"]) == (True, False, "GET /edit")
-        assert found.sentence == "GET /edit with a p95 of 3.1 s (30 ms before); GET /, GET /display as fast as before."
+        facts = known(paths.Facts, found)
+        assert (facts.slow, facts.some, facts.all, facts.top) == (("GET /edit",), True, False, "GET /edit")
+        assert found.sentence == (
+            "GET /edit with a p95 of 3.1 s (30 ms before); GET /, GET /display are as fast as before."
+        )
 
     def test_all_of_them(self) -> None:
         """Where every endpoint is slow, no one of them is to blame; the health check, which does nothing, does not count."""
         found = judged(paths.CHECK, kinds(**{"GET_/edit": SLOW, "GET_/": SLOW, "GET_/health": FAST}))
-        assert (found.facts["all"], found.facts["some"]) == (True, False)
+        facts = known(paths.Facts, found)
+        assert (facts.all, facts.some) == (True, False)
         assert found.sentence.startswith("All of them; the slowest is ")
 
     def test_what_is_slower_below_the_threshold_is_not_as_before(self) -> None:
         """Seven times slower, at 1.4 s: not above the limit, yet not spared."""
         slower = kind((0.2, 1.4), (0.1, 0.6))
         found = judged(paths.CHECK, kinds(**{"GET_/edit": SLOW, "GET_/": slower}))
-        assert (found.facts["slow"], found.facts["all"]) == (["GET /edit"], True)
-        assert "1 of 2 above 2 s, the others slower than before as well" in found.sentence.lower()
+        facts = known(paths.Facts, found)
+        assert (facts.slow, facts.slower, facts.all) == (("GET /edit",), ("GET /edit", "GET /"), True)
+        assert found.sentence.startswith("1 of 2 are above 2 s, the others also slower than before; ")
 
     def test_none(self) -> None:
         """No endpoint is above the threshold."""
@@ -228,27 +248,33 @@ class TestQueries:
     def test_the_slow_kind_is_named_with_how_much_it_grew(self) -> None:
         """A missing index: one operation on one table, the others as fast as before."""
         found = judged(slow_queries.CHECK, kinds(select_users=SLOW, update_users=FAST, select_sessions=FAST))
-        assert (found.facts["operation"], found.facts["table"], found.facts["alone"]) == ("select", "users", True)
-        assert found.sentence == "select users: p95 3.1 s, 30 ms before; the other queries are as fast as before."
+        facts = known(slow_queries.Facts, found)
+        assert (facts.operation, facts.table, facts.alone) == ("select", "users", True)
+        assert found.sentence == (
+            "SELECT on table users, with a p95 of 3.1 s (30 ms before); the other queries are as fast as before."
+        )
 
     def test_the_whole_database(self) -> None:
         """All kinds have become slow together."""
         found = judged(slow_queries.CHECK, kinds(select_users=SLOW, update_users=SLOW))
-        assert (found.facts["any"], found.facts["alone"], len(found.facts["slow"])) == (True, False, 2)
+        facts = known(slow_queries.Facts, found)
+        assert (facts.any, facts.alone, len(facts.slow)) == (True, False, 2)
+        assert found.sentence.startswith("2 of 2 kinds of queries; ")
 
-    def test_fast_ones_are_told_too(self) -> None:
-        """Without a slow one, the slowest is told as evidence."""
+    def test_fast_ones_are_named_too(self) -> None:
+        """Without a slow one, the slowest is named as evidence."""
         found = judged(slow_queries.CHECK, kinds(select_users=FAST))
-        assert (found.status, found.facts["any"]) == ("normal", False)
-        assert found.sentence == "None: the slowest is select users: p95 30 ms, 30 ms before."
+        assert (found.status, known(slow_queries.Facts, found).any) == ("normal", False)
+        assert found.sentence == "None: the slowest is SELECT on table users, with a p95 of 30 ms (30 ms before)."
 
     def test_a_kind_without_a_before_is_slow_by_its_time_alone(self) -> None:
         """A query that nobody asked before the onset has nothing to compare with; above a second it is slow."""
         new = kind((nan, 1.4), (0.0, 0.5))
-        assert judged(slow_queries.CHECK, kinds(insert_audit=new)).facts["slow"] == ["insert audit"]
+        found = judged(slow_queries.CHECK, kinds(insert_audit=new))
+        assert known(slow_queries.Facts, found).slow == ("insert audit",)
 
 
-class TestWhoseTime:
+class TestTimeBreakdown:
     def told(self, seconds: float = 80.0, **parts: float) -> dict[tuple[str, ...], Told]:
         """100 requests/s that took 1 s in all of each second, then `seconds`, of which so many are a part's."""
         since = {"queries": 0.5, "waiting": 0.0, "cpu": 0.3, **parts}
@@ -266,32 +292,32 @@ class TestWhoseTime:
     )
     def test_the_additional_time_is_divided(self, parts: dict[str, float], mostly: str) -> None:
         """Each part has its share of the additional time; what nobody measured is the rest."""
-        facts = judged(time_breakdown.CHECK, self.told(**parts)).facts
-        shares = {name: facts[name] for name in ("queries", "waiting", "cpu", "rest")}
+        facts = known(time_breakdown.Facts, judged(time_breakdown.CHECK, self.told(**parts)))
+        shares = {name: getattr(facts, name) for name in ("queries", "waiting", "cpu", "rest")}
         assert sum(shares.values()) == pytest.approx(1.0, abs=0.01)
         assert max(shares, key=lambda name: shares[name]) == mostly
 
-    def test_it_is_told(self) -> None:
-        """Seconds a request before and since, and whose the difference is."""
+    def test_the_sentence_says_where_the_additional_time_goes(self) -> None:
+        """Seconds per request before and since, and the parts of the difference."""
         assert judged(time_breakdown.CHECK, self.told(queries=64.2)).sentence == (
-            "A request takes 800 ms on average (10 ms before); of the additional time "
-            "80.6 % database queries, 19.4 % elsewhere."
+            "A request takes 800 ms on average (10 ms before). "
+            "Where the additional time goes: 80.6 % database queries, 19.4 % elsewhere."
         )
 
     def test_nothing_is_divided_where_requests_take_as_long_as_before(self) -> None:
         """Noise is no additional time."""
         found = judged(time_breakdown.CHECK, self.told(seconds=1.05))
-        assert (found.status, found.facts["longer"]) == ("normal", False)
+        assert (found.status, known(time_breakdown.Facts, found).longer) == ("normal", False)
 
     @pytest.mark.parametrize("part", ["waiting", "cpu"])
     @pytest.mark.parametrize("answer", [nothing, line(lambda t: nan)])
     def test_the_rest_is_known_only_with_all_other_parts(self, part: str, answer: Told) -> None:
-        """Where nobody tells who waits for a connection, or of the CPU, that time is not put down to somebody else."""
-        facts = judged(time_breakdown.CHECK, {**self.told(), (part,): answer}).facts
-        assert (facts["rest"], facts[part], facts["longer"]) == (None, None, True)
+        """Where waiting for a connection or CPU is not measured, that time is not attributed to anything else."""
+        facts = known(time_breakdown.Facts, judged(time_breakdown.CHECK, {**self.told(), (part,): answer}))
+        assert (facts.rest, getattr(facts, part), facts.longer) == (None, None, True)
 
     def test_without_the_time_of_queries_the_rest_is_not_known(self) -> None:
-        """What is not measured is not put down to somebody else."""
+        """What is not measured is not attributed to anything else."""
         told = {words: answer for words, answer in self.told().items() if words[0] != "query_duration"}
         assert judged(time_breakdown.CHECK, told).status == "unknown"
 
@@ -307,18 +333,38 @@ class TestThrottling:
         }
 
     def test_periods_without_cpu_are_abnormal(self) -> None:
-        """Below its limit on average, and still held back half of the time: too little CPU."""
+        """Below its limit on average, and still throttled half of the time: too little CPU."""
         found = judged(cpu_throttling.CHECK, self.told(line(step(0.0, 0.5), pod=self.PODS)))
-        assert (found.status, found.facts["throttled"], found.facts["throttled_share"]) == ("abnormal", True, 0.5)
-        assert found.sentence.startswith("Yes: CPU held back in 50 % of its periods at most, ")
+        facts = known(cpu_throttling.Facts, found)
+        assert (found.status, facts.throttled, facts.throttled_share) == ("abnormal", True, 0.5)
+        assert found.sentence.startswith("Yes: the worst pod is throttled in 50 % of its CPU periods, ")
+
+    def test_no_throttled_period_is_said_so(self) -> None:
+        """A share of nothing is not printed as 0 %."""
+        found = judged(cpu_throttling.CHECK, self.told(line(lambda t: 0.0, pod=self.PODS)))
+        assert known(cpu_throttling.Facts, found).throttled is False
+        assert "CPU is not throttled, " in found.sentence
+
+    def test_throttling_is_found_without_the_service_s_own_metrics(self) -> None:
+        """Where Prometheus has neither memory nor CPU of the pods, what cAdvisor says of them still counts."""
+        metadata = {"name": self.PODS, "creationTimestamp": "2026-01-15T09:00:00Z"}
+        pods = {"pods": [{"metadata": metadata, "spec": {"containers": []}, "status": {}}]}
+        told: dict[tuple[str, ...], Told] = {
+            ("throttled_periods",): line(step(0.0, 0.5), pod=self.PODS),
+            ("process_",): nothing,
+            ("pods",): lambda query: Answer(query, "complete", pods),
+        }
+        found = judged(cpu_throttling.CHECK, told)
+        facts = known(cpu_throttling.Facts, found)
+        assert (found.status, facts.throttled, facts.memory_reached) == ("abnormal", True, None)
 
     def test_another_deployments_pods_are_none_of_it(self) -> None:
         """Its name may begin with this one's: a pod that neither Kubernetes nor the service's metrics know is not ours."""
         other = line(step(0.0, 0.5), pod="rust-micro-front-end-batch-5f6d8-zzzzz")
-        assert judged(cpu_throttling.CHECK, self.told(other)).facts["throttled"] is None
+        assert known(cpu_throttling.Facts, judged(cpu_throttling.CHECK, self.told(other))).throttled is None
 
     def test_each_container_is_looked_at_by_itself(self) -> None:
-        """The share is taken per container, the profile's where it names one; never of the pod as a whole."""
+        """The share is taken per container, the profile's where it names one; never over the whole pod."""
         (asked, named) = (
             cpu_throttling.CHECK.queries(context(service=msgspec.structs.replace(SERVICE, container=name)))[
                 "throttled"
@@ -330,11 +376,11 @@ class TestThrottling:
         )
         assert (asked.count('container!=""'), named.count('container="app"')) == (2, 2)
 
-    def test_who_does_not_measure_it_is_not_told_of_it(self) -> None:
+    def test_without_cadvisor_throttling_is_not_known(self) -> None:
         """Without cAdvisor's counters throttling is not known, which says nothing of memory and CPU."""
         found = judged(cpu_throttling.CHECK, self.told(nothing))
-        assert found.facts["throttled"] is None
-        assert "held back" not in found.sentence
+        assert known(cpu_throttling.Facts, found).throttled is None
+        assert "throttled" not in found.sentence
 
 
 class TestWarnings:
@@ -358,8 +404,9 @@ class TestWarnings:
     def test_slow_requests_are_counted(self) -> None:
         """How many a minute since the onset, and before."""
         found = judged(warning_messages.CHECK, self.told(step(2, 40), "slow request: GET /edit took 4100 ms"))
-        assert (found.status, found.facts["per_minute"], found.facts["per_minute_before"]) == ("abnormal", 40.0, 2.0)
-        assert found.sentence.endswith("logged since the onset, 40.0 a minute (2.0 before).")
+        facts = known(warning_messages.Facts, found)
+        assert (found.status, facts.per_minute, facts.per_minute_before) == ("abnormal", 40.0, 2.0)
+        assert found.sentence.endswith("of slow requests since the onset, 40.0 per minute (2.0 before).")
 
     def test_as_many_as_before_is_normal(self) -> None:
         """A service that always warns a little says nothing new, nor does one that never does."""
@@ -379,72 +426,93 @@ class TestWarnings:
     )
     def test_warnings_may_name_who_is_slow(self, message: str, speaks: bool) -> None:
         """What is said of other services is a sign; that requests are slow, or logins fail, is none of that."""
-        about = judged(warning_messages.CHECK, self.told(step(0, 30), message)).facts["about"]
-        assert (about["dependency"] > 0.5) is speaks
+        found = judged(warning_messages.CHECK, self.told(step(0, 30), message))
+        assert (known(warning_messages.Facts, found).about["dependency"] > 0.5) is speaks
 
     def test_without_the_log_it_is_not_known(self) -> None:
-        """Elasticsearch is down: nobody says that nothing was logged."""
+        """Elasticsearch is down: that does not mean that nothing was logged."""
         found = judged(warning_messages.CHECK, {})
         assert (found.status, "is down" in found.sentence) == ("unknown", True)
 
 
-WELL: dict[str, dict[str, JSON]] = {
-    "latency": {"onset": ONSET},
-    "changes": {"near": False, "only_new": False, "worse": False, "alike": False, "calm_minutes": 0.0, "revision": None},
-    "paths": {"slow": ["GET /"], "endpoints": 6, "some": False, "all": True, "apart": [], "top": "GET /"},
-    "time": {"longer": True, "queries": 0.05, "waiting": 0.0, "cpu": 0.05, "rest": 0.9},
-    "queries": {"any": False, "slow": [], "alone": False, "kinds": 3, "worst": "select users", "p95": 0.01, "p95_before": 0.01},
-    "pool": {"queueing": False, "exhausted": False, "waiting": 0, "waiting_before": 0, "full_pods": 0, "pods": 6},
-    "resources": {
+Known = Mapping[type[Facts], Mapping[str, object]]
+ABOUT = dict.fromkeys(warning_messages.SUBJECTS, 0.0)
+HEALTHY: Known = {
+    latency.Facts: {"onset": ONSET},
+    changes.Facts: {"near": False},
+    paths.Facts: {"slow": ("GET /",), "endpoints": 6, "all": True, "top": "GET /"},
+    time_breakdown.Facts: {"longer": True, "queries": 0.05, "waiting": 0.0, "cpu": 0.05, "rest": 0.9},
+    slow_queries.Facts: {"kinds": 3, "worst": "select users", "p95": 0.01, "p95_before": 0.01},
+    pool.Facts: {"waiting": 0.0, "waiting_before": 0.0, "pods": 6},
+    cpu_throttling.Facts: {
         "cpu_reached": False,
         "cpu_used": 0.4,
         "memory_reached": False,
         "memory_used": 0.5,
-        "oom_kills": 0,
         "throttled": False,
         "throttled_share": 0.0,
-        "heavier": None,
     },
-    "traffic": {"surge": False, "times": 1.0},
-    "logs": {"about": dict.fromkeys(warning_messages.SUBJECTS, 0.0), "new": [], "new_share": 0.0},
-    "slow_log": {"about": dict.fromkeys(warning_messages.SUBJECTS, 0.0)},
-}  # fmt: skip
-DATABASE = {
-    "queries": {"any": True, "slow": ["select users"], "alone": True, "p95": 2.0},
-    "time": {"queries": 0.9, "rest": 0.05},
+    traffic.Facts: {"times": 1.0},
+    error_messages.Facts: {"about": ABOUT},
+    warning_messages.Facts: {"about": ABOUT},
 }
-POOL = {"pool": {"queueing": True, "waiting": 80}, "time": {"waiting": 0.7, "rest": 0.2}}
-CPU = {"resources": {"cpu_reached": True, "cpu_used": 0.98, "throttled": True, "throttled_share": 0.9}}
-MEMORY = {"resources": {"memory_reached": True, "memory_used": 0.97}}
-DEPENDENCY = {"paths": {"some": True, "all": False}}
-SURGE = {"traffic": {"surge": True, "times": 4.0}}
-ROLLOUT = {
-    "changes": {"near": True, "only_new": True, "distance": 40.0, "revision": 7, "compared": "its pods take 2 s a request, the others 10 ms"},
-}  # fmt: skip
+DATABASE: Known = {
+    slow_queries.Facts: {"any": True, "slow": ("select users",), "alone": True, "p95": 2.0},
+    time_breakdown.Facts: {"queries": 0.9, "rest": 0.05},
+}
+POOL: Known = {
+    pool.Facts: {"queueing": True, "waiting": 80.0},
+    time_breakdown.Facts: {"waiting": 0.7, "rest": 0.2},
+}
+FULL_POOL: Known = {pool.Facts: {"queueing": True, "exhausted": True, "waiting": 30.0, "full_pods": 6}}
+CPU: Known = {
+    cpu_throttling.Facts: {"cpu_reached": True, "cpu_used": 0.98, "throttled": True, "throttled_share": 0.9},
+}
+THROTTLED: Known = {cpu_throttling.Facts: {"throttled": True, "throttled_share": 0.8}}
+MEMORY: Known = {cpu_throttling.Facts: {"memory_reached": True, "memory_used": 0.97}}
+DEPENDENCY: Known = {paths.Facts: {"some": True, "all": False}}
+SURGE: Known = {traffic.Facts: {"surge": True, "times": 4.0}}
+APART: Known = {paths.Facts: {"apart": ("GET /edit",)}}
+LOGGED: Known = {error_messages.Facts: {"about": {**ABOUT, "dependency": 0.3}}}
+ROLLOUT: Known = {
+    changes.Facts: {
+        "near": True,
+        "only_new": True,
+        "distance": 40.0,
+        "revision": 7,
+        "compared": "its pods take 2 s a request, the others 10 ms",
+    },
+}
 
 
-def found(*changes: Mapping[str, Mapping[str, JSON]]) -> dict[str, Result]:
-    """All is well but that requests are slow, and these facts."""
-    facts = {check: dict(known) for check, known in WELL.items()}
-    for change in changes:
-        for check, more in change.items():
-            facts[check] |= more
-    return {check: Result("abnormal", "", known) for check, known in facts.items()}
+def found(*more: Known, without: type[Facts] | None = None) -> Results:
+    """Requests are slow, nothing else is wrong but these facts; the check `without` is unknown."""
+    known = {kind: facts(kind, **{**given, **merged(kind, more)}) for kind, given in HEALTHY.items()}
+    results = {
+        check_name(kind): Result("unknown", "") if kind is without else Result("abnormal", "", one)
+        for kind, one in known.items()
+    }
+    return Results(results, ALERT.checks)
 
 
-def supported(results: Mapping[str, Result]) -> list[str]:
+def merged(kind: type[Facts], more: Sequence[Known]) -> dict[str, object]:
+    """What several say of one check."""
+    return {name: value for known in more for name, value in known.get(kind, {}).items()}
+
+
+def supported(results: Results) -> list[str]:
     return [verdict.cause for verdict in ranking.of(ALERT, results) if verdict.state == "supported"]
 
 
 @pytest.mark.parametrize(
-    ("facts", "cause"),
+    ("seen", "cause"),
     [
         ((DATABASE,), "database"),
-        ((DATABASE, {"pool": {"queueing": True, "exhausted": True, "waiting": 30, "full_pods": 6}}), "database"),
+        ((DATABASE, FULL_POOL), "database"),
         ((POOL,), "pool"),
-        ((POOL, {"pool": {"exhausted": True, "full_pods": 6}}), "pool"),
+        ((POOL, {pool.Facts: {"exhausted": True, "full_pods": 6}}), "pool"),
         ((CPU,), "resources"),
-        (({"resources": {"throttled": True, "throttled_share": 0.8}},), "resources"),
+        ((THROTTLED,), "resources"),
         ((MEMORY,), "resources"),
         ((DEPENDENCY,), "dependency"),
         ((SURGE,), "traffic"),
@@ -454,75 +522,112 @@ def supported(results: Mapping[str, Result]) -> list[str]:
         ((ROLLOUT, DATABASE), "deployment"),
     ],
 )
-def test_the_right_cause_is_the_only_supported_one(facts: tuple[dict[str, dict[str, JSON]], ...], cause: str) -> None:
-    """Each cause by its own signs, and not by those that it brings about elsewhere."""
-    assert supported(found(*facts)) == [cause]
+def test_the_right_cause_is_the_only_supported_one(seen: tuple[Known, ...], cause: str) -> None:
+    """Each cause by its own signs, and not by its effects elsewhere."""
+    assert supported(found(*seen)) == [cause]
 
 
 @pytest.mark.parametrize(("one", "other"), [(DATABASE, SURGE), (DEPENDENCY, SURGE), (DATABASE, CPU)])
-def test_two_at_once_come_first(one: dict[str, dict[str, JSON]], other: dict[str, dict[str, JSON]]) -> None:
-    """Of a pair, both stand in the first two places."""
+def test_two_at_once_come_first(one: Known, other: Known) -> None:
+    """Of a pair, both are in the first two places."""
     single = {supported(found(one))[0], supported(found(other))[0]}
     assert {verdict.cause for verdict in ranking.of(ALERT, found(one, other))[:2]} == single
 
 
 def test_a_surge_does_not_hide_a_service_that_the_logs_call_slow() -> None:
     """A surge delays all endpoints alike: where some are delayed much more and the logs say why, both are supported."""
-    apart = {"paths": {"apart": ["GET /edit"]}, "logs": {"about": {**WELL["logs"]["about"], "dependency": 0.3}}}
-    assert set(supported(found(SURGE, apart))) == {"traffic", "dependency"}
-    assert supported(found(SURGE, {"paths": apart["paths"]})) == ["traffic"]
-    assert supported(found(SURGE, {"logs": apart["logs"]})) == ["traffic"]
+    assert set(supported(found(SURGE, APART, LOGGED))) == {"traffic", "dependency"}
+    assert supported(found(SURGE, APART)) == ["traffic"]
+    assert supported(found(SURGE, LOGGED)) == ["traffic"]
 
 
 def test_nothing_is_concluded_from_absence() -> None:
     """With every source down each check is unknown, no cause is tested, and nothing is to be done."""
-    inquiry = Inquiry(ALERT, context(alert="SlowResponses"), Scripted({}), Frozen(context().now))
-    investigation = inquiry.investigation()
+    investigator = Investigator(ALERT, context(alert="SlowResponses"), Scripted({}), Frozen(context().now))
+    investigation = investigator.investigation()
     assert {finding.result.status for finding in investigation.findings} == {"unknown"}
     assert {verdict.state for verdict in investigation.verdicts} == {"not tested"}
     assert investigation.headline == "Not known whether SlowResponses is real."
 
 
-@pytest.mark.parametrize("check", [name for name in WELL if name != "latency"])
-def test_a_check_that_did_not_run_supports_nothing_more(check: str) -> None:
+@pytest.mark.parametrize("check", [kind for kind in HEALTHY if kind is not latency.Facts], ids=check_name)
+def test_a_check_that_did_not_run_supports_nothing_more(check: type[Facts]) -> None:
     """Whatever single check is missing, no cause is supported by what is not known of it."""
-    assert supported({**found(), check: Result("unknown", "")}) == []
+    assert supported(found(without=check)) == []
 
 
-def test_time_that_nobody_measured_alone_blames_nobody() -> None:
+def test_unmeasured_time_alone_supports_no_cause() -> None:
     """That requests wait elsewhere is a hint at an external service; another sign has to agree."""
     assert supported(found()) == []
     assert by_name(found())["dependency"].score == pytest.approx(0.45)
 
 
-def by_name(results: Mapping[str, Result]) -> dict[str, Verdict]:
+def by_name(results: Results) -> dict[str, Verdict]:
     return {verdict.cause: verdict for verdict in ranking.of(ALERT, results)}
 
 
 def test_what_was_not_looked_at_is_not_refuted() -> None:
     """Without the queries, the pool or the limits, their causes are not tested rather than refuted."""
-    for check, cause in (("queries", "database"), ("pool", "pool"), ("resources", "resources"), ("time", "dependency")):
-        assert by_name({**found(), check: Result("unknown", "")})[cause].state == "not tested"
+    checks: dict[str, type[Facts]] = {
+        "database": slow_queries.Facts,
+        "pool": pool.Facts,
+        "resources": cpu_throttling.Facts,
+        "dependency": time_breakdown.Facts,
+    }
+    for cause, check in checks.items():
+        assert by_name(found(without=check))[cause].state == "not tested"
+
+
+def test_every_clause_reads_its_facts() -> None:
+    """Each sign makes a clause of facts by which it holds; a number that is not known is never printed as one."""
+    for seen in (DATABASE, POOL, FULL_POOL, CPU, THROTTLED, MEMORY, DEPENDENCY, SURGE, APART, LOGGED, ROLLOUT):
+        verdicts = ranking.of(ALERT, found(seen))
+        assert not [verdict.fault for verdict in verdicts if verdict.fault]
+        assert not [verdict.because for verdict in verdicts if "None" in verdict.because or "nan" in verdict.because]
+
+
+def slow_users(table: object = "users") -> Results:
+    """A slow query by operation and table."""
+    worst = facts(slow_queries.Facts, any=True, operation="select", table=table, worst=f"select {table}")
+    return Results({"slow_queries": Result("abnormal", "", worst)})
+
+
+def commands(steps: Sequence[Step]) -> list[str]:
+    return [command(step.argv) for step in steps]
 
 
 def test_the_missing_index_is_looked_for_where_it_is_missing() -> None:
     """The table that was found stands in the first command, with the database's address where the settings know it."""
-    results = {"queries": Result("abnormal", "", {"any": True, "operation": "select", "table": "users"})}
     where = context(environment=Environment(service="shop", database_address="db.internal:3306"))
-    title, (first, *_) = speed_up_queries(where, results)
-    assert title == "Speed up select on users"
-    assert first.command == "mysql -h db.internal -P 3306 -u USER -p -e 'SHOW INDEX FROM users FROM DATABASE'"
-    elsewhere = {"queries": Result("abnormal", "", {"any": True, "operation": "select", "table": "shop.users"})}
-    assert speed_up_queries(where, elsewhere)[1][0].command.endswith(" -e 'SHOW INDEX FROM shop.users'")
+    title, steps = speed_up_queries(where, slow_users())
+    assert title == "Speed up SELECT on table users"
+    assert commands(steps)[0] == "mysql -h db.internal -P 3306 -u USER -p -e 'SHOW INDEX FROM users FROM DATABASE'"
+    _, elsewhere = speed_up_queries(where, slow_users("shop.users"))
+    assert commands(elsewhere)[0].endswith(" -e 'SHOW INDEX FROM shop.users'")
 
 
 @pytest.mark.parametrize("table", ["users; DROP TABLE users", "`x`", "", None, 3, "a" * 80])
 def test_no_odd_table_gets_into_a_command(table: object) -> None:
     """A label's value that is no table's name makes no statement."""
-    results = {"queries": Result("abnormal", "", {"any": True, "operation": "select", "table": table})}
-    title, steps = speed_up_queries(context(), results)
+    title, steps = speed_up_queries(context(), slow_users(table))
     assert title == "Speed up the database"
-    assert not [one for one in steps if "SHOW INDEX" in one.command or "DROP TABLE" in one.command]
+    assert not [text for text in commands(steps) if "SHOW INDEX" in text or "DROP TABLE" in text]
+    assert not [step for step in steps if "DROP TABLE" in step.text + step.watch]
+
+
+@pytest.mark.parametrize("plan", [speed_up_queries, widen_pool, spare_dependency])
+def test_a_plan_without_facts_still_has_steps(plan: Plan) -> None:
+    """Where nothing is known, what is not known is read; no step prints a number."""
+    _, steps = plan(context(), Results({}, ALERT.checks))
+    assert steps
+    assert not [step for step in steps if "None" in command(step.argv) + step.text + step.watch]
+
+
+def test_the_pool_s_use_is_named_where_it_is_known() -> None:
+    """The step that reads the pool's setting says how much of the pool is in use."""
+    known = {"pool": Result("abnormal", "", facts(pool.Facts, in_use=118.0, pool=120, pods=6, size=20))}
+    _, steps = widen_pool(context(), Results(known, ALERT.checks))
+    assert [step for step in steps if step.kind == "read" and "118 of 120" in step.watch]
 
 
 class Recovered:
@@ -533,7 +638,7 @@ class Recovered:
 
     def verify(self) -> Recovery:
         now = context(alert="SlowResponses", mitigated_at=STARTED + 300)
-        return verify(now, ALERT.recovery, self.ask, Frozen(now.now), lambda word: None)
+        return verify(now, ALERT.recovery, self.ask, Frozen(now.now), lambda message: None)
 
     def ask(self, queries: Mapping[str, Query]) -> dict[str, Answer]:
         self.asked += queries.values()
@@ -542,8 +647,8 @@ class Recovered:
     def answer(self, query: Query) -> Answer:
         if query.source == "prometheus":
             return line(self.p95)(query)
-        well = {"status": 200, "latency_ms": 12.0, "error": None}
-        return Answer(query, "complete", dict(self.load) if query.kind == "load" else well)
+        healthy = {"status": 200, "latency_ms": 12.0, "error": None}
+        return Answer(query, "complete", dict(self.load) if query.kind == "load" else healthy)
 
 
 QUICK = {"made": 50, "failures": 0, "median_ms": 30.0, "p95_ms": 120.0, "max_ms": 300.0}
@@ -566,7 +671,7 @@ def test_it_is_over_when_the_load_test_says_so_too(load: dict[str, JSON], state:
 
 
 def test_a_service_in_trouble_is_spared_the_load_test() -> None:
-    """Nothing more is asked of a service that is still slow than whether it answers."""
+    """A service that is still slow is only asked whether it answers."""
     service = Recovered(lambda t: 3.0, QUICK)
     assert service.verify().state == "not recovered"
     assert not [query for query in service.asked if query.kind == "load"]
@@ -587,7 +692,7 @@ def test_the_rule_has_the_profile_s_threshold() -> None:
     assert text.endswith("[5m]))) > 2")
 
 
-def test_kinds_of_one_name_can_be_told():
+def test_kinds_of_one_name_can_be_told() -> None:
     """“a b” and “a” of “b” read alike: they are in order all the same."""
     told = several(({"x": "a b"}, lambda t: 1.0), ({"x": "a", "y": "b"}, lambda t: 2.0), ({"x": "a"}, lambda t: 3.0))
     assert list(named_by(asked(told), ("x", "y"))) == ["a", "a b"]

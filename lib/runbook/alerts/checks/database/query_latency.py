@@ -1,4 +1,4 @@
-"""Have queries become slow? Their 95th percentile over all, as recovery is verified by, and how many there are."""
+"""Have queries become slow? The 95th percentile of all queries, which also verifies recovery, and their rate."""
 
 from __future__ import annotations
 
@@ -29,18 +29,21 @@ from runbook.text.format import duration_text
 
 @dataclass(frozen=True, kw_only=True)
 class Facts(model.Facts):
-    """TODO: what is found, units."""
+    """The 95th percentile of all queries in seconds, and queries per second, since the onset and before.
 
-    p95: TODO
-    p95_before: TODO
-    times: TODO
-    slow: TODO
-    rate: TODO
-    rate_before: TODO
+    `times` is how many times as slow as before. None where there were no queries to compare with, or no counter.
+    """
+
+    p95: float
+    p95_before: float | None
+    times: float | None
+    slow: bool
+    rate: float | None
+    rate_before: float | None
 
 
 def p95(c: Context, window: str) -> str:
-    """PromQL: what 95 % of the queries take at most."""
+    """PromQL: the 95th percentile of query durations, in seconds."""
     buckets = metric(c.service, "database_query_duration_seconds_bucket")
     return f"histogram_quantile(0.95, sum by (le) (rate({buckets}[{window}])))"
 
@@ -63,9 +66,9 @@ def _judge(c: Context, answers: Answers, earlier: Results) -> Result:
     values = line(answers["p95"])
     level, rate = change(c, values, onset, _high), change(c, line(answers["rate"]), onset)
     if np.isnan(level.since):
-        return Result("unknown", "Not known: no query has ended since the onset.")
+        return Result("unknown", "Not known: no query has finished since the onset.")
     facts = Facts(
-        p95=number(level.since, 4),
+        p95=round(level.since, 4),
         p95_before=number(level.before, 4),
         times=number(level.times, 2),
         slow=is_slow(level),
@@ -84,9 +87,9 @@ def _high(values: np.ndarray) -> float:
 def _sentence(facts: Facts) -> str:
     before = f" ({duration_text(facts.p95_before)} before)" if facts.p95_before is not None else ""
     rate, earlier = facts.rate, facts.rate_before
-    many = f"; {rate:,.0f} of them a second" if rate is not None else ""
-    many += f" ({earlier:,.0f} before)" if many and earlier is not None else ""
-    return f"{'Yes' if facts.slow else 'No'}: 95 % of queries take at most {duration_text(facts.p95)}{before}{many}."
+    at_rate = f", at {rate:,.0f} queries/s" if rate is not None else ""
+    at_rate += f" ({earlier:,.0f} before)" if at_rate and earlier is not None else ""
+    return f"{'Yes' if facts.slow else 'No'}: p95 of queries is {duration_text(facts.p95)}{before}{at_rate}."
 
 
 CHECK = Check(

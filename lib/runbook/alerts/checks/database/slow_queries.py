@@ -17,24 +17,35 @@ from runbook.model import Chart, Query, Result, Status, Table
 from runbook.text.format import duration_text
 
 LABELS = ("operation", "table")
-ALONE = 0.4  # grown by less than this power of the worst one's factor, the others are as before
+ALONE = 0.4  # other kinds that grew by less than this power of the worst one's factor are as fast as before
 SHOWN = 6
 
 
 @dataclass(frozen=True, kw_only=True)
 class Facts(model.Facts):
-    """TODO: what is found, units."""
+    """Which kinds of queries, by operation and table, are slow, of how many.
 
-    kinds: TODO
-    slow: TODO
-    any: TODO
-    worst: TODO
-    operation: TODO
-    table: TODO
-    p95: TODO
-    p95_before: TODO
-    times: TODO
-    alone: TODO
+    `worst` is the slow kind with most additional time, else the one with the highest p95. The other facts are its:
+    `operation`, `table` (None where it has none), `p95` in seconds, `p95_before` (None without queries before the
+    onset), and `times`, how many times as slow as before (None where that is not known). With `alone`, it is slow and
+    the others are as fast as before.
+    """
+
+    kinds: int
+    slow: tuple[str, ...]
+    any: bool
+    worst: str
+    operation: str
+    table: str | None
+    p95: float
+    p95_before: float | None
+    times: float | None
+    alone: bool
+
+
+def statement(facts: Facts) -> str:
+    """The worst kind as a person calls it: "SELECT on table users"."""
+    return f"{facts.operation.upper()} on table {facts.table}" if facts.table else facts.worst
 
 
 def _queries(c: Context) -> Mapping[str, Query]:
@@ -50,12 +61,12 @@ def _judge(c: Context, answers: Answers, earlier: Results) -> Result:
     operation, _, table = worst.name.partition(" ")
     facts = Facts(
         kinds=len(found),
-        slow=[one.name for one in slow],
+        slow=tuple(one.name for one in slow),
         any=bool(slow),
         worst=worst.name,
         operation=operation,
         table=table or None,
-        p95=number(worst.p95.since, 4),
+        p95=round(worst.p95.since, 4),
         p95_before=number(worst.p95.before, 4),
         times=number(worst.p95.times, 1),
         alone=bool(slow and len(found) > 1 and all(_as_before(one, worst) for one in found if one is not worst)),
@@ -73,18 +84,18 @@ def _slow(one: Kind) -> bool:
 
 
 def _as_before(one: Kind, worst: Kind) -> bool:
-    """Whether its p95 grew hardly, measured by how much the worst one's did."""
+    """Whether its p95 hardly grew, compared with the worst one's."""
     return bool(one.p95.times <= max(2.0, worst.p95.times**ALONE))
 
 
 def _sentence(facts: Facts) -> str:
-    before = f", {duration_text(facts.p95_before)} before" if facts.p95_before is not None else ""
-    told = f"{facts.worst}: p95 {duration_text(facts.p95)}{before}"
+    before = f" ({duration_text(facts.p95_before)} before)" if facts.p95_before is not None else ""
+    worst = f"{statement(facts)}, with a p95 of {duration_text(facts.p95)}{before}"
     if not facts.slow:
-        return f"None: the slowest is {told}."
+        return f"None: the slowest is {worst}."
     if facts.alone:
-        return f"{told}; the other queries are as fast as before."
-    return f"{len(facts.slow)} of {facts.kinds} kinds of queries, above all {told}."
+        return f"{worst}; the other queries are as fast as before."
+    return f"{len(facts.slow)} of {facts.kinds} kinds of queries; the worst is {worst}."
 
 
 def _table(found: Sequence[Kind]) -> Table:
@@ -99,7 +110,7 @@ def _table(found: Sequence[Kind]) -> Table:
         )
         for one in found[:10]
     )
-    columns = ("Query", "p95 before (ms)", "p95 since (ms)", "Times", "Queries / s", "Of the additional time")
+    columns = ("Query", "p95 before (ms)", "p95 since (ms)", "Times", "Queries / s", "% of the additional time")
     return Table("p95-by-query", columns, rows)
 
 

@@ -1,4 +1,4 @@
-"""What does the service warn of? “slow request” over time and the newest; all warnings by pattern, and what they are about."""
+"""What does the service warn about? “slow request” over time and the newest; all warnings by pattern and subject."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from runbook.alerts.checks.logs.error_messages import (
     per_minute,
     share_about,
 )
-from runbook.alerts.checks.toolkit.series import number, split_time
+from runbook.alerts.checks.toolkit.series import split_time
 from runbook.analysis.log_patterns import group
 from runbook.investigation.definitions import Answers, Check, Context
 from runbook.investigation.results import Results
@@ -32,23 +32,27 @@ from runbook.text.format import plural
 SUBJECTS = {
     **ABOUT,
     "dependency": re.compile(
-        r"(\w+[- ])?service (request )?(timed out|too slow|unreachable|answered)|\bhttps?://\S+ (took|timed)|upstream|gateway"
-        r"|no answer from|\w\.internal\b|third.party|circuit.breaker",
+        r"(\w+[- ])?service (request )?(timed out|too slow|unreachable|answered)|\bhttps?://\S+ (took|timed)"
+        r"|upstream|gateway|no answer from|\w\.internal\b|third.party|circuit.breaker",
         re.IGNORECASE,
     ),
 }
 COMPLAINT = "slow request"
-LEAST = 10  # further warnings beyond what was usual tell something
+LEAST = 10  # fewer warnings above the usual rate say nothing about a cause
 
 
 @dataclass(frozen=True, kw_only=True)
 class Facts(model.Facts):
-    """TODO: what is found, units."""
+    """Logged warnings of slow requests: how many since the onset, and per minute since and before.
 
-    since_onset: TODO
-    per_minute: TODO
-    per_minute_before: TODO
-    about: TODO
+    `about` has the share (0..1) of the other warnings above the usual rate that mention each of SUBJECTS; all are 0
+    where there are too few of them.
+    """
+
+    since_onset: int
+    per_minute: float
+    per_minute_before: float
+    about: Mapping[str, float]
 
 
 def _queries(c: Context) -> Mapping[str, Query]:
@@ -68,8 +72,8 @@ def _judge(c: Context, answers: Answers, earlier: Results) -> Result:
     more = grown([one for one in found if COMPLAINT not in one.pattern], c, began)
     facts = Facts(
         since_onset=round(float(np.sum(counts[times >= began]))),
-        per_minute=number(since, 1),
-        per_minute_before=number(before, 1),
+        per_minute=round(since, 1),
+        per_minute_before=round(before, 1),
         about={
             name: share_about(words, more) if sum(more.values()) >= LEAST else 0.0 for name, words in SUBJECTS.items()
         },
@@ -89,14 +93,15 @@ def _judge(c: Context, answers: Answers, earlier: Results) -> Result:
 
 def _sentence(facts: Facts) -> str:
     if not facts.since_onset:
-        return "None: the service logged no slow request since the onset."
+        return "None: the service has logged no slow request since the onset."
     before = f"{facts.per_minute_before:,.1f}" if facts.per_minute_before else "none"
-    return f"{plural(facts.since_onset, 'slow request')} logged since the onset, {facts.per_minute:,.1f} a minute ({before} before)."
+    counted = plural(facts.since_onset, "warning")
+    return f"{counted} of slow requests since the onset, {facts.per_minute:,.1f} per minute ({before} before)."
 
 
 CHECK = Check(
     "warning_messages",
-    "What does the service warn of?",
+    "What does the service warn about?",
     Facts,
     _queries,
     _judge,
