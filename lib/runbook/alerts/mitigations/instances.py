@@ -92,7 +92,7 @@ def restore_access(c: Context, results: Results) -> Planned:
     """What the policies allow, the earlier policy restored, and whether one pod reaches another."""
     facts = results.facts(policies.Facts)
     names = [name for name in ((facts.cuts or facts.may_cut) if facts else ()) if is_object(name)]
-    port = f"port {facts.port}" if facts else "the port"
+    port = f"port {facts.port}" if facts and facts.port else "the port"
     described = [
         read(kubectl(c, "describe", "networkpolicy", name), f"Shows whether the policy allows {port} of the service.")
         for name in names

@@ -148,8 +148,9 @@ def _sentence(c: Context, facts: Facts, abnormal: bool) -> str:
     else:
         now_text = clock_text(c.end, c.started_at)
         said = f"It was. {_of_all(facts, facts.worst)} down at the peak, none at {now_text}{usual}."
-    known = facts.onset is not None
-    began = f"It began at {clock_text(facts.onset or nan, c.started_at)}" if known else "When it began is not known"
+    began = "The data do not show when it began"
+    if facts.onset is not None:
+        began = f"It began at {clock_text(facts.onset, c.started_at)}"
     left_all = "; no instance is a target of Prometheus any more" if facts.left is not None else ""
     return f"{said} {began}{left_all}."
 

@@ -66,12 +66,12 @@ def _judge(c: Context, answers: Answers, earlier: Results) -> Result:
     )
     if not pods.well:
         return Result("normal", "No: the pods that are down are not ready in Kubernetes either.", facts)
-    facts = _with_messages(c, answers, facts, pods.well, instances.all)
+    facts = _with_messages(c, answers, facts, names=pods.well, every=instances.all)
     works = facts.talking or (facts.nobody_up and facts.answers)
     return Result("abnormal" if works else "normal", _sentence(facts), facts)
 
 
-def _with_messages(c: Context, answers: Answers, facts: Facts, names: Sequence[str], every: int) -> Facts:
+def _with_messages(c: Context, answers: Answers, facts: Facts, *, names: Sequence[str], every: int) -> Facts:
     """The same with what these pods logged since the alert, against what as many instances logged before."""
     since, before = answers["logged since"], answers["logged before"]
     if "failed" in (since.completeness, before.completeness):
