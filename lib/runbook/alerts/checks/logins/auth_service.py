@@ -9,7 +9,7 @@ import numpy as np
 
 from runbook import model
 from runbook.alerts.checks.logs import error_messages
-from runbook.alerts.checks.toolkit.series import number, split_time
+from runbook.alerts.checks.toolkit.series import split_time
 from runbook.investigation.definitions import Answers, Check, Context
 from runbook.investigation.results import Results
 from runbook.model import Chart, Query, Result, Series
@@ -21,17 +21,19 @@ PHRASES = (
     *("auth provider", "identity provider", "introspect", "introspection", "jwks", "jwks.json"),
 )
 NEWEST = 5
-FEW, GROWN = 1.0, 3.0  # complaints per minute, and times as many as before: then it is in trouble
+FEW, GROWN = 1.0, 3.0  # complaints per minute, and times as many as before: from there on it is failing
 
 
 @dataclass(frozen=True, kw_only=True)
 class Facts(model.Facts):
-    """TODO: what is found, units."""
+    """Log messages about the auth service since the onset, their rates per minute since and before, and whether there
+    are so many more that it is failing.
+    """
 
-    complaints: TODO
-    per_minute: TODO
-    per_minute_before: TODO
-    failing: TODO
+    complaints: int
+    per_minute: float
+    per_minute_before: float
+    failing: bool
 
 
 def _queries(c: Context) -> Mapping[str, Query]:
@@ -57,19 +59,19 @@ def _judge(c: Context, answers: Answers, earlier: Results) -> Result:
     failing = rate >= FEW and rate >= GROWN * usual
     facts = Facts(
         complaints=since,
-        per_minute=number(rate, 1),
-        per_minute_before=number(usual, 1),
+        per_minute=round(rate, 1),
+        per_minute_before=round(usual, 1),
         failing=failing,
     )
     if not since:
-        return Result("normal", "No: they have none since the onset.", facts)
+        return Result("normal", "No complaints since the onset.", facts)
     bars = (Series("messages", tuple(times), tuple(counts * 60 / max(60, c.step))),)
     chart = Chart("auth-service-messages", "Messages about the auth service", "messages / min", bars, kind="bars")
-    said = f"{plural(since, 'message')} about the auth service since the onset ({rate:.1f}/min, before {usual:.1f}/min)"
+    said = f"{plural(since, 'message')} about the auth service since the onset ({rate:.1f}/min; {usual:.1f}/min before)"
     newest = error_messages.newest(c, answers["newest"], "newest-of-auth-service")
     return Result(
         "abnormal" if failing else "normal",
-        f"{'Yes' if failing else 'Yes, as before'}: {said}.",
+        f"{'Yes' if failing else 'Yes, as usual'}: {said}.",
         facts,
         (chart,),
         (newest,) if newest.rows else (),

@@ -1,4 +1,4 @@
-"""Does authentication work? The share of failed attempts, before and since the onset."""
+"""Does authentication work? The share of failed authentication attempts, before and since the onset."""
 
 from __future__ import annotations
 
@@ -18,12 +18,14 @@ from runbook.text.format import share_text
 
 @dataclass(frozen=True, kw_only=True)
 class Facts(model.Facts):
-    """TODO: what is found, units."""
+    """The share of failed authentication attempts (0..1) since the onset and before (None: no attempts), its threshold,
+    and whether it is above that and clearly higher than before.
+    """
 
-    since: TODO
-    before: TODO
-    threshold: TODO
-    failing: TODO
+    since: float
+    before: float | None
+    threshold: float
+    failing: bool
 
 
 def _queries(c: Context) -> Mapping[str, Query]:
@@ -37,11 +39,11 @@ def _judge(c: Context, answers: Answers, earlier: Results) -> Result:
     failing = share(answers["failures"], answers["attempts"])
     level = change(c, failing, earlier.onset, lambda values: float(np.percentile(values, 75)))
     if np.isnan(level.since):
-        return Result("unknown", "Not known: nobody tried to authenticate since the onset, or it is not counted.")
+        return Result("unknown", "Not known: no authentication attempts were counted since the onset.")
     threshold = c.service.thresholds.auth_failure_ratio
     usual = 0.0 if np.isnan(level.before) else level.before
     facts = Facts(
-        since=number(level.since),
+        since=round(level.since, 6),
         before=number(level.before),
         threshold=threshold,
         failing=bool(level.since > threshold and level.since > usual + threshold / 2),
@@ -50,8 +52,9 @@ def _judge(c: Context, answers: Answers, earlier: Results) -> Result:
     chart = Chart(
         "auth-failures", "Failed authentication attempts", "% of attempts", (line_,), threshold=threshold * 100
     )
-    before = "" if facts.before is None else f", {share_text(level.before)} before"
-    said = f"{share_text(level.since)} of attempts fail since the onset{before} (threshold {share_text(threshold)})"
+    before = "" if facts.before is None else f"{share_text(level.before)} before; "
+    limit = f"{before}threshold {share_text(threshold)}"
+    said = f"{share_text(level.since)} of authentication attempts have failed since the onset ({limit})"
     return Result(
         "abnormal" if facts.failing else "normal", f"{'No' if facts.failing else 'Yes'}: {said}.", facts, (chart,)
     )
