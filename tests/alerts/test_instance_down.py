@@ -481,7 +481,7 @@ class TestNodes:
         found = judged(nodes.CHECK, told, facts(pod_states.Facts, nodes={"a": "n1", "b": "n1", "c": "n2"}))
         known = of(nodes.Facts, found)
         assert (known.failing, known.down_on_failing) == (("n1",), ("a", "b"))
-        assert found.sentence == "No: n1 is not ready since 10:40 UTC (Kubelet stopped); 2 pods on it are down."
+        assert found.sentence == "No: n1 has not been ready since 10:40 UTC (Kubelet stopped); 2 pods on it are down."
 
     def test_pressure_is_no_failure_but_told(self) -> None:
         """A node that is ready under pressure is named with it."""

@@ -91,11 +91,7 @@ def _row(c: Context, node: Node, where: Mapping[str, str]) -> tuple[str | int | 
 def _sentence(c: Context, facts: Facts) -> str:
     parts = []
     if facts.failing:
-        since = f" since {clock_text(facts.since, c.started_at)}" if facts.since else ""
-        down, reason = facts.down_on_failing, (facts.reason or "").rstrip(".")
-        why = f" ({reason})" if reason else ""
-        on_it = f"{plural(len(down), 'pod')} on {'it' if len(facts.failing) == 1 else 'them'}"
-        parts.append(f"{_are(facts.failing)} not ready{since}{why}; {on_it} {'is' if len(down) == 1 else 'are'} down")
+        parts.append(_failing(c, facts))
     if facts.pressed:
         parts.append(f"{_are(facts.pressed)} under {', '.join(facts.pressures)}")
     if parts:
@@ -103,6 +99,18 @@ def _sentence(c: Context, facts: Facts) -> str:
     cordoned = f"; {_are(facts.cordoned)} cordoned" if facts.cordoned else ""
     every = "the one node" if facts.nodes == 1 else f"all {facts.nodes} nodes"
     return f"Yes: {every} with pods of the service {'is' if facts.nodes == 1 else 'are'} ready{cordoned}."
+
+
+def _failing(c: Context, facts: Facts) -> str:
+    """Which nodes are not ready, since when and why, and how many pods on them are down."""
+    one, down, reason = len(facts.failing) == 1, len(facts.down_on_failing), (facts.reason or "").rstrip(".")
+    not_ready = f"{_are(facts.failing)} not ready"
+    if facts.since:
+        has = "has" if one else "have"
+        not_ready = f"{', '.join(facts.failing)} {has} not been ready since {clock_text(facts.since, c.started_at)}"
+    why = f" ({reason})" if reason else ""
+    on_it = f"{plural(down, 'pod')} on {'it' if one else 'them'} {'is' if down == 1 else 'are'} down"
+    return f"{not_ready}{why}; {on_it}"
 
 
 def _are(names: Sequence[str]) -> str:
