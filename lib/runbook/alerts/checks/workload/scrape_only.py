@@ -1,4 +1,4 @@
-"""Whether only the scrape is broken: do the pods that Prometheus cannot reach still log, and does the service answer?"""
+"""Whether only the scrape is broken: do pods that Prometheus cannot reach still log, and does the service answer?"""
 
 from __future__ import annotations
 
