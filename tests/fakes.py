@@ -8,7 +8,8 @@ from typing import TypeVar
 
 from runbook.config.settings import Environment, Service
 from runbook.investigation.definitions import Context
-from runbook.model import JSON, Answer, Facts, Query, failed
+from runbook.investigation.results import Results
+from runbook.model import JSON, AlertFacts, Answer, Facts, Query, Result, failed
 
 F = TypeVar("F", bound=Facts)
 
@@ -91,3 +92,9 @@ def _empty(annotation: str) -> object:
         if annotation.startswith(opening) and "| None" not in annotation.rpartition("]")[2]:
             return value
     return None if "None" in annotation else {"bool": False, "int": 0, "float": 0.0, "str": ""}.get(annotation)
+
+
+def after_onset(**found: Result) -> Results:
+    """What checks found after one that says that it began at ONSET."""
+    real = Result("abnormal", "", AlertFacts(onset=ONSET))
+    return Results({"real": real, **found})

@@ -18,7 +18,7 @@ from runbook.doctor import requirements
 from runbook.doctor.examine import Line
 from runbook.errors import SourceError
 from runbook.incident import Incident
-from runbook.investigation.investigator import Inquiry
+from runbook.investigation.investigator import Investigator
 from runbook.model import JSON, Answer, Query, failed
 from runbook.recording.recorder import Replay
 from runbook.runs.plan import notebook_of
@@ -152,7 +152,7 @@ def test_what_is_said_to_cost_no_check_costs_none(alert: str):
     ran = {finding.check for finding in found.findings if finding.ran}
     for need in requirements.metrics([found.alert], context):
         (stopped,) = requirements.lost([found.alert], context, frozenset({need.metric})).values()
-        results = Inquiry(found.alert, context, Lacking(need.metric, recorded), Frozen(context.now)).results()
+        results = Investigator(found.alert, context, Lacking(need.metric, recorded), Frozen(context.now)).results()
         unknown = {name for name in need.checks if results[name].status == "unknown"}
         assert unknown & ran == set(stopped) & ran, need.metric
 

@@ -12,7 +12,7 @@ from runbook import alerts
 from runbook.clock import Frozen
 from runbook.config.settings import Elasticsearch, Environment, Kubernetes, MySQL, Prometheus, Settings
 from runbook.incident import Incident
-from runbook.investigation.investigator import Inquiry
+from runbook.investigation.investigator import Investigator
 from runbook.investigation.result import Investigation
 from runbook.model import Answer, Query, failed
 from runbook.recording.recorder import Replay
@@ -40,7 +40,7 @@ def investigated(alert: str, lost: str) -> Investigation:
     file = RECORDINGS / f"{alert}.jsonl.gz"
     whole = Incident.replay(file).investigation()
     replay = Replay(file)
-    return Inquiry(alerts.load(alert), whole.context, Without(replay, lost), Frozen(replay.now)).investigation()
+    return Investigator(alerts.load(alert), whole.context, Without(replay, lost), Frozen(replay.now)).investigation()
 
 
 @pytest.mark.parametrize("lost", SOURCES)

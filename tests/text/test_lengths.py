@@ -11,7 +11,7 @@ import pytest
 from runbook import alerts
 from runbook.clock import Frozen
 from runbook.incident import Incident
-from runbook.investigation.investigator import Inquiry
+from runbook.investigation.investigator import Investigator
 from runbook.investigation.result import Investigation
 from runbook.model import JSON, Answer, Query
 from runbook.recording.recorder import Replay
@@ -65,7 +65,7 @@ def test_no_sentence_is_longer_than_is_readable(alert: str) -> None:
     """Labels of a megabyte, long messages and names are cut where they are put into words, and the words around them stay."""
     path = notebook_of(alert).parent / "recordings" / f"{alert}.jsonl.gz"
     context = Incident.replay(path).investigation().context
-    found = Inquiry(alerts.load(alert), context, LongWinded(Replay(path)), Frozen(context.now)).investigation()
+    found = Investigator(alerts.load(alert), context, LongWinded(Replay(path)), Frozen(context.now)).investigation()
     for sentence in said(found):
         assert len(sentence) <= READABLE, sentence[:200]
     for finding in found.findings:

@@ -39,7 +39,7 @@ def roll_back(c: Context, results: Results) -> Planned:
 
 
 def _find_revision(c: Context) -> Step:
-    undo = command(kubectl(c, "rollout", "undo", deployment(c), "--to-revision="))
+    undo = command(kubectl(c, "rollout", "undo", deployment(c), "--to-revision=NUMBER"))
     return read(
         kubectl(c, "rollout", "history", deployment(c)),
         f"Shows the revisions. Find the last healthy one and go back to it by its number: `{undo}`",
