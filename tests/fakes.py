@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from runbook.config.settings import Environment, Service
+from runbook.config.schema import Environment, Service
 from runbook.investigation.definitions import Context
 from runbook.model import JSON, Answer, Query, failed
 

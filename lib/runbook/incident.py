@@ -11,8 +11,8 @@ import msgspec
 
 from runbook import alerts
 from runbook.clock import Frozen, Wall
-from runbook.config import settings
-from runbook.config.settings import Auth, Environment, Kubernetes, Service
+from runbook.config import process_env, secrets, settings
+from runbook.config.schema import Auth, Environment, Kubernetes, Service
 from runbook.errors import ParameterError, RecordingCorrupt, RecordingError
 from runbook.evidence.draft import RECORDING, Draft
 from runbook.evidence.manifest import Status
@@ -100,7 +100,7 @@ class Incident:
     def _ask(cls, alert: Alert, given: Given, environment: Environment, service: Service) -> Incident:
         clock = Wall()
         now = clock.now()
-        redactor = Redactor(service.redact_emails, service.redact_patterns, settings.secrets(environment))
+        redactor = Redactor(service.redact_emails, service.redact_patterns, secrets.secrets(environment))
         told = msgspec.structs.replace(environment, kubernetes=_told(environment.kubernetes, redactor))
         context = _context(alert, given, told, service, now, now)
         draft = _runners_draft() or _own_draft(context)
@@ -157,7 +157,7 @@ class Incident:
             draft.adopt(self._trail.replayed)
         draft.write(found)
         trouble = recorder.trouble if recorder else ""
-        if settings.draft_folder() is None:
+        if process_env.draft_folder() is None:
             status: Status = "failed" if trouble else "incomplete" if found.unknown else "complete"
             return draft.seal(
                 status, reason=trouble, parameters=asdict(self._given), environment=found.context.environment_name
@@ -254,15 +254,15 @@ def _context(
 
 def _runners_draft() -> Draft | None:
     """The draft that `runbook run` opened for this kernel, and will seal."""
-    folder = settings.draft_folder()
+    folder = process_env.draft_folder()
     return Draft.at(folder) if folder else None
 
 
 def _own_draft(context: Context) -> Draft | None:
     """Where a notebook run by plain papermill or in JupyterLab leaves its evidence: the environment's folder, or another."""
-    folder = settings.evidence_folder() or context.environment.evidence
+    folder = process_env.evidence_folder() or context.environment.evidence
     if not folder:
         return None
     return Draft(
-        Path(folder), context.incident, context.alert, context.started_at, settings.seal_key(context.environment)
+        Path(folder), context.incident, context.alert, context.started_at, secrets.seal_key(context.environment)
     )

@@ -17,7 +17,7 @@ from runbook.alerts.checks.logs import error_messages
 from runbook.alerts.high_auth_failure_rate import ALERT, remark
 from runbook.alerts.mitigations.logins import keep_out, restore_key, set_clocks, withstand
 from runbook.clock import Frozen
-from runbook.config.settings import Environment, Kubernetes
+from runbook.config.schema import Environment, Kubernetes
 from runbook.investigation.definitions import Check, Context, Results
 from runbook.investigation.investigator import Inquiry
 from runbook.investigation.ranking import of

@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from runbook import alerts
 from runbook.alerts.high_error_rate import ALERT
 from runbook.alerts.mitigations.commands import kubectl, mysql
-from runbook.config.settings import Environment, Kubernetes, Settings
+from runbook.config.schema import Environment, Kubernetes
+from runbook.config.settings import Settings
 from runbook.incident import Incident
 from runbook.investigation.definitions import Context, Results
 from runbook.model import Mitigation, Result, Step

@@ -15,7 +15,7 @@ from pathlib import Path
 import msgspec
 
 from runbook import alerts
-from runbook.config.settings import Environment, Service
+from runbook.config.schema import Environment, Service
 from runbook.monitoring import alerting_rules
 from tests.lab.faults import FAULTS
 from tests.lab.scenarios.investigating import environment, profile, settings_file

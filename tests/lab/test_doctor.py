@@ -9,7 +9,8 @@ import msgspec
 import pytest
 
 from runbook import alerts
-from runbook.config.settings import Service, Settings
+from runbook.config.schema import Service
+from runbook.config.settings import Settings
 from runbook.doctor.examine import Line, examine
 from tests.canned import Canned, Reply
 from tests.lab.scenarios.investigating import environment, profile

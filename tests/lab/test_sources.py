@@ -13,9 +13,9 @@ from elasticsearch.helpers import bulk
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from runbook.config.settings import Auth
-from runbook.config.settings import Elasticsearch as ElasticsearchSettings
-from runbook.config.settings import Prometheus as PrometheusSettings
+from runbook.config.schema import Auth
+from runbook.config.schema import Elasticsearch as ElasticsearchSettings
+from runbook.config.schema import Prometheus as PrometheusSettings
 from runbook.errors import SourceError
 from runbook.model import Query
 from runbook.sources.base import Source

@@ -18,7 +18,8 @@ from pathlib import Path
 
 import pytest
 
-from runbook.config.settings import Elasticsearch, Environment, Prometheus, Settings, shipped
+from runbook.config.schema import Elasticsearch, Environment, Prometheus
+from runbook.config.settings import Settings, shipped
 from runbook.errors import RecordingError, UsageError
 from runbook.evidence import draft
 from runbook.evidence.audit import audit

@@ -10,7 +10,8 @@ import pytest
 
 from runbook import alerts
 from runbook.clock import Frozen
-from runbook.config.settings import Elasticsearch, Environment, Kubernetes, MySQL, Prometheus, Settings
+from runbook.config.schema import Elasticsearch, Environment, Kubernetes, MySQL, Prometheus
+from runbook.config.settings import Settings
 from runbook.incident import Incident
 from runbook.investigation.investigator import Inquiry
 from runbook.investigation.result import Investigation

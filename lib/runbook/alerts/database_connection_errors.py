@@ -31,7 +31,7 @@ from runbook.alerts.checks.toolkit.series import (
 from runbook.alerts.checks.workload import changes, policies, secrets
 from runbook.alerts.mitigations.connections import enlarge_pool, mend_login, open_the_way, relieve_database
 from runbook.alerts.shared_causes import DEPLOYMENT, ONLY_NEW_PODS
-from runbook.config.settings import Service
+from runbook.config.schema import Service
 from runbook.investigation.definitions import Alert, Answers, Cause, Context, Recovering, Results, Sign
 from runbook.model import Query, Series
 from runbook.sources.prometheus.client import range_

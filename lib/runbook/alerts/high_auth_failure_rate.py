@@ -29,7 +29,7 @@ from runbook.alerts.mitigations.logins import (
     withstand,
 )
 from runbook.alerts.shared_causes import DEPLOYMENT, ONLY_NEW_PODS, Facts
-from runbook.config.settings import Service
+from runbook.config.schema import Service
 from runbook.investigation.definitions import Alert, Answers, Cause, Context, Recovering, Results, Sign
 from runbook.model import Query, Series, Verdict
 from runbook.sources.probe import http as probe

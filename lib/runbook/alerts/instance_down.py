@@ -30,7 +30,7 @@ from runbook.alerts.mitigations.instances import (
     start_anew,
 )
 from runbook.alerts.shared_causes import DEPLOYMENT
-from runbook.config.settings import Service
+from runbook.config.schema import Service
 from runbook.investigation.definitions import Alert, Answers, Cause, Context, Recovering, Results, Sign
 from runbook.model import Query, Series
 from runbook.sources.kubernetes import client as kubernetes

@@ -10,7 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Literal
 
-from runbook.config.settings import Environment, Service, Settings
+from runbook.config.schema import Environment, Service
+from runbook.config.settings import Settings
 from runbook.doctor import requirements
 from runbook.doctor.requirements import Need
 from runbook.investigation.definitions import Alert, Context

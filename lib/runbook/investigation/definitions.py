@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from runbook.config.settings import Environment, Service, Thresholds
+from runbook.config.schema import Environment, Service, Thresholds
 from runbook.model import JSON, Answer, Query, Result, Series, Step, Verdict
 from runbook.text.format import duration_text
 

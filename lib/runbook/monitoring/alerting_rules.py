@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 
-from runbook.config.settings import Environment, Service
+from runbook.config.schema import Environment, Service
 from runbook.investigation.definitions import Alert
 from runbook.model import JSON
 

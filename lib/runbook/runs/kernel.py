@@ -20,7 +20,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
-from runbook.config.settings import child_environment
+from runbook.config.process_env import child_environment
 
 CONNECTION, LOCK = "connection.json", "lock"  # who holds the lock lives
 LONGEST_FOLDER: Final = 60  # the path of a socket has at most 107 characters

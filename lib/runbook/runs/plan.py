@@ -10,7 +10,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from runbook.config.settings import PACKAGE, Environment, Settings, seal_key
+from runbook.config.schema import Environment
+from runbook.config.secrets import seal_key
+from runbook.config.settings import PACKAGE, Settings
 from runbook.errors import ParameterError, RecordingError, UsageError
 from runbook.redaction.redactor import Redactor
 from runbook.runs import parameters

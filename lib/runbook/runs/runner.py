@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from runbook.config.settings import Settings, secrets
+from runbook.config.secrets import secrets
+from runbook.config.settings import Settings
 from runbook.errors import EvidenceError, RunbookError
 from runbook.redaction.redactor import Redactor
 from runbook.runs import signals

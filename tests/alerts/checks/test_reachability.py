@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from runbook.alerts.checks.requests.reachability import CHECK, FACTS
-from runbook.config.settings import Environment
+from runbook.config.schema import Environment
 from runbook.investigation import investigator
 from runbook.investigation.definitions import Context
 from runbook.model import Result

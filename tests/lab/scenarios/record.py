@@ -19,7 +19,8 @@ from typing import Any
 import msgspec
 import nbformat
 
-from runbook.config.settings import Environment, Kubernetes, Settings
+from runbook.config.schema import Environment, Kubernetes
+from runbook.config.settings import Settings
 from runbook.evidence.draft import RECORDING
 from runbook.runs.plan import notebook_of
 from runbook.runs.runner import Outcome, run

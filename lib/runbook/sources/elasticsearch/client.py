@@ -16,8 +16,8 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from runbook.config import settings
-from runbook.config.settings import Service
+from runbook.config import schema
+from runbook.config.schema import Service
 from runbook.model import JSON, Answer, Completeness, Query
 
 if TYPE_CHECKING:  # the client takes a second to import: on the first question only
@@ -225,7 +225,7 @@ class Elasticsearch:
     around it: the sentence from here names the address.
     """
 
-    def __init__(self, config: settings.Elasticsearch, seconds: float = 18.0) -> None:
+    def __init__(self, config: schema.Elasticsearch, seconds: float = 18.0) -> None:
         self._config, self._seconds = config, seconds
         self._opening = threading.Lock()
 

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from runbook.config import settings
+from runbook.config import schema
 from runbook.errors import SourceError
 from runbook.model import JSON, Answer, Completeness, Query
 from runbook.sources.kubernetes.containers import (
@@ -130,7 +130,7 @@ class Kubernetes:
     Deadline around it: the sentence from here names the address.
     """
 
-    def __init__(self, config: settings.Kubernetes, seconds: float = 18.0) -> None:
+    def __init__(self, config: schema.Kubernetes, seconds: float = 18.0) -> None:
         self._config, self._seconds = config, seconds
         self._opening = threading.Lock()
 

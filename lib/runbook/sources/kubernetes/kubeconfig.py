@@ -14,7 +14,7 @@ from pathlib import Path
 
 import msgspec
 
-from runbook.config import settings
+from runbook.config import process_env, schema
 from runbook.errors import SettingsError
 
 ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
@@ -121,7 +121,7 @@ class Login:
     impersonate_groups: tuple[str, ...] = ()
 
 
-def login(config: settings.Kubernetes) -> Login:
+def login(config: schema.Kubernetes) -> Login:
     """The cluster and user that the settings mean."""
     return service_account() if config.in_cluster else from_files(_files(config.kubeconfig), config.context)
 
@@ -192,7 +192,7 @@ def _files(setting: str) -> list[Path]:
     """As kubectl finds them; of the files in KUBECONFIG those that exist, if any does."""
     if setting:
         return [Path(setting).expanduser()]
-    named = [Path(one) for one in settings.child_environment().get("KUBECONFIG", "").split(os.pathsep) if one]
+    named = [Path(one) for one in process_env.variable("KUBECONFIG").split(os.pathsep) if one]
     return [one for one in named if one.is_file()] or named[:1] or [Path("~/.kube/config").expanduser()]
 
 

@@ -17,8 +17,8 @@ import pymysql
 import pymysql.cursors
 from pymysql.constants import CR, ER
 
-from runbook.config import dsn, settings
-from runbook.config.settings import secret
+from runbook.config import dsn, schema
+from runbook.config.secrets import secret
 from runbook.errors import Reason, SettingsError, SourceError
 from runbook.model import JSON
 from runbook.sources.http import failures
@@ -62,7 +62,7 @@ class Refused(SourceError):
 class Session:
     """`with Session(config, limit) as session: session.rows("SELECT ...")`; for one thread."""
 
-    def __init__(self, config: settings.MySQL, limit: TimeLimit) -> None:
+    def __init__(self, config: schema.MySQL, limit: TimeLimit) -> None:
         self._config, self._limit = config, limit
         self._login = login(config)
         self._connection = self._client()
@@ -159,7 +159,7 @@ class Session:
         return " ".join(words.replace(self._login.password, "***").split())[:300].rstrip(".")
 
 
-def login(config: settings.MySQL) -> dsn.Login:
+def login(config: schema.MySQL) -> dsn.Login:
     """Where and as whom, its secret read now; SettingsError where that is missing or no DSN."""
     text = secret(config.dsn_env, config.dsn_file, "dsn")
     if not text:
@@ -174,7 +174,7 @@ def login(config: settings.MySQL) -> dsn.Login:
         ) from None
 
 
-def _verifying(config: settings.MySQL) -> ssl.SSLContext | None:
+def _verifying(config: schema.MySQL) -> ssl.SSLContext | None:
     """TLS that must be, with a server that proves its name; None where it need not."""
     if config.tls == "off" or (config.tls == "auto" and not config.ca_file):
         return None

@@ -12,7 +12,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit, urlunsplit
 
-from runbook.config.settings import Auth, secret
+from runbook.config.schema import Auth
+from runbook.config.secrets import secret
 from runbook.config.types import leaves
 from runbook.errors import ParameterError, SourceError
 from runbook.model import JSON, Answer, Query

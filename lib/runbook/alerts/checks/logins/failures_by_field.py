@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from runbook.alerts.checks.logs import error_messages
 from runbook.alerts.checks.toolkit.series import fact
-from runbook.config.settings import Service
+from runbook.config.schema import Service
 from runbook.investigation.definitions import Answers, Check, Context, Results
 from runbook.model import Query, Result, Table
 from runbook.sources.elasticsearch import client as elasticsearch

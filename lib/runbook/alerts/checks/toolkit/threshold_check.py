@@ -22,7 +22,7 @@ from runbook.alerts.checks.toolkit.series import (
     short_window,
 )
 from runbook.analysis.onset import onset
-from runbook.config.settings import Service
+from runbook.config.schema import Service
 from runbook.investigation.definitions import Answers, Check, Context
 from runbook.model import JSON, Chart, Query, Result
 from runbook.text.format import clock_text, share_text

@@ -22,7 +22,7 @@ from runbook.alerts.checks.toolkit.series import (
     turn,
 )
 from runbook.analysis.intervals import stretch_start
-from runbook.config.settings import Service
+from runbook.config.schema import Service
 from runbook.investigation.definitions import Answers, Context
 from runbook.model import JSON, Query
 from runbook.text.format import count_text, plural, share_text
