@@ -14,12 +14,15 @@ from runbook.clock import Frozen, Wall
 from runbook.config import process_env, secrets, settings
 from runbook.config.schema import Auth, Environment, Kubernetes, Service
 from runbook.errors import ParameterError, RecordingCorrupt, RecordingError
-from runbook.evidence.draft import RECORDING, Draft
+from runbook.evidence.draft import Draft
 from runbook.evidence.manifest import Status
 from runbook.investigation.definitions import Alert, Context
 from runbook.investigation.investigator import Inquiry
 from runbook.investigation.result import Investigation
-from runbook.recording.recorder import Header, Recorder, Replay
+from runbook.recording.file import file_of
+from runbook.recording.keys import Header
+from runbook.recording.recorder import Recorder
+from runbook.recording.replay import Replay
 from runbook.redaction.redactor import Redactor
 from runbook.reporting import notebook
 from runbook.runs import parameters
@@ -81,20 +84,20 @@ class Incident:
 
         `partial_ok` accepts the recording of a run that was killed.
         """
-        header = Replay(_file(path), partial_ok=partial_ok).header
+        header = Replay(file_of(path), partial_ok=partial_ok).header
         given = Given(**{name: str(value) for name, value in header.parameters.items()})
         return cls._replay(alerts.load(header.alert), given, path, partial_ok=partial_ok)
 
     @classmethod
     def _replay(cls, alert: Alert, given: Given, path: Path, *, partial_ok: bool = False) -> Incident:
-        replay = Replay(_file(path), partial_ok=partial_ok)
+        replay = Replay(file_of(path), partial_ok=partial_ok)
         if replay.header.alert != alert.name:
             raise ParameterError(f"{path} is a recording of {replay.header.alert}, not of {alert.name}; give another.")
         recorded = _Recorded.of(replay, path)
         given = replace(given, environment=recorded.environment_name)
         context = _context(alert, given, recorded.environment, recorded.service, replay.now, inf)
         inquiry = Inquiry(alert, context, Deadline(replay, REPLAY_SECONDS), Frozen(replay.now))
-        return cls(inquiry, given, Trail(replayed=_file(path), draft=_runners_draft()))
+        return cls(inquiry, given, Trail(replayed=file_of(path), draft=_runners_draft(context)))
 
     @classmethod
     def _ask(cls, alert: Alert, given: Given, environment: Environment, service: Service) -> Incident:
@@ -103,7 +106,7 @@ class Incident:
         redactor = Redactor(service.redact_emails, service.redact_patterns, secrets.secrets(environment))
         told = msgspec.structs.replace(environment, kubernetes=_told(environment.kubernetes, redactor))
         context = _context(alert, given, told, service, now, now)
-        draft = _runners_draft() or _own_draft(context)
+        draft = _runners_draft(context) or _own_draft(context)
         recorder = Recorder(
             connect(given.environment, environment),
             draft.recording if draft else None,
@@ -185,11 +188,6 @@ class _Recorded(msgspec.Struct, frozen=True):
             ) from error
 
 
-def _file(path: Path) -> Path:
-    """A recording, or the one in a bundle."""
-    return path / RECORDING if path.is_dir() else path
-
-
 def _header(context: Context, given: Given) -> Header:
     """Settings go in without what proves who we are, and Kubernetes' as the ready commands need them."""
     environment = context.environment
@@ -252,10 +250,10 @@ def _context(
     )
 
 
-def _runners_draft() -> Draft | None:
+def _runners_draft(context: Context) -> Draft | None:
     """The draft that `runbook run` opened for this kernel, and will seal."""
     folder = process_env.draft_folder()
-    return Draft.at(folder) if folder else None
+    return Draft.at(folder, context.alert, context.started_at) if folder else None
 
 
 def _own_draft(context: Context) -> Draft | None:
@@ -264,5 +262,5 @@ def _own_draft(context: Context) -> Draft | None:
     if not folder:
         return None
     return Draft(
-        Path(folder), context.incident, context.alert, context.started_at, secrets.seal_key(context.environment)
+        Path(folder), context.incident, context.alert, context.started_at, key=secrets.seal_key(context.environment)
     )

@@ -20,7 +20,7 @@ from runbook.errors import SourceError
 from runbook.incident import Incident
 from runbook.investigation.investigator import Inquiry
 from runbook.model import JSON, Answer, Query, failed
-from runbook.recording.recorder import Replay
+from runbook.recording.replay import Replay
 from runbook.runs.plan import notebook_of
 from runbook.sources.base import Source
 from tests.bare import bare

@@ -22,7 +22,9 @@ from runbook.config import secrets
 from runbook.config.schema import Environment
 from runbook.errors import SourceError
 from runbook.model import Answer, Query, canonical
-from runbook.recording.recorder import Header, Recorder, Replay
+from runbook.recording.keys import Header
+from runbook.recording.recorder import Recorder
+from runbook.recording.replay import Replay
 from runbook.redaction.redactor import Redactor
 from runbook.sources.http.timelimit import TimeLimit
 from runbook.sources.mysql import client as mysql

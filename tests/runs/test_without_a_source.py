@@ -16,7 +16,7 @@ from runbook.incident import Incident
 from runbook.investigation.investigator import Inquiry
 from runbook.investigation.result import Investigation
 from runbook.model import Answer, Query, failed
-from runbook.recording.recorder import Replay
+from runbook.recording.replay import Replay
 from runbook.sources.base import Source
 from tests import ROOT, fakes
 from tests.faulty import Faulty, Mode

@@ -23,7 +23,11 @@ AT_ONCE = """
 import sys, threading
 from concurrent.futures import ThreadPoolExecutor
 from runbook.config.schema import Elasticsearch, Environment, Kubernetes, MySQL, Prometheus
-from runbook.sources import elasticsearch, kubernetes, mysql, probe, prometheus
+from runbook.sources.elasticsearch import client as elasticsearch
+from runbook.sources.kubernetes import client as kubernetes
+from runbook.sources.mysql import client as mysql
+from runbook.sources.probe import http as probe
+from runbook.sources.prometheus import client as prometheus
 from runbook.sources.connect import connect
 
 sys.setswitchinterval(1e-5)  # as busy as a machine can be
@@ -142,7 +146,7 @@ class Slowly:
             time.sleep(2)
 sys.meta_path.insert(0, Slowly())
 from runbook.config.schema import Environment, Prometheus
-from runbook.sources import prometheus
+from runbook.sources.prometheus import client as prometheus
 from runbook.sources.connect import connect
 known = Environment(service="shop", prometheus=Prometheus(url=sys.argv[1]), deadline_seconds=1.5)
 print(connect("here", known)["prometheus"].ask(prometheus.instant("up", 0)).error)

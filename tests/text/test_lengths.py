@@ -14,7 +14,7 @@ from runbook.incident import Incident
 from runbook.investigation.investigator import Inquiry
 from runbook.investigation.result import Investigation
 from runbook.model import JSON, Answer, Query
-from runbook.recording.recorder import Replay
+from runbook.recording.replay import Replay
 from runbook.runs.plan import notebook_of
 from runbook.text.format import READABLE
 

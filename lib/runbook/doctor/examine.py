@@ -16,7 +16,7 @@ from runbook.doctor import requirements
 from runbook.doctor.requirements import Need
 from runbook.investigation.definitions import Alert, Context
 from runbook.model import Answer, Query
-from runbook.recording.recorder import Replay
+from runbook.recording.replay import Replay
 from runbook.sources.base import Source
 from runbook.sources.connect import connect
 from runbook.sources.elasticsearch import client as elasticsearch

@@ -14,6 +14,7 @@ from runbook.config.schema import Environment
 from runbook.config.secrets import seal_key
 from runbook.config.settings import PACKAGE, Settings
 from runbook.errors import ParameterError, RecordingError, UsageError
+from runbook.recording.file import file_of
 from runbook.redaction.redactor import Redactor
 from runbook.runs import parameters
 from runbook.runs.parameters import Value
@@ -78,7 +79,8 @@ def plan(
     _refuse_secrets(checked)
     environment = settings.environment(str(checked.get("environment", values.get("environment", ""))))
     given_recording = str(checked.get("recording", ""))
-    replayed = _recording(given_recording or environment.recording.format(alert=alert))
+    recording = given_recording or environment.recording.format(alert=alert)
+    replayed = file_of(Path(recording)) if recording else None
     if replayed:
         own = () if given_recording else ("environment",)  # an environment that names a recording remains the one asked
         values.update({name: value for name, value in _recorded(replayed).items() if name not in own})
@@ -127,20 +129,13 @@ def _refuse_secrets(values: Mapping[str, Value]) -> None:
 
 def _recorded(recording: Path) -> Mapping[str, Value]:
     """The parameters that a recording was made with."""
-    from runbook.recording.recorder import Replay
+    from runbook.recording.replay import Replay
 
     try:
         header = Replay(recording).header
     except RecordingError as error:  # nothing was run yet
         raise UsageError(str(error)) from error
     return {name: str(value) for name, value in header.parameters.items() if name != "recording"}
-
-
-def _recording(name: str) -> Path | None:
-    """The file that a name of a recording or of a bundle means."""
-    if not name:
-        return None
-    return Path(name) / "recording.jsonl.gz" if Path(name).is_dir() else Path(name)
 
 
 def _next_incident(root: Path, alert: str, started_at: float) -> str:

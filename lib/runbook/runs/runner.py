@@ -83,7 +83,7 @@ def run(
     ):
         from runbook.evidence.draft import Draft  # the kernel imports at the same time
 
-        draft = Draft(prepared.evidence, prepared.incident, alert, prepared.started_at, prepared.seal_key)
+        draft = Draft(prepared.evidence, prepared.incident, alert, prepared.started_at, key=prepared.seal_key)
         try:
             executed = _execute(prepared, settings, kernel, draft.path, progress, limits)
         except KeyboardInterrupt as stop:

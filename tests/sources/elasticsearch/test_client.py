@@ -260,7 +260,7 @@ def test_the_warning_header_of_an_open_cluster_stays_silent(capfd: pytest.Captur
 import sys; sys.path.insert(0, {str(Path.cwd())!r})
 from tests.canned import Canned, Reply
 from runbook.config.schema import Elasticsearch as Settings
-from runbook.sources.elasticsearch import Elasticsearch, info
+from runbook.sources.elasticsearch.client import Elasticsearch, info
 with Canned(lambda _: Reply({{"version": {{}}}}, headers={warning!r})) as server:
     Elasticsearch(Settings(url=server.url)).ask(info())
 """
