@@ -16,6 +16,7 @@ from runbook.config.schema import Auth, Environment, Kubernetes, Service
 from runbook.errors import ParameterError, RecordingCorrupt, RecordingError
 from runbook.evidence.draft import Draft
 from runbook.evidence.manifest import Status
+from runbook.investigation import window
 from runbook.investigation.definitions import Alert, Context
 from runbook.investigation.investigator import Inquiry
 from runbook.investigation.result import Investigation
@@ -25,7 +26,6 @@ from runbook.recording.recorder import Recorder
 from runbook.recording.replay import Replay
 from runbook.redaction.redactor import Redactor
 from runbook.reporting import notebook
-from runbook.runs import parameters
 from runbook.sources.base import Deadline
 from runbook.sources.connect import connect
 
@@ -70,7 +70,7 @@ class Incident:
         Raises UsageError for wrong parameters or settings, RecordingError for a recording that cannot be read.
         """
         catalogued, wanted = alerts.load(alert), Given(**given)
-        parameters.incident_id(wanted.incident_id)
+        window.incident_id(wanted.incident_id)
         known = known or settings.load()
         environment = known.environment(wanted.environment)
         recorded = wanted.recording or environment.recording.format(alert=alert)
@@ -225,7 +225,7 @@ def _context(
     alert: Alert, given: Given, environment: Environment, service: Service, now: float, latest: float
 ) -> Context:
     """The window: `lookback` before the alert, to its end or now, at a step that gives a chart a few hundred points."""
-    told = parameters.span(given.started_at, given.lookback, given.ended_at, given.mitigated_at, latest)
+    told = window.span(given.started_at, given.lookback, given.ended_at, given.mitigated_at, now=latest)
     mitigated = told.mitigated_at and min(told.mitigated_at, now)
     span = replace(told, started_at=min(told.started_at, now), mitigated_at=mitigated)  # others' clocks may be ahead
     end = max(span.started_at, min(span.ended_at if span.ended_at is not None else now, now))

@@ -27,7 +27,7 @@ from runbook.incident import Incident
 from runbook.recording.file import RECORDING
 from runbook.recording.replay import Replay
 from runbook.reporting.findings_json import compare
-from runbook.runs.plan import notebook_of
+from runbook.runs.notebooks import notebook_of
 from tests.canned import Canned, Reply, Request
 from tests.command_line import BIN, findings, manifest, options, run, runbook, surroundings, write_settings
 from tests.fakes import SERVICE

@@ -15,7 +15,7 @@ from runbook.investigation.investigator import Inquiry
 from runbook.investigation.result import Investigation
 from runbook.model import JSON, Answer, Query
 from runbook.recording.replay import Replay
-from runbook.runs.plan import notebook_of
+from runbook.runs.notebooks import notebook_of
 from runbook.text.format import READABLE
 
 NAMED = ("message", "reason", "key", "image", "user", "state", "command", "host", "info")
