@@ -13,7 +13,7 @@ import pytest
 
 from runbook import alerts
 from runbook.config import schema, settings
-from runbook.monitoring import alerting_rules
+from runbook.monitoring import alerting_rules, yaml_text
 
 HERE = Path(__file__).parent
 PROMTOOL = shutil.which("promtool")
@@ -34,7 +34,7 @@ needs_promtool = pytest.mark.skipif(
 
 def printed(folder: Path, document: Mapping[str, Any]) -> Path:
     """These rules as a file, where the unit tests look for them."""
-    (folder / "rules.yml").write_text(alerting_rules.as_yaml(document), encoding="utf-8")
+    (folder / "rules.yml").write_text(yaml_text.as_yaml(document), encoding="utf-8")
     return folder
 
 
