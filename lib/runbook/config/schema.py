@@ -1,4 +1,4 @@
-"""What may stand in runbook.toml, as frozen structs: environments say where to ask, service profiles what things are called.
+"""What may stand in runbook.toml: environments say where to ask, service profiles what things are called.
 
 Secrets never stand in the file: a setting ending in `_env` names an environment variable, one ending in `_file` a file
 that holds it.

@@ -23,7 +23,10 @@ Sources = Mapping[str, Source]
 def examine(
     name: str, settings: Settings, alerts: Iterable[Alert], now: float, *, sources: Sources | None = None
 ) -> tuple[Line, ...]:
-    """What there is to say about an environment, for each source that the alerts ask. `sources` stand in for its own."""
+    """What there is to say about an environment, source by source as the alerts ask them.
+
+    `sources` stand in for its own.
+    """
     environment = settings.environment(name)
     service = settings.service(environment.service)
     catalogue = tuple(alerts)

@@ -9,7 +9,7 @@ from runbook.sources.kubernetes import client as kubernetes
 
 
 def look(source: Source, service: Service, *, inside: bool) -> list[Line]:
-    """A line for the connection, for each permission, and for the deployment. `inside`: commands in pods are allowed."""
+    """A line for the connection, each permission and the deployment. `inside`: commands in pods are allowed."""
     hello, access, deployment = ask_all(
         source,
         (

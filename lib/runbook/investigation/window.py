@@ -1,4 +1,4 @@
-"""When an incident was and what it is called: times, durations and IDs as people write them, read strictly. All pure."""
+"""When an incident was and what it is called: times, durations and IDs as people write them, read strictly. Pure."""
 
 from __future__ import annotations
 

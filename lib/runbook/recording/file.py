@@ -158,7 +158,7 @@ def read(path: Path, *, partial_ok: bool = False, limit: int = MAX_BYTES) -> Rec
 
 
 def _unpack(path: Path, limit: int) -> Iterator[bytes]:
-    """The lines of a gzip file as they unfold, never more than `limit` bytes; a cut-off stream's last one is left out."""
+    """The lines of a gzip file as they unfold, never more than `limit` bytes; a last one cut off is left out."""
     unzip, size, count = zlib.decompressobj(_GZIP), 0, 0
     parts: list[bytes] = []
     try:

@@ -16,7 +16,7 @@ from runbook.redaction.redactor import Redactor
 
 @dataclass(frozen=True)
 class Header:
-    """Whose recording it is. `recorded_at` is the run's frozen now; `context` what a replay needs to be the same run."""
+    """Whose recording it is. `recorded_at` is the run's frozen now, `context` what a replay needs to be the same."""
 
     alert: str
     incident: str

@@ -64,12 +64,7 @@ def plan(
     given_recording = str(checked.get("recording", ""))
     recording = given_recording or environment.recording.format(alert=alert)
     replayed = file_of(Path(recording)) if recording else None
-    if replayed:
-        own = () if given_recording else ("environment",)  # an environment that names a recording remains the one asked
-        values.update({name: value for name, value in _recorded(replayed).items() if name not in own})
-    else:
-        values.update(started_at=iso(now), ended_at="", mitigated_at="", recording="", incident_id="")
-    values.update(checked)
+    values |= (_recorded(replayed, own=not given_recording) if replayed else _fresh(now)) | checked
     texts = {name: str(value) for name, value in values.items()}
     span = window.span(
         texts["started_at"],
@@ -116,15 +111,21 @@ def _refuse_secrets(values: Mapping[str, Value]) -> None:
             )
 
 
-def _recorded(recording: Path) -> Mapping[str, Value]:
-    """The parameters that a recording was made with."""
+def _fresh(now: float) -> dict[str, Value]:
+    """The parameters of an alert that starts now, where real sources are asked."""
+    return {"started_at": iso(now), "ended_at": "", "mitigated_at": "", "recording": "", "incident_id": ""}
+
+
+def _recorded(recording: Path, *, own: bool) -> dict[str, Value]:
+    """The parameters that a recording was made with; an environment that names its `own` remains the one asked."""
     from runbook.recording.replay import Replay
 
     try:
         header = Replay(recording).header
     except RecordingError as error:  # nothing was run yet
         raise UsageError(str(error)) from error
-    return {name: str(value) for name, value in header.parameters.items() if name != "recording"}
+    left_out = ("recording", "environment") if own else ("recording",)
+    return {name: str(value) for name, value in header.parameters.items() if name not in left_out}
 
 
 def _next_incident(root: Path, alert: str, started_at: float) -> str:

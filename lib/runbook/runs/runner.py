@@ -35,7 +35,7 @@ EXIT_CODES: Final[Mapping[Status, int]] = {"complete": 0, "incomplete": 3, "fail
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a run left. `reason` says why it failed, `digest` is the manifest's SHA-256, `notices` are about earlier runs.
+    """What a run left. `reason` says why it failed; `digest` is the manifest's SHA-256; `notices` tell of earlier runs.
 
     `trouble`, where not even the alert itself could be judged, says why, then a sentence for each source that failed.
     `exit_code` is 0 for complete, 3 where a check could not run, 1 for failed, 128 + n where signal n stopped it.

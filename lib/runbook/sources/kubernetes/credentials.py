@@ -128,7 +128,8 @@ def _failed(plugin: Plugin, login: Login, what: str, reason: Reason) -> SourceEr
     hint = f" ({plugin.install_hint.strip()[:200]})" if plugin.install_hint and "started" in what else ""
     name = Path(plugin.command).name
     return SourceError(
-        f"The credential plugin {name} of {login.origin} {what}{hint}; log in to the cluster, then try `kubectl get pods`.",
+        f"The credential plugin {name} of {login.origin} {what}{hint}; "
+        "log in to the cluster, then try `kubectl get pods`.",
         reason,
     )
 

@@ -130,7 +130,8 @@ def service_account(folder: Path = ACCOUNT, server: str = IN_CLUSTER) -> Login:
     """The pod's own account; its token file is read for each request, as the kubelet renews it."""
     if not (folder / "token").is_file():
         raise SettingsError(
-            "`in_cluster` is set, but this is no pod with a service account; name a `kubeconfig` in runbook.toml instead."
+            "`in_cluster` is set, but this is no pod with a service account; "
+            "name a `kubeconfig` in runbook.toml instead."
         )
     return Login(server, "the pod's service account", _text(folder / "ca.crt"), token_file=folder / "token")
 
@@ -201,7 +202,8 @@ def _read(file: Path) -> _File:
         return msgspec.yaml.decode(file.read_bytes(), type=_File | None) or _File()
     except OSError as error:
         raise SettingsError(
-            f"The kubeconfig {file} cannot be read ({error.strerror}); name another one as `kubeconfig` in runbook.toml."
+            f"The kubeconfig {file} cannot be read ({error.strerror}); "
+            "name another one as `kubeconfig` in runbook.toml."
         ) from None
     except msgspec.MsgspecError as error:
         where = str(error).rpartition(" - at `")[2].rstrip("`") if " - at `" in str(error) else ""

@@ -1,4 +1,4 @@
-"""One login to MySQL or MariaDB: read-only, cut off in time, each failure as one sentence. Imported on the first question.
+"""One login to MySQL or MariaDB: read-only, cut off in time, each failure one sentence. Imported when first asked.
 
 Every question logs in anew: whether a login is still to be had is the first thing to know in an incident, and a
 connection kept would take up one of those that are short. PyMySQL gives the protocol; the socket is ours, so that a
@@ -30,7 +30,8 @@ Row = dict[str, JSON]
 
 # MySQL and MariaDB each run their own of these comments, and only from the version on that knows what is in it.
 SESSION = (
-    "SET SESSION time_zone = SYSTEM /*M!100000 , max_statement_time = {seconds:.3f} */ /*!80001 , max_execution_time = {milliseconds:.0f} */",
+    "SET SESSION time_zone = SYSTEM /*M!100000 , max_statement_time = {seconds:.3f} */ "
+    "/*!80001 , max_execution_time = {milliseconds:.0f} */",
     "SET SESSION TRANSACTION READ ONLY",
 )
 _NO_LONGER = {1969, 3024, 1317}  # MariaDB and MySQL: the statement's time is up; somebody ended it

@@ -111,10 +111,8 @@ class Connection(PrometheusConnect):
         return self._error(f"{words}, without Prometheus's JSON", advice, failures.reason(status))
 
     def _error(self, what: str, advice: str, reason: Reason, query: Query | None = None) -> SourceError:
-        return SourceError(
-            f"Prometheus at {failures.place(self.url)} {what}; {advice}.{f' Query: {query.text[:500]}' if query else ''}",
-            reason,
-        )
+        asked = f" Query: {query.text[:500]}" if query else ""
+        return SourceError(f"Prometheus at {failures.place(self.url)} {what}; {advice}.{asked}", reason)
 
 
 class _NoCollection:

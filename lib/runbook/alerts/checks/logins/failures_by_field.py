@@ -52,7 +52,7 @@ def _queries(c: Context, field: str) -> Mapping[str, Query]:
     parted = error_messages.parted(c)
     asked = {"since": (parted, c.end, SHOWN), "before": (c.start, parted, COMPARED)}
     return {
-        when: elasticsearch.top_values(c.service, start, end, field, size, level=LEVEL, phrases=(PHRASE,))
+        when: elasticsearch.top_values(c.service, start, end, field, size=size, level=LEVEL, phrases=(PHRASE,))
         for when, (start, end, size) in asked.items()
     }
 
