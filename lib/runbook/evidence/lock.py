@@ -88,9 +88,10 @@ def reserve(folder: Path, base: str, holder: Holder) -> Reservation:
         taken = hold(folder, base if number == 1 else f"{base}-{number}")
         if taken is None:
             continue
-        if not os.path.lexists(taken.final) and _made(taken.partial):
-            taken.note(holder)
-            return taken
+        if not any(map(os.path.lexists, (taken.final, taken.partial))):
+            taken.note(holder)  # before the draft is there: none stands without it
+            if _made(taken.partial):
+                return taken
         taken.release()
     raise AssertionError("count() ends never")
 
