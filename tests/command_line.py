@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from runbook.config.settings import Environment, Service
+from runbook.config.schema import Environment, Service
 
 BIN = Path(sys.executable).parent
 PATIENCE = 180.0  # seconds after which a command that should have ended is a failure of its own

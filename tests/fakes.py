@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import MISSING, fields
 from typing import TypeVar
 
-from runbook.config.settings import Environment, Service
+from runbook.config.schema import Environment, Service
 from runbook.investigation.definitions import Context
 from runbook.investigation.results import Results
 from runbook.model import JSON, AlertFacts, Answer, Facts, Query, Result, failed

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
-from runbook.config.settings import Elasticsearch, Environment, Kubernetes, Prometheus, Service
+from runbook.config.schema import Elasticsearch, Environment, Kubernetes, Prometheus, Service
 from runbook.investigation.definitions import Alert, Context, Recovering
 from runbook.investigation.result import Investigation
 from runbook.model import (

@@ -9,10 +9,12 @@ import msgspec
 import pytest
 
 from runbook.alerts.checks.requests import reachability
-from runbook.config.settings import Environment, Settings
+from runbook.config.schema import Environment
+from runbook.config.settings import Settings
 from runbook.evidence.audit import audit
 from runbook.incident import Given, Incident
-from runbook.recording.recorder import Header, Recorder
+from runbook.recording.keys import Header
+from runbook.recording.recorder import Recorder
 from runbook.runs.plan import iso
 from tests.fakes import SERVICE, STARTED
 

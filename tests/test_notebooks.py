@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from runbook import alerts
-from runbook.config.settings import Thresholds
+from runbook.config.schema import Thresholds
 from tests import ROOT
 
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))

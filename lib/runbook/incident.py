@@ -11,18 +11,21 @@ import msgspec
 
 from runbook import alerts
 from runbook.clock import Frozen, Wall
-from runbook.config import settings
-from runbook.config.settings import Auth, Environment, Kubernetes, Service
+from runbook.config import process_env, secrets, settings
+from runbook.config.schema import Auth, Environment, Kubernetes, Service
 from runbook.errors import ParameterError, RecordingCorrupt, RecordingError
-from runbook.evidence.draft import RECORDING, Draft
+from runbook.evidence.draft import Draft
 from runbook.evidence.manifest import Status
+from runbook.investigation import window
 from runbook.investigation.definitions import Alert, Context
 from runbook.investigation.investigator import Investigator
 from runbook.investigation.result import Investigation
-from runbook.recording.recorder import Header, Recorder, Replay
+from runbook.recording.file import file_of
+from runbook.recording.keys import Header
+from runbook.recording.recorder import Recorder
+from runbook.recording.replay import Replay
 from runbook.redaction.redactor import Redactor
 from runbook.reporting import notebook
-from runbook.runs import parameters
 from runbook.sources.base import Deadline
 from runbook.sources.connect import connect
 
@@ -67,7 +70,7 @@ class Incident:
         Raises UsageError for wrong parameters or settings, RecordingError for a recording that cannot be read.
         """
         catalogued, wanted = alerts.load(alert), Given(**given)
-        parameters.incident_id(wanted.incident_id)
+        window.incident_id(wanted.incident_id)
         known = known or settings.load()
         environment = known.environment(wanted.environment)
         recorded = wanted.recording or environment.recording.format(alert=alert)
@@ -81,13 +84,13 @@ class Incident:
 
         `partial_ok` accepts the recording of a run that was killed.
         """
-        header = Replay(_file(path), partial_ok=partial_ok).header
+        header = Replay(file_of(path), partial_ok=partial_ok).header
         given = Given(**{name: str(value) for name, value in header.parameters.items()})
         return cls._replay(alerts.load(header.alert), given, path, partial_ok=partial_ok)
 
     @classmethod
     def _replay(cls, alert: Alert, given: Given, path: Path, *, partial_ok: bool = False) -> Incident:
-        replay = Replay(_file(path), partial_ok=partial_ok)
+        replay = Replay(file_of(path), partial_ok=partial_ok)
         if replay.header.alert != alert.name:
             raise ParameterError(f"{path} is a recording of {replay.header.alert}, not of {alert.name}; give another.")
         recorded = _Recorded.of(replay, path)
@@ -100,10 +103,10 @@ class Incident:
     def _ask(cls, alert: Alert, given: Given, environment: Environment, service: Service) -> Incident:
         clock = Wall()
         now = clock.now()
-        redactor = Redactor(service.redact_emails, service.redact_patterns, settings.secrets(environment))
+        redactor = Redactor(service.redact_emails, service.redact_patterns, secrets.secrets(environment))
         told = msgspec.structs.replace(environment, kubernetes=_told(environment.kubernetes, redactor))
         context = _context(alert, given, told, service, now, now)
-        draft = _runners_draft() or _own_draft(context)
+        draft = _runners_draft(context) or _own_draft(context)
         recorder = Recorder(
             connect(given.environment, environment),
             draft.recording if draft else None,
@@ -157,7 +160,7 @@ class Incident:
             draft.adopt(self._trail.replayed)
         draft.write(found)
         trouble = recorder.trouble if recorder else ""
-        if settings.draft_folder() is None:
+        if process_env.draft_folder() is None:
             status: Status = "failed" if trouble else "incomplete" if found.unknown else "complete"
             return draft.seal(
                 status, reason=trouble, parameters=asdict(self._given), environment=found.context.environment_name
@@ -183,11 +186,6 @@ class _Recorded(msgspec.Struct, frozen=True):
             raise RecordingCorrupt(
                 f"{path} says nothing usable about its service ({error}); replay the recording of a bundle."
             ) from error
-
-
-def _file(path: Path) -> Path:
-    """A recording, or the one in a bundle."""
-    return path / RECORDING if path.is_dir() else path
 
 
 def _header(context: Context, given: Given) -> Header:
@@ -227,7 +225,7 @@ def _context(
     alert: Alert, given: Given, environment: Environment, service: Service, now: float, latest: float
 ) -> Context:
     """The window: `lookback` before the alert, to its end or now, at a step that gives a chart a few hundred points."""
-    told = parameters.span(given.started_at, given.lookback, given.ended_at, given.mitigated_at, latest)
+    told = window.span(given.started_at, given.lookback, given.ended_at, given.mitigated_at, now=latest)
     mitigated = told.mitigated_at and min(told.mitigated_at, now)
     span = replace(told, started_at=min(told.started_at, now), mitigated_at=mitigated)  # others' clocks may be ahead
     end = max(span.started_at, min(span.ended_at if span.ended_at is not None else now, now))
@@ -252,17 +250,17 @@ def _context(
     )
 
 
-def _runners_draft() -> Draft | None:
+def _runners_draft(context: Context) -> Draft | None:
     """The draft that `runbook run` opened for this kernel, and will seal."""
-    folder = settings.draft_folder()
-    return Draft.at(folder) if folder else None
+    folder = process_env.draft_folder()
+    return Draft.at(folder, context.alert, context.started_at) if folder else None
 
 
 def _own_draft(context: Context) -> Draft | None:
     """Where a notebook run by plain papermill or in JupyterLab leaves its evidence: the environment's folder, or another."""
-    folder = settings.evidence_folder() or context.environment.evidence
+    folder = process_env.evidence_folder() or context.environment.evidence
     if not folder:
         return None
     return Draft(
-        Path(folder), context.incident, context.alert, context.started_at, settings.seal_key(context.environment)
+        Path(folder), context.incident, context.alert, context.started_at, key=secrets.seal_key(context.environment)
     )

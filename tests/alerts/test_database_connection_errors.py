@@ -23,7 +23,7 @@ from runbook.alerts.checks.workload import changes, policies, secrets
 from runbook.alerts.database_connection_errors import ALERT
 from runbook.alerts.mitigations.connections import restore_login, restore_network
 from runbook.clock import Frozen
-from runbook.config.settings import Environment, Kubernetes
+from runbook.config.schema import Environment, Kubernetes
 from runbook.investigation import investigator, ranking
 from runbook.investigation.definitions import Check, Context
 from runbook.investigation.investigator import Investigator

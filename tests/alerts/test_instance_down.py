@@ -25,7 +25,7 @@ from runbook.alerts.checks.workload import (
 from runbook.alerts.instance_down import ALERT
 from runbook.alerts.mitigations.nodes import leave_node
 from runbook.clock import Frozen
-from runbook.config.settings import Environment, Kubernetes, Prometheus
+from runbook.config.schema import Environment, Kubernetes, Prometheus
 from runbook.investigation import investigator, ranking
 from runbook.investigation.definitions import Check, Context
 from runbook.investigation.investigator import Investigator

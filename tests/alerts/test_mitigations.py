@@ -19,7 +19,8 @@ from runbook.alerts.checks.requests import scope
 from runbook.alerts.checks.workload import changes, down_instances, nodes, pod_states, policies, resource_limits
 from runbook.alerts.high_error_rate import ALERT
 from runbook.alerts.mitigations.commands import kubectl, mysql
-from runbook.config.settings import Environment, Kubernetes, Settings
+from runbook.config.schema import Environment, Kubernetes
+from runbook.config.settings import Settings
 from runbook.incident import Incident
 from runbook.investigation.definitions import Context
 from runbook.investigation.results import Results, check_name

@@ -22,7 +22,7 @@ from runbook.alerts.checks.workload import changes, cpu_throttling
 from runbook.alerts.mitigations.slowness import spare_dependency, speed_up_queries, widen_pool
 from runbook.alerts.slow_responses import ALERT
 from runbook.clock import Frozen
-from runbook.config.settings import Environment
+from runbook.config.schema import Environment
 from runbook.investigation import ranking
 from runbook.investigation.definitions import Answers, Check, Plan
 from runbook.investigation.investigator import Investigator, judge

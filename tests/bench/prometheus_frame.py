@@ -11,7 +11,7 @@ import pandas as pd
 from prometheus_api_client import MetricRangeDataFrame, PrometheusConnect
 from prometheus_pandas.query import Prometheus as PandasPrometheus
 
-from runbook.config.settings import Prometheus as Settings
+from runbook.config.schema import Prometheus as Settings
 from runbook.sources.prometheus.client import Prometheus, matrix, range_
 from tests.bench.timing import Row, compare
 from tests.lab.servers.prometheus import Prometheus as Server

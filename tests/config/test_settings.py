@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runbook.config import settings
+from runbook.config import schema, secrets, settings
 from runbook.errors import SettingsError
 from tests import ROOT
 
@@ -188,7 +188,7 @@ def test_a_database_may_have_any_name_or_address(tmp_path: Path, host: str):
         f'{GOOD}mysql = {{ host = "{host}", user = "oncall", password_file = "pw" }}\n'
     )
     mysql = settings.load(tmp_path / "runbook.toml").environment("live").mysql
-    assert mysql == settings.MySQL(host=host, port=3306, user="oncall", password_file=str(tmp_path / "pw"))
+    assert mysql == schema.MySQL(host=host, port=3306, user="oncall", password_file=str(tmp_path / "pw"))
 
 
 @pytest.mark.parametrize(
@@ -216,7 +216,7 @@ def test_a_databases_secrets_are_known_in_every_spelling(tmp_path: Path):
         ('{ dsn_file = "dsn" }', ("mysql://oncall:canary%2Dtwo@db/shop", "canary%2Dtwo", "canary-two")),
     ):
         (tmp_path / "runbook.toml").write_text(f"{GOOD}mysql = {mysql}\n")
-        assert settings.secrets(settings.load(tmp_path / "runbook.toml").environment("live")) == known
+        assert secrets.secrets(settings.load(tmp_path / "runbook.toml").environment("live")) == known
 
 
 def test_headers_that_prove_who_we_are_are_secrets(tmp_path: Path):
@@ -226,7 +226,7 @@ def test_headers_that_prove_who_we_are_are_secrets(tmp_path: Path):
         "X-Api-Key = 'canary-one'\nX-Forwarded-Access-Token = 'Bearer canary-two'\nX-Scope-OrgID = 'web'\n"
     )
     live = settings.load(tmp_path / "runbook.toml").environment("live")
-    assert settings.secrets(live) == ("canary-one", "Bearer canary-two", "canary-two")
+    assert secrets.secrets(live) == ("canary-one", "Bearer canary-two", "canary-two")
 
 
 def test_the_probes_token_is_a_secret_beside_the_file(tmp_path: Path):
@@ -236,7 +236,7 @@ def test_the_probes_token_is_a_secret_beside_the_file(tmp_path: Path):
     (tmp_path / "runbook.toml").write_text(named)
     live = settings.load(tmp_path / "runbook.toml").environment("live")
     assert live.probe_token_file == str(tmp_path / "token")
-    assert settings.secrets(live) == ("canary",)
+    assert secrets.secrets(live) == ("canary",)
     assert "names the same secret twice" in refusal(tmp_path, f"{named}probe_token_env = 'TOKEN'\n")
 
 
@@ -246,10 +246,10 @@ def test_bundles_are_signed_with_a_key_from_outside_the_file(tmp_path: Path):
     (tmp_path / "runbook.toml").write_text(named)
     live = settings.load(tmp_path / "runbook.toml").environment("live")
     with pytest.raises(SettingsError, match="cannot be read"):
-        settings.seal_key(live)
+        secrets.seal_key(live)
     (tmp_path / "key").write_text("canary\n")
-    assert settings.seal_key(live) == b"canary"
-    assert settings.secrets(live) == ("canary",)
+    assert secrets.seal_key(live) == b"canary"
+    assert secrets.secrets(live) == ("canary",)
     assert "names the same secret twice" in refusal(tmp_path, f"{named}seal_key_env = 'KEY'\n")
 
 
@@ -260,7 +260,7 @@ def test_a_file_that_cannot_be_named_is_one_sentence(tmp_path: Path, name: str):
     with pytest.raises(
         SettingsError, match=r"^(There is no home folder|The file [^\n]* of `seal_key_file`) [^\n]*\.\Z"
     ):
-        settings.seal_key(settings.load(tmp_path / "runbook.toml").environment("live"))
+        secrets.seal_key(settings.load(tmp_path / "runbook.toml").environment("live"))
 
 
 def test_lists_in_lists_without_end_are_one_sentence(tmp_path: Path):
@@ -399,7 +399,7 @@ def test_the_shipped_file_has_every_environment_of_the_procedure():
 
 
 def test_nothing_else_reads_the_process_environment():
-    """Settings are the one place where the environment comes in, so that a run can be told by its settings.
+    """There is one place where the environment comes in, so that a run can be told by its settings.
 
     What the terminal can show is not of a run: the command line looks it up.
     """
@@ -408,4 +408,4 @@ def test_nothing_else_reads_the_process_environment():
         for file in (ROOT / "lib").rglob("*.py")
         if re.search(r"os\.environ\b|os\.getenv|from os import .*environ", file.read_text(encoding="utf-8"))
     }
-    assert readers == {"lib/runbook/cli/main.py", "lib/runbook/config/settings.py"}
+    assert readers == {"lib/runbook/cli/main.py", "lib/runbook/config/process_env.py"}

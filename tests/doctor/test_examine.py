@@ -15,13 +15,13 @@ from runbook.clock import Frozen
 from runbook.config.settings import Settings
 from runbook.doctor import examine as examination
 from runbook.doctor import requirements
-from runbook.doctor.examine import Line
+from runbook.doctor.line import Line
 from runbook.errors import SourceError
 from runbook.incident import Incident
 from runbook.investigation.investigator import Investigator
 from runbook.model import JSON, Answer, Query, failed
-from runbook.recording.recorder import Replay
-from runbook.runs.plan import notebook_of
+from runbook.recording.replay import Replay
+from runbook.runs.notebooks import notebook_of
 from runbook.sources.base import Source
 from tests.bare import bare
 from tests.fakes import context
@@ -86,7 +86,7 @@ def world() -> World:
 def examine(world: World, tmp_path: Path) -> Callable[[], tuple[Line, ...]]:
     def examine() -> tuple[Line, ...]:
         names = ("prometheus", "elasticsearch", "kubernetes", "mysql", "probe")
-        return examination.examine("bare", bare(tmp_path), ALERTS, NOW, dict.fromkeys(names, world))
+        return examination.examine("bare", bare(tmp_path), ALERTS, NOW, sources=dict.fromkeys(names, world))
 
     return examine
 
@@ -102,10 +102,10 @@ def test_what_the_named_alerts_do_not_ask_is_no_trouble(world: World, tmp_path: 
     named = [alerts.load("HighErrorRate")]
     world.down = {"mysql"}
     asked = dict.fromkeys(("prometheus", "elasticsearch", "kubernetes", "mysql", "probe"), world)
-    lines = examination.examine("bare", bare(tmp_path), named, NOW, asked)
+    lines = examination.examine("bare", bare(tmp_path), named, NOW, sources=asked)
     assert {line.source for line in lines} == {"prometheus", "elasticsearch", "kubernetes", "probe"}
     assert {line.state for line in lines} == {"ok"}
-    assert wrong(examination.examine("bare", bare(tmp_path), ALERTS, NOW, asked)).source == "mysql"
+    assert wrong(examination.examine("bare", bare(tmp_path), ALERTS, NOW, sources=asked)).source == "mysql"
 
 
 def test_another_server_at_the_address_is_told(world: World, examine: Callable[[], tuple[Line, ...]]):
@@ -121,7 +121,7 @@ def test_a_metric_that_is_missing_says_which_checks_it_costs(world: World, exami
     assert (line.source, line.about, line.state) == ("prometheus", "micro_frontend_auth_attempts_total", "missing")
     assert "was not seen in the last hour: check metric_prefix" in line.says
     assert "authentication" in line.says.partition("without it: ")[2].split(", ")
-    assert not examine.fit([line])
+    assert not examination.fit([line])
 
 
 def test_a_metric_that_no_check_needs_is_optional(world: World, examine: Callable[[], tuple[Line, ...]]):
@@ -130,7 +130,7 @@ def test_a_metric_that_no_check_needs_is_optional(world: World, examine: Callabl
     line = wrong(examine())
     assert (line.about, line.state) == ("micro_frontend_cache_size_bytes", "optional")
     assert line.says.endswith("; all checks run without it, but these say less: companions")
-    assert examine.fit(examine())
+    assert examination.fit(examine())
 
 
 def test_metrics_of_which_a_check_needs_any_are_missing_together():
@@ -353,6 +353,6 @@ def test_a_source_that_raises_costs_its_own_lines_only(tmp_path: Path):
         **dict.fromkeys(("elasticsearch", "kubernetes", "mysql", "probe"), world),
         "prometheus": Deadline(Broken(), 5),
     }
-    line = wrong(examination.examine("bare", bare(tmp_path), ALERTS, NOW, sources))
+    line = wrong(examination.examine("bare", bare(tmp_path), ALERTS, NOW, sources=sources))
     assert line.says == "Broken on purpose; mend it."
     assert threading.active_count() < 50

@@ -23,7 +23,7 @@ KEY = b"a key that only the worker knows"
 @pytest.fixture(scope="module")
 def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A sealed and signed bundle."""
-    draft = Draft(tmp_path_factory.mktemp("evidence"), INCIDENT, ALERT, samples.ALERTED, KEY)
+    draft = Draft(tmp_path_factory.mktemp("evidence"), INCIDENT, ALERT, samples.ALERTED, key=KEY)
     record(draft.recording)
     draft.write(samples.NOTHING)
     (draft.path / "charts").mkdir()

@@ -15,8 +15,8 @@ from pathlib import Path
 import msgspec
 
 from runbook import alerts
-from runbook.config.settings import Environment, Service
-from runbook.monitoring import alerting_rules
+from runbook.config.schema import Environment, Service
+from runbook.monitoring import alerting_rules, yaml_text
 from tests.lab.faults import FAULTS
 from tests.lab.scenarios.investigating import environment, profile, settings_file
 from tests.lab.servers.cache import LabError
@@ -70,9 +70,7 @@ class LiveLab:
         shortened = [replace(alerts.load(name), for_seconds=FOR_SECONDS) for name in alerts.names()]
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(
-            alerting_rules.as_yaml(
-                alerting_rules.rules(shortened, live_profile(), Environment(service="micro-frontend"))
-            )
+            yaml_text.as_yaml(alerting_rules.rules(shortened, live_profile(), Environment(service="micro-frontend")))
         )
         return path
 

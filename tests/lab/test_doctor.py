@@ -9,8 +9,10 @@ import msgspec
 import pytest
 
 from runbook import alerts
-from runbook.config.settings import Service, Settings
-from runbook.doctor.examine import Line, examine
+from runbook.config.schema import Service
+from runbook.config.settings import Settings
+from runbook.doctor.examine import examine
+from runbook.doctor.line import Line
 from tests.canned import Canned, Reply
 from tests.lab.scenarios.investigating import environment, profile
 from tests.lab.scenarios.loading import load

@@ -14,7 +14,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from runbook.config.settings import Auth, Elasticsearch, Environment, Kubernetes, Prometheus, Settings
+from runbook.config.schema import Auth, Elasticsearch, Environment, Kubernetes, Prometheus
+from runbook.config.settings import Settings
 from runbook.evidence.audit import audit
 from runbook.incident import Incident
 from runbook.investigation.result import Investigation

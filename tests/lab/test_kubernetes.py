@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import yaml
 
-from runbook.config.settings import Kubernetes as Settings
+from runbook.config.schema import Kubernetes as Settings
 from runbook.errors import SourceError
 from runbook.model import Query
 from runbook.sources.http.timelimit import TimeLimit

@@ -18,11 +18,13 @@ import pymysql
 import pytest
 from pymysql.constants import COMMAND
 
-from runbook.config import settings
-from runbook.config.settings import Environment
+from runbook.config import secrets
+from runbook.config.schema import Environment
 from runbook.errors import SourceError
 from runbook.model import Answer, Query, canonical
-from runbook.recording.recorder import Header, Recorder, Replay
+from runbook.recording.keys import Header
+from runbook.recording.recorder import Recorder
+from runbook.recording.replay import Replay
 from runbook.redaction.redactor import Redactor
 from runbook.sources.http.timelimit import TimeLimit
 from runbook.sources.mysql import client as mysql
@@ -202,12 +204,12 @@ def test_a_statement_may_hold_any_bytes(server: MariaDB, source: mysql.MySQL) ->
 def test_answers_survive_being_recorded(server: MariaDB, source: mysql.MySQL, tmp_path: Path) -> None:
     """Redaction, which knows the password, takes nothing away that the readers need."""
     file = tmp_path / "recording"
-    secrets = settings.secrets(Environment(service="shop", mysql=server.settings()))
-    assert secrets == (server.password("oncall"),)
+    known = secrets.secrets(Environment(service="shop", mysql=server.settings()))
+    assert known == (server.password("oncall"),)
     with (
         server.locked(),
         server.slow_queries(),
-        Recorder({"mysql": source}, file, HEADER, Redactor(True, [], secrets)) as recorder,
+        Recorder({"mysql": source}, file, HEADER, Redactor(True, [], known)) as recorder,
     ):
         recorded = [recorder.ask(question) for question in QUESTIONS]
         again = source.ask(mysql.processes())

@@ -13,9 +13,9 @@ from elasticsearch.helpers import bulk
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from runbook.config.settings import Auth
-from runbook.config.settings import Elasticsearch as ElasticsearchSettings
-from runbook.config.settings import Prometheus as PrometheusSettings
+from runbook.config.schema import Auth
+from runbook.config.schema import Elasticsearch as ElasticsearchSettings
+from runbook.config.schema import Prometheus as PrometheusSettings
 from runbook.errors import SourceError
 from runbook.model import Query
 from runbook.sources.base import Source
@@ -296,7 +296,7 @@ def test_a_sample_is_the_same_again_and_uniform(elasticsearch: Elasticsearch) ->
 def test_a_phrase_and_its_most_frequent_values(elasticsearch: Elasticsearch) -> None:
     """Messages with a phrase, by a field's values, and how many documents had others."""
     query = es.top_values(
-        SERVICE, START, START + 12_000, "client_ip.keyword", 3, level="error", phrases=("JWT validation",)
+        SERVICE, START, START + 12_000, "client_ip.keyword", size=3, level="error", phrases=("JWT validation",)
     )
     answer = elasticsearch.ask(query)
     pairs, others = es.terms(answer)

@@ -14,7 +14,7 @@ from runbook.errors import UsageError
 from runbook.investigation.definitions import Severity
 from runbook.investigation.severity import RESPONSES
 from runbook.model import JSON
-from runbook.monitoring import alerting_rules, alertmanager
+from runbook.monitoring import alertmanager, yaml_text
 
 MEANS = {
     "PagerDuty": "pagerduty_configs",
@@ -94,7 +94,7 @@ def test_the_routes_are_printed_for_alertmanager():
     text = CliRunner().invoke(main.cli, ["rules", "--alertmanager"]).stdout
     said, _, rest = text.partition("global:\n")
     assert all(line.startswith("# ") for line in said.splitlines())
-    assert "global:\n" + rest == alerting_rules.as_yaml(alertmanager.routes())
+    assert "global:\n" + rest == yaml_text.as_yaml(alertmanager.routes())
 
 
 def test_routes_of_one_alert_are_a_wrong_use():

@@ -25,7 +25,9 @@ from hypothesis import strategies as st
 
 from runbook.errors import RecordingCorrupt, RecordingError, RecordingMiss, SourceError
 from runbook.model import JSON, Answer, Query, canonical
-from runbook.recording.recorder import Header, Recorder, Replay, answers
+from runbook.recording.keys import Header
+from runbook.recording.recorder import Recorder
+from runbook.recording.replay import Replay
 from runbook.redaction.redactor import Redactor
 from tests import ROOT
 
@@ -249,7 +251,7 @@ def test_file_that_disappears(tmp_path: Path) -> None:
 
 FULL_DISK = """
     import resource, signal, sys
-    from tests.test_recording import UP, PODS, giving, record
+    from tests.recording.test_recording import UP, PODS, giving, record
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
     import os, pathlib
@@ -263,7 +265,7 @@ def test_disk_that_is_full(tmp_path: Path) -> None:
     """A disk that fills up does not stop the run: it answers on, and what was written before is readable."""
     said = run(FULL_DISK, tmp_path / "r")
     assert "cannot be written (File too large), so this run cannot be replayed; free the disk" in said
-    assert list(answers(tmp_path / "r")) == []
+    assert list(Replay(tmp_path / "r", partial_ok=True).answers) == []
 
 
 def test_recording_that_grows_too_big(tmp_path: Path) -> None:
@@ -277,7 +279,7 @@ def test_recording_that_grows_too_big(tmp_path: Path) -> None:
 KILLED = """
     import pathlib, sys, time
     from runbook.model import Query
-    from tests.test_recording import giving, record
+    from tests.recording.test_recording import giving, record
     recorder = record(pathlib.Path(sys.argv[1]), prometheus=giving(["7"] * 1000))
     for n in range(25):
         recorder.ask(Query("prometheus", "range", f"up {n}", {}))
@@ -339,7 +341,7 @@ def test_asked_once(tmp_path: Path) -> None:
         given = list(pool.map(recorder.ask, queries))
     assert set(source.asked.values()) == {1}
     assert [Replay(tmp_path / "r").ask(q) for q in queries] == given
-    assert len(list(answers(tmp_path / "r"))) == 7
+    assert len(list(Replay(tmp_path / "r", partial_ok=True).answers)) == 7
 
 
 def test_a_fault_reaches_all_who_wait() -> None:
@@ -435,7 +437,7 @@ def test_header_and_now(taken: Path) -> None:
     """The header comes back as given, with the frozen now; the query log has the answers in order."""
     replay = Replay(taken)
     assert (replay.header, replay.now, replay.complete) == (HEADER, 1768475100.5, True)
-    assert [a.query for a in answers(taken)] == [UP, PODS]
+    assert [a.query for a in Replay(taken, partial_ok=True).answers] == [UP, PODS]
 
 
 def test_streamed_bytes(taken: Path) -> None:
@@ -451,11 +453,11 @@ def test_streamed_bytes(taken: Path) -> None:
 def test_readable_after_each_answer(tmp_path: Path) -> None:
     """Each answer can be read back as soon as it was given."""
     recorder = record(tmp_path / "r")
-    assert not list(answers(tmp_path / "r"))
+    assert not list(Replay(tmp_path / "r", partial_ok=True).answers)
     for n, query in enumerate((UP, PODS), 1):
         given_answer = recorder.ask(query)
-        assert list(answers(tmp_path / "r"))[-1] == given_answer
-        assert len(list(answers(tmp_path / "r"))) == n
+        assert list(Replay(tmp_path / "r", partial_ok=True).answers)[-1] == given_answer
+        assert len(list(Replay(tmp_path / "r", partial_ok=True).answers)) == n
 
 
 def test_recorded_again_from_a_replay(taken: Path, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
 from runbook.alerts.mitigations.commands import read
-from runbook.config.settings import Prometheus
+from runbook.config.schema import Prometheus
 from runbook.investigation.definitions import Severity
 from runbook.investigation.result import Investigation
 from runbook.model import Chart, Step, Table

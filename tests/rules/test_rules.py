@@ -12,8 +12,8 @@ import msgspec
 import pytest
 
 from runbook import alerts
-from runbook.config import settings
-from runbook.monitoring import alerting_rules
+from runbook.config import schema, settings
+from runbook.monitoring import alerting_rules, yaml_text
 
 HERE = Path(__file__).parent
 PROMTOOL = shutil.which("promtool")
@@ -34,25 +34,25 @@ needs_promtool = pytest.mark.skipif(
 
 def printed(folder: Path, document: Mapping[str, Any]) -> Path:
     """These rules as a file, where the unit tests look for them."""
-    (folder / "rules.yml").write_text(alerting_rules.as_yaml(document), encoding="utf-8")
+    (folder / "rules.yml").write_text(yaml_text.as_yaml(document), encoding="utf-8")
     return folder
 
 
-def of_all(service: settings.Service = SERVICE) -> dict[str, Any]:
+def of_all(service: schema.Service = SERVICE) -> dict[str, Any]:
     """The rules of all alerts for a service."""
     return alerting_rules.rules([alerts.load(name) for name in alerts.names()], service, ENVIRONMENT)
 
 
-def rule_of(name: str, service: settings.Service = SERVICE) -> dict[str, Any]:
+def rule_of(name: str, service: schema.Service = SERVICE) -> dict[str, Any]:
     """The rule of one alert."""
     (rule,) = alerting_rules.rules([alerts.load(name)], service, ENVIRONMENT)["groups"][0]["rules"]
     return dict(rule)
 
 
-def scaled(factor: float) -> settings.Service:
+def scaled(factor: float) -> schema.Service:
     """The profile with all thresholds that much higher."""
     limits = {name: type(value)(value * factor) for name, value in msgspec.structs.asdict(SERVICE.thresholds).items()}
-    return msgspec.structs.replace(SERVICE, thresholds=settings.Thresholds(**limits))
+    return msgspec.structs.replace(SERVICE, thresholds=schema.Thresholds(**limits))
 
 
 def promtool(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -118,7 +118,7 @@ def test_promtool_accepts_the_rules(tmp_path: Path):
 @needs_promtool
 def test_odd_text_stays_text(tmp_path: Path):
     """Quotes, colons, braces and line ends in a profile cannot break the file."""
-    odd = settings.Service(
+    odd = schema.Service(
         name='a "b": {c}\n- d # e',
         metric_prefix="x_",
         metric_labels={"app": 'quo"te\\'},
@@ -133,7 +133,7 @@ def test_odd_text_stays_text(tmp_path: Path):
 
 def test_each_rule_links_to_its_runbook():
     """The link is derived from the alert's name, below the environment's address of the notebooks; without it there is none."""
-    there = settings.Environment(service="x", runbook_base_url="https://git.example/runbooks/")
+    there = schema.Environment(service="x", runbook_base_url="https://git.example/runbooks/")
     for name in alerts.names():
         (rule,) = alerting_rules.rules([alerts.load(name)], SERVICE, there)["groups"][0]["rules"]
         assert rule["annotations"]["runbook_url"] == f"https://git.example/runbooks/{name}.ipynb"
@@ -142,7 +142,7 @@ def test_each_rule_links_to_its_runbook():
 
 def test_a_threshold_of_the_profile_is_the_rules():
     """Whoever changes a threshold in runbook.toml gets another rule."""
-    changed = settings.Service(
+    changed = schema.Service(
         name="x",
         metric_prefix="x_",
         metric_labels={},
@@ -150,7 +150,7 @@ def test_a_threshold_of_the_profile_is_the_rules():
         deployment="x",
         namespace="x",
         index="x",
-        thresholds=settings.Thresholds(error_ratio=0.125),
+        thresholds=schema.Thresholds(error_ratio=0.125),
     )
     (rule,) = alerting_rules.rules([alerts.load("HighErrorRate")], changed, ENVIRONMENT)["groups"][0]["rules"]
     assert rule["expr"].endswith("> 0.125")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from runbook.config.settings import Environment, Settings
+from runbook.config.schema import Environment
+from runbook.config.settings import Settings
 from runbook.incident import Given
 from runbook.runs import plan
 from runbook.runs.plan import iso

@@ -18,16 +18,16 @@ from pathlib import Path
 
 import pytest
 
-from runbook.config.settings import Elasticsearch, Environment, Prometheus, Settings, shipped
+from runbook.config.schema import Elasticsearch, Environment, Prometheus
+from runbook.config.settings import Settings, shipped
 from runbook.errors import RecordingError, UsageError
-from runbook.evidence import draft
+from runbook.evidence import sweep
 from runbook.evidence.audit import audit
-from runbook.evidence.draft import RECORDING
 from runbook.incident import Incident
-from runbook.recording import recorder
-from runbook.recording.recorder import Replay
+from runbook.recording.file import RECORDING
+from runbook.recording.replay import Replay
 from runbook.reporting.findings_json import compare
-from runbook.runs.plan import notebook_of
+from runbook.runs.notebooks import notebook_of
 from tests.canned import Canned, Reply, Request
 from tests.command_line import BIN, findings, manifest, options, run, runbook, surroundings, write_settings
 from tests.fakes import SERVICE
@@ -209,14 +209,16 @@ def test_a_killed_run_keeps_what_it_recorded(tmp_path: Path) -> None:
 
         def recorded() -> int:
             with suppress(RecordingError):  # half a line is written
-                return sum(len(list(recorder.answers(file))) for file in folder.glob(f".*.partial/{RECORDING}"))
+                return sum(
+                    len(list(Replay(file, partial_ok=True).answers)) for file in folder.glob(f".*.partial/{RECORDING}")
+                )
             return 0
 
         until(lambda: recorded() >= 20 and elasticsearch.requests)
         killed.kill()
         assert killed.wait() == -signal.SIGKILL
         assert [path for path in folder.iterdir() if not path.name.startswith(".")] == []
-        (notice,) = draft.sweep(tmp_path / "evidence")
+        (notice,) = sweep.sweep(tmp_path / "evidence")
         late.set()
         next_one = runbook(settings, *arguments, "--json")
     kept = folder / f"{ALERT}-20260115T104700Z-unfinished"

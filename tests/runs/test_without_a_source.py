@@ -10,12 +10,13 @@ import pytest
 
 from runbook import alerts
 from runbook.clock import Frozen
-from runbook.config.settings import Elasticsearch, Environment, Kubernetes, MySQL, Prometheus, Settings
+from runbook.config.schema import Elasticsearch, Environment, Kubernetes, MySQL, Prometheus
+from runbook.config.settings import Settings
 from runbook.incident import Incident
 from runbook.investigation.investigator import Investigator
 from runbook.investigation.result import Investigation
 from runbook.model import Answer, Query, failed
-from runbook.recording.recorder import Replay
+from runbook.recording.replay import Replay
 from runbook.sources.base import Source
 from tests import ROOT, fakes
 from tests.faulty import Faulty, Mode

@@ -14,8 +14,8 @@ from runbook.incident import Incident
 from runbook.investigation.investigator import Investigator
 from runbook.investigation.result import Investigation
 from runbook.model import JSON, Answer, Query
-from runbook.recording.recorder import Replay
-from runbook.runs.plan import notebook_of
+from runbook.recording.replay import Replay
+from runbook.runs.notebooks import notebook_of
 from runbook.text.format import READABLE
 
 NAMED = ("message", "reason", "key", "image", "user", "state", "command", "host", "info")

@@ -52,11 +52,12 @@ def command(bundle: Path, expect: str, environment: str | None, settings_path: P
 
 
 def _key(name: str, settings_path: Path | None) -> bytes:
+    from runbook.config import secrets
     from runbook.config import settings as reader
     from runbook.errors import SettingsError
 
     settings = reader.load(settings_path)
-    key = reader.seal_key(settings.environment(name))
+    key = secrets.seal_key(settings.environment(name))
     if not key:
         raise SettingsError(
             f"Environment {name} names no seal key; set seal_key_env or seal_key_file in {settings.path}, or leave out --environment."

@@ -12,7 +12,7 @@ from runbook.cli import options
 def command(json_: bool) -> None:
     """List the alerts that there are runbooks for: name, severity, meaning."""
     from runbook import alerts
-    from runbook.config.settings import Thresholds
+    from runbook.config.schema import Thresholds
 
     found, usual = [alerts.load(name) for name in alerts.names()], Thresholds()
     if json_:

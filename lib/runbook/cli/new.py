@@ -18,10 +18,10 @@ def command(name: str, metric: str, above: float, unit: str) -> None:
 
     from runbook import alerts
     from runbook.cli import scaffold
-    from runbook.runs import plan
+    from runbook.runs.notebooks import notebooks
 
     folder = Path(alerts.__file__).parent
-    notebooks = next(iter(plan.notebooks().values())).parent
-    for path in scaffold.write(scaffold.Frame(name, metric, above, unit), folder, notebooks):
+    beside = next(iter(notebooks().values())).parent
+    for path in scaffold.write(scaffold.Frame(name, metric, above, unit), folder, beside):
         options.line(str(path))
     options.line("Next: edit both, run the alert, keep its recording (docs/adding-an-alert.md).")

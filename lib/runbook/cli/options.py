@@ -88,11 +88,11 @@ def given(environment: str | None, more: tuple[tuple[str, str], ...], **named: s
 
 def chosen_environment(settings: Settings, name: str | None) -> str:
     """The environment that was named; a run that asks the wrong servers is worse than none, so there is no default."""
-    from runbook.config import settings as reader
+    from runbook.config import process_env
     from runbook.errors import UsageError
     from runbook.text.suggest import hint
 
-    found = name or reader.default_environment()
+    found = name or process_env.default_environment()
     if not found:
         raise UsageError(
             f"Say where to ask with --environment or RUNBOOK_ENVIRONMENT; {hint('', settings.environments)}"

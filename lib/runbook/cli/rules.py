@@ -31,7 +31,7 @@ def command(
 
 def _routes(alert: tuple[str, ...], json_: bool) -> None:
     from runbook.errors import UsageError
-    from runbook.monitoring import alerting_rules, alertmanager
+    from runbook.monitoring import alertmanager, yaml_text
 
     if alert:
         raise UsageError("The routes are the same for all alerts; leave the alert's name out.")
@@ -39,15 +39,13 @@ def _routes(alert: tuple[str, ...], json_: bool) -> None:
     if json_:
         options.print_json(document)
     else:
-        click.echo(
-            "".join(f"# {line}\n" for line in alertmanager.TO_FILL_IN) + alerting_rules.as_yaml(document), nl=False
-        )
+        click.echo("".join(f"# {line}\n" for line in alertmanager.TO_FILL_IN) + yaml_text.as_yaml(document), nl=False)
 
 
 def _rules(alert: tuple[str, ...], environment: str | None, settings_path: Path | None, json_: bool) -> None:
     from runbook import alerts
     from runbook.config import settings as reader
-    from runbook.monitoring import alerting_rules
+    from runbook.monitoring import alerting_rules, yaml_text
 
     settings = reader.load(settings_path)
     where = options.chosen_environment(settings, environment)
@@ -60,4 +58,4 @@ def _rules(alert: tuple[str, ...], environment: str | None, settings_path: Path 
     if json_:
         options.print_json(document)
     else:
-        click.echo(alerting_rules.as_yaml(document), nl=False)
+        click.echo(yaml_text.as_yaml(document), nl=False)

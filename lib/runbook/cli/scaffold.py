@@ -12,7 +12,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from runbook import alerts
-from runbook.config.settings import Thresholds
+from runbook.config.schema import Thresholds
 from runbook.errors import EvidenceError, UsageError
 from runbook.investigation.definitions import Alert
 

@@ -14,10 +14,11 @@ import msgspec
 from runbook.errors import EvidenceError, RecordingError
 from runbook.evidence import manifest
 from runbook.evidence.manifest import Manifest
-from runbook.recording.recorder import Replay
+from runbook.evidence.signature import signature
+from runbook.recording.file import RECORDING
+from runbook.recording.replay import Replay
 from runbook.text.escape import plain
 
-RECORDING = "recording.jsonl.gz"
 _LARGEST = 64 * 1024 * 1024
 
 
@@ -100,11 +101,6 @@ def _signature(bundle: Path, raw: bytes, key: bytes) -> Iterator[str]:
         return
     if not hmac.compare_digest(noted, signature(raw, key)):
         yield f"{manifest.SIGNATURE} does not fit {manifest.NAME}: it was edited, or sealed with another key."
-
-
-def signature(raw: bytes, key: bytes) -> str:
-    """The manifest's HMAC-SHA-256 under a key."""
-    return hmac.new(key, raw, "sha256").hexdigest()
 
 
 def _files(bundle: Path, sealed: Manifest) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""Who is told of an alert, as a configuration for Alertmanager: the procedure's severities, with receivers to fill in."""
+"""Who is told of an alert: Alertmanager's configuration, by the procedure's severities, with receivers to fill in."""
 
 from __future__ import annotations
 

@@ -132,11 +132,6 @@ def stamp(time: float) -> str:
     return _utc(time).strftime("%Y%m%dT%H%M%SZ")
 
 
-def unstamped(text: str) -> float:
-    """The time of a stamp."""
-    return datetime.fromisoformat(text).timestamp()
-
-
 def iso(time: float) -> str:
     """2026-01-15T10:47:00Z"""
     return _utc(time).strftime("%Y-%m-%dT%H:%M:%SZ")

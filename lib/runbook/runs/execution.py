@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from runbook import errors
+from runbook.investigation.window import Value
 from runbook.redaction.redactor import Redactor
 from runbook.runs import signals
 from runbook.runs.kernel import Kernel
-from runbook.runs.parameters import Value
 
 ENGINE: Final = "runbook"
 START_SECONDS: Final = 60
@@ -63,17 +63,18 @@ def execute(
     parameters: Mapping[str, Value],
     kernel: Kernel,
     draft: Path,
+    *,
     limits: Limits,
     label: Label,
     tell: Tell,
     redactor: Redactor,
 ) -> Executed:
-    """The notebook executed with these parameters; its evidence goes into the draft. `label(heading, source)` names a cell."""
+    """The notebook executed with these parameters, its evidence in the draft. `label(heading, source)` names a cell."""
     _import_quickly()
     import nbformat
 
     notebook = nbformat.read(path, as_version=4)
-    run = _Run(kernel, draft, limits, label, tell)
+    run = _Run(kernel, draft, limits=limits, label=label, tell=tell)
     try:
         failure, stopped = run.execute(notebook, dict(parameters)), None
     except KeyboardInterrupt as stop:
@@ -87,14 +88,15 @@ def _import_quickly() -> None:
     nbformat's schema does not use that format, and jsonschema does without it where the module is missing.
     """
     if "jsonschema" not in sys.modules:
-        sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type] # None is how Python spells: not importable
+        # None is how Python spells: not importable
+        sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type] # its type forgets that
     import papermill  # noqa: F401
 
 
 class _Run:
     """One execution: what papermill's engine reports while it goes on."""
 
-    def __init__(self, kernel: Kernel, draft: Path, limits: Limits, label: Label, tell: Tell) -> None:
+    def __init__(self, kernel: Kernel, draft: Path, *, limits: Limits, label: Label, tell: Tell) -> None:
         self.kernel, self.draft, self.limits, self._label, self._tell = kernel, draft, limits, label, tell
         self.notebook: Any = None
         self.begun: dict[int, float] = {}

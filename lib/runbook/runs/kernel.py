@@ -20,7 +20,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
-from runbook.config.settings import child_environment
+from runbook.config.process_env import child_environment
 
 CONNECTION, LOCK = "connection.json", "lock"  # who holds the lock lives
 LONGEST_FOLDER: Final = 60  # the path of a socket has at most 107 characters
@@ -29,8 +29,8 @@ _ARGUMENTS: Final = (
     "--InteractiveShellApp.ignore_cwd=True",
     "--InteractiveShell.colors=nocolor",
 )
-# Linux ends it (PR_SET_PDEATHSIG, SIGKILL) together with the thread that started it. By itself it would notice only after
-# a second, in which it could write into evidence that the next run has sealed already.
+# Linux ends it (PR_SET_PDEATHSIG, SIGKILL) together with the thread that started it. By itself it would notice only
+# after a second, in which it could write into evidence that the next run has sealed already.
 _END_WITH_US: Final = 'getattr(__import__("ctypes").CDLL(None), "prctl", lambda *_: None)(1, 9)'
 
 
@@ -84,7 +84,7 @@ class Kernel:
         from jupyter_client.provisioning.local_provisioner import LocalProvisioner
 
         manager = AsyncKernelManager(kernel_name="python3")
-        manager.load_connection_info(self.connection)  # type: ignore[arg-type] # the same, not spelled as their TypedDict
+        manager.load_connection_info(self.connection)  # type: ignore[arg-type] # the same, not as their TypedDict
         local = LocalProvisioner(
             kernel_id=self._folder.name, kernel_spec=KernelSpec(argv=[sys.executable]), parent=manager
         )

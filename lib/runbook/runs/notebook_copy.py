@@ -11,8 +11,9 @@ from typing import Any
 
 from runbook.config.settings import Settings
 from runbook.errors import EvidenceError
+from runbook.investigation.window import Value
 from runbook.runs import parameters
-from runbook.runs.parameters import Declared, Value
+from runbook.runs.parameters import Declared
 from runbook.runs.plan import Plan, plan, stamp
 
 

@@ -11,13 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from runbook.config.settings import Settings, secrets
+from runbook.config.secrets import secrets
+from runbook.config.settings import Settings
 from runbook.errors import EvidenceError, RunbookError
+from runbook.investigation.window import Value
 from runbook.redaction.redactor import Redactor
 from runbook.runs import signals
 from runbook.runs.execution import Executed, Limits, Progress, Tell, execute
 from runbook.runs.kernel import Kernel
-from runbook.runs.parameters import Value
 from runbook.runs.plan import Plan, plan
 from runbook.runs.signals import Interruptible
 from runbook.text.format import plural, source_text
@@ -34,9 +35,9 @@ EXIT_CODES: Final[Mapping[Status, int]] = {"complete": 0, "incomplete": 3, "fail
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a run left. `reason` says why it failed; `digest` is the manifest's SHA-256; `notices` are about earlier runs.
+    """What a run left. `reason` says why it failed; `digest` is the manifest's SHA-256; `notices` tell of earlier runs.
 
-    `trouble`, where not even the alert itself could be judged, says why, and then a sentence for each source that failed.
+    `trouble`, where not even the alert itself could be judged, says why, then a sentence for each source that failed.
     `exit_code` is 0 for complete, 3 where a check could not run, 1 for failed, 128 + n where signal n stopped it.
     """
 
@@ -82,18 +83,18 @@ def run(
     ):
         from runbook.evidence.draft import Draft  # the kernel imports at the same time
 
-        draft = Draft(prepared.evidence, prepared.incident, alert, prepared.started_at, prepared.seal_key)
+        draft = Draft(prepared.evidence, prepared.incident, alert, prepared.started_at, key=prepared.seal_key)
         try:
-            executed = _execute(prepared, settings, kernel, draft.path, progress, limits)
+            executed = _execute(prepared, settings, kernel, draft.path, tell=progress, limits=limits)
         except KeyboardInterrupt as stop:
             executed = Executed(None, "The run was interrupted before its notebook began.", signals.number(stop))
         interruptible.deaf = True
         kernel.kill()
-        return _conclude(draft, prepared, executed, by, began)
+        return _conclude(draft, prepared, executed, by=by, began=began)
 
 
 def _execute(
-    prepared: Plan, settings: Settings, kernel: Kernel, draft: Path, tell: Tell, limits: Limits | None
+    prepared: Plan, settings: Settings, kernel: Kernel, draft: Path, *, tell: Tell, limits: Limits | None
 ) -> Executed:
     from runbook import alerts
     from runbook.runs.cell_labels import label
@@ -106,11 +107,18 @@ def _execute(
     cell = CELL_SECONDS + prepared.environment.deadline_seconds + wait
     limits = limits or Limits(cell, 2 * CELL_SECONDS + cell)
     return execute(
-        prepared.notebook, prepared.values, kernel, draft, limits, lambda h, s: label(alert, h, s), tell, redactor
+        prepared.notebook,
+        prepared.values,
+        kernel,
+        draft,
+        limits=limits,
+        label=lambda heading, source: label(alert, heading, source),
+        tell=tell,
+        redactor=redactor,
     )
 
 
-def _conclude(draft: Draft, prepared: Plan, executed: Executed, by: str | None, began: float) -> Outcome:
+def _conclude(draft: Draft, prepared: Plan, executed: Executed, *, by: str | None, began: float) -> Outcome:
     """Whatever was found, under its name, with its true status."""
     reason = executed.failure
     found = _findings(draft.path)

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: the first of them ends a run by KeyboardInterrupt, and none disturbs the sealing of its evidence."""
+"""Ctrl-C and SIGTERM: the first ends a run by KeyboardInterrupt, and none disturbs the sealing of its evidence."""
 
 from __future__ import annotations
 

@@ -41,7 +41,10 @@ class Deadline:
         worker.join(self._seconds)
         if box:
             return box[0]
-        late = f"{source_text(query.source)} did not answer within {self._seconds:g} s; check that it is not overloaded, then run again. Query: {query.text[:200]}"
+        late = (
+            f"{source_text(query.source)} did not answer within {self._seconds:g} s; "
+            f"check that it is not overloaded, then run again. Query: {query.text[:200]}"
+        )
         return failed(query, late, self._clock() - began)
 
     def _attempt(self, query: Query) -> Answer:
@@ -53,6 +56,7 @@ class Deadline:
         except Exception as error:  # a client library's own fault must cost its check, never the notebook
             return failed(
                 query,
-                f"{source_text(query.source)} client failed ({type(error).__name__}: {str(error)[:200]}); run `runbook doctor`.",
+                f"{source_text(query.source)} client failed ({type(error).__name__}: {str(error)[:200]}); "
+                "run `runbook doctor`.",
                 self._clock() - began,
             )

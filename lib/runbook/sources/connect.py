@@ -6,8 +6,8 @@ import importlib
 import threading
 from collections.abc import Callable, Mapping
 
-from runbook.config import settings
-from runbook.config.settings import Environment
+from runbook.config import schema
+from runbook.config.schema import Environment
 from runbook.errors import SourceError
 from runbook.model import Answer, Query, SourceName, failed
 from runbook.sources.base import Deadline, Source
@@ -92,25 +92,25 @@ def _section(environment: str, source: SourceName) -> str:
     return f"base_url to [environment.{environment}]" if source == "probe" else f"[environment.{environment}.{source}]"
 
 
-def _prometheus(config: settings.Prometheus, seconds: float) -> Source:
+def _prometheus(config: schema.Prometheus, seconds: float) -> Source:
     from runbook.sources.prometheus.client import Prometheus
 
     return Prometheus(config, seconds)
 
 
-def _elasticsearch(config: settings.Elasticsearch, seconds: float) -> Source:
+def _elasticsearch(config: schema.Elasticsearch, seconds: float) -> Source:
     from runbook.sources.elasticsearch.client import Elasticsearch
 
     return Elasticsearch(config, seconds)
 
 
-def _kubernetes(config: settings.Kubernetes, seconds: float) -> Source:
+def _kubernetes(config: schema.Kubernetes, seconds: float) -> Source:
     from runbook.sources.kubernetes.client import Kubernetes
 
     return Kubernetes(config, seconds)
 
 
-def _mysql(config: settings.MySQL, seconds: float) -> Source:
+def _mysql(config: schema.MySQL, seconds: float) -> Source:
     from runbook.sources.mysql.client import MySQL
 
     return MySQL(config, seconds)
@@ -119,7 +119,7 @@ def _mysql(config: settings.MySQL, seconds: float) -> Source:
 def _probe(environment: Environment, seconds: float) -> Source:
     from runbook.sources.probe.http import Probe
 
-    auth = settings.Auth(
+    auth = schema.Auth(
         bearer_env=environment.probe_token_env,
         bearer_file=environment.probe_token_file,
         ca_file=environment.base_url_ca_file,

@@ -19,9 +19,10 @@ from typing import Any
 import msgspec
 import nbformat
 
-from runbook.config.settings import Environment, Kubernetes, Settings
-from runbook.evidence.draft import RECORDING
-from runbook.runs.plan import notebook_of
+from runbook.config.schema import Environment, Kubernetes
+from runbook.config.settings import Settings
+from runbook.recording.file import RECORDING
+from runbook.runs.notebooks import notebook_of
 from runbook.runs.runner import Outcome, run
 from tests.lab.scenarios.investigating import brought_about, environment, lookback, profile, settings_file
 from tests.lab.scenarios.loading import load

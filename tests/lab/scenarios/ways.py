@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from runbook.runs.plan import notebook_of
+from runbook.runs.notebooks import notebook_of
 from tests.command_line import BIN, PATIENCE, findings, options, run, runbook, surroundings
 from tests.lab.servers.jupyter import JupyterLab
 

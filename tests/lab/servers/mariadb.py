@@ -22,7 +22,7 @@ import pymysql
 from pymysql.constants import ER
 from pymysql.cursors import DictCursor
 
-from runbook.config.settings import MySQL
+from runbook.config.schema import MySQL
 from tests import ROOT
 from tests.lab.servers.cache import LabError, Missing
 from tests.lab.servers.processes import Server, StartFailed, eventually, free_port

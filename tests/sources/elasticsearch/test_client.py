@@ -12,8 +12,8 @@ import msgspec
 import numpy as np
 import pytest
 
-from runbook.config.settings import Auth
-from runbook.config.settings import Elasticsearch as Settings
+from runbook.config.schema import Auth
+from runbook.config.schema import Elasticsearch as Settings
 from runbook.errors import SourceError
 from runbook.model import Answer, Query
 from runbook.sources.elasticsearch.client import (
@@ -259,8 +259,8 @@ def test_the_warning_header_of_an_open_cluster_stays_silent(capfd: pytest.Captur
     code = f"""
 import sys; sys.path.insert(0, {str(Path.cwd())!r})
 from tests.canned import Canned, Reply
-from runbook.settings import Elasticsearch as Settings
-from runbook.sources.elasticsearch import Elasticsearch, info
+from runbook.config.schema import Elasticsearch as Settings
+from runbook.sources.elasticsearch.client import Elasticsearch, info
 with Canned(lambda _: Reply({{"version": {{}}}}, headers={warning!r})) as server:
     Elasticsearch(Settings(url=server.url)).ask(info())
 """

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
-from runbook.config.settings import Kubernetes as Settings
+from runbook.config.schema import Kubernetes as Settings
 from runbook.sources.kubernetes.client import Kubernetes
 from tests import ROOT
 from tests.canned import Canned, Reply, Request

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runbook.config.settings import Kubernetes as Settings
+from runbook.config.schema import Kubernetes as Settings
 from runbook.errors import SourceError, UsageError
 from runbook.model import Answer, Query
 from runbook.sources.kubernetes import client as kubernetes

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from runbook.config.settings import Kubernetes as Settings
+from runbook.config.schema import Kubernetes as Settings
 from runbook.errors import SettingsError, SourceError
 from runbook.sources.http.timelimit import TimeLimit
 from runbook.sources.kubernetes.client import Kubernetes
@@ -334,7 +334,7 @@ def test_the_environment_names_the_kubeconfigs(tmp_path: Path):
     (tmp_path / ".kube").mkdir()
     for name in ("config", ".kube/config"):
         kubeconfig(tmp_path, f"http://{name.replace('/', '-').strip('.')}.example").rename(tmp_path / name)
-    program = "from runbook.config.settings import Kubernetes\nfrom runbook.sources.kubernetes.kubeconfig import login\nprint(login(Kubernetes()).server)"
+    program = "from runbook.config.schema import Kubernetes\nfrom runbook.sources.kubernetes.kubeconfig import login\nprint(login(Kubernetes()).server)"
 
     def server(**environment: str) -> str:
         variables = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), **environment}

@@ -19,7 +19,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from runbook.config import dsn, settings
+from runbook.config import dsn, schema
 from runbook.errors import SettingsError, SourceError
 from runbook.model import Answer, Query
 from runbook.sources.mysql import client as mysql
@@ -222,13 +222,13 @@ def source(tmp_path: Path, port: int, seconds: float = 1.0) -> mysql.MySQL:
     """Pointed at a port of this machine, with PASSWORD."""
     (tmp_path / "password").write_text(PASSWORD)
     file = str(tmp_path / "password")
-    return mysql.MySQL(settings.MySQL(host="127.0.0.1", port=port, user="oncall", password_file=file), seconds)
+    return mysql.MySQL(schema.MySQL(host="127.0.0.1", port=port, user="oncall", password_file=file), seconds)
 
 
 def test_a_dsn_that_is_none_is_not_repeated(tmp_path: Path):
     """The sentence names the file and the form."""
     (tmp_path / "dsn").write_text(f"oncall:{PASSWORD}@db")
-    asked = mysql.MySQL(settings.MySQL(dsn_file=str(tmp_path / "dsn")))
+    asked = mysql.MySQL(schema.MySQL(dsn_file=str(tmp_path / "dsn")))
     with pytest.raises(SettingsError, match="is none; write it like mysql://user:password@host") as caught:
         asked.ask(mysql.status())
     assert PASSWORD not in str(caught.value)
@@ -242,7 +242,7 @@ def test_an_authority_that_is_none_is_told(tmp_path: Path, content: str | None, 
         (tmp_path / "ca.pem").write_text(content)
     files = {"password_file": str(tmp_path / "password"), "ca_file": str(tmp_path / "ca.pem")}
     with pytest.raises(SettingsError, match=told):
-        mysql.MySQL(settings.MySQL(host="127.0.0.1", port=9, user="oncall", **files)).ask(mysql.status())
+        mysql.MySQL(schema.MySQL(host="127.0.0.1", port=9, user="oncall", **files)).ask(mysql.status())
 
 
 # What is no MySQL

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from runbook import alerts
-from runbook.config.settings import Auth
+from runbook.config.schema import Auth
 from runbook.errors import ParameterError, SettingsError, SourceError
 from runbook.model import Query
 from runbook.sources.probe.http import Probe, get, load, login

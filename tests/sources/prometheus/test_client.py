@@ -16,8 +16,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from runbook.config.settings import Auth
-from runbook.config.settings import Prometheus as Settings
+from runbook.config.schema import Auth
+from runbook.config.schema import Prometheus as Settings
 from runbook.errors import ParameterError, SettingsError, SourceError
 from runbook.model import Answer, Query
 from runbook.sources.http.failures import NOT_TLS

@@ -53,12 +53,13 @@ class Container:
 
 @dataclass(frozen=True)
 class Pod:
-    """One pod; its `containers` are the main ones, then the sidecars. `reason` is what `kubectl get pods` shows as STATUS where that differs from the phase, else "".
+    """One pod; its `containers` are the main ones, then the sidecars.
 
+    `reason` is what `kubectl get pods` shows as STATUS where that differs from the phase, else "".
     `revision` is None where its ReplicaSet is gone or unknown; `restarts` is the sum over its containers,
     `last_termination` the newest of theirs. Requests and limits are the pod's: the sum over its containers,
     None as soon as one declares none. `unschedulable` is why the scheduler finds no node for it, "" where it does.
-    `init_containers` are those that end before the others start; what became of them counts nowhere else but in `reason`.
+    `init_containers` are those that end before the others start; what became of them counts only in `reason`.
     """
 
     name: str
@@ -137,7 +138,7 @@ def usage_of(answer: Answer) -> dict[str, tuple[float, float]]:
 
 
 def access_of(answer: Answer) -> tuple[Permission, ...]:
-    """What of an `access` answer may be read; anything but 401 and 403 counts as allowed, as it says nothing of rights."""
+    """What may be read, by an `access` answer; whatever is neither 401 nor 403 counts as allowed."""
     tried = (answer.data or {}).get("access", [])
     return tuple(
         Permission(

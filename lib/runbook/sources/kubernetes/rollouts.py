@@ -4,8 +4,8 @@ A ReplicaSet is made when its pod template is first rolled out, so its creation 
 was used again: `kubectl rollout undo` gives an old ReplicaSet a new number and leaves its creation time alone.
 Kubernetes notes that in the annotation `revision-history`, but no time. What tells it then is later than the rollout
 or at the same time, so the earliest that is after the revision before is nearest: an event that scaled the ReplicaSet
-up (kept for an hour, but lumped together with others after ten), the creation of one of its pods, or the deployment's Progressing condition (which
-moves until the rollout is through). If nothing of that is left, the time is not known.
+up (kept for an hour, but lumped together with others after ten), the creation of one of its pods, or the deployment's
+Progressing condition (which moves until the rollout is through). If nothing of that is left, the time is not known.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Revision:
     """One revision of a deployment, as `kubectl rollout history` numbers it.
 
     `rolled_out_at` is when it was last rolled out, None where that is not known; `evidence` says what tells so.
-    `created_at` is its ReplicaSet's, which is earlier where a roll-back used it again. `replicas` and `ready` count pods.
+    `created_at` is its ReplicaSet's, earlier where a roll-back used it again. `replicas` and `ready` count pods.
     """
 
     number: int

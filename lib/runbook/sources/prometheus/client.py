@@ -17,7 +17,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from runbook.config import settings
+from runbook.config import schema
 from runbook.errors import ParameterError
 from runbook.model import JSON, Answer, Completeness, Query
 
@@ -178,7 +178,7 @@ class Prometheus:
     Keep it a little below the Deadline around it: the sentence from here names the address.
     """
 
-    def __init__(self, config: settings.Prometheus, seconds: float = 18.0) -> None:
+    def __init__(self, config: schema.Prometheus, seconds: float = 18.0) -> None:
         self._config, self._seconds = config, seconds
         self._opening = threading.Lock()
 

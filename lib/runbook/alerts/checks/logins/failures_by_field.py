@@ -56,7 +56,7 @@ def _queries(c: Context, field: str) -> Mapping[str, Query]:
     split = error_messages.sample_split(c)
     asked = {"since": (split, c.end, SHOWN), "before": (c.start, split, COMPARED)}
     return {
-        when: elasticsearch.top_values(c.service, start, end, field, size, level=LEVEL, phrases=(PHRASE,))
+        when: elasticsearch.top_values(c.service, start, end, field, size=size, level=LEVEL, phrases=(PHRASE,))
         for when, (start, end, size) in asked.items()
     }
 

@@ -11,7 +11,7 @@ from runbook.alerts.checks.toolkit.series import Floats, grid, last, metric, rat
 from runbook.alerts.checks.toolkit.signal import Signal
 from runbook.analysis.breakpoint import bend
 from runbook.analysis.trend import Trend, trend
-from runbook.config.settings import Service
+from runbook.config.schema import Service
 from runbook.investigation.definitions import Context
 from runbook.sources.kubernetes.objects import Container
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from runbook.alerts.checks.toolkit.series import Floats, by_label, metric, times_of
-from runbook.config.settings import Service
+from runbook.config.schema import Service
 from runbook.model import Answer
 
 REQUESTS, QUERIES = "http_request_duration_seconds", "database_query_duration_seconds"

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from runbook.alerts.checks.toolkit import histogram
 from runbook.alerts.checks.toolkit.series import FAILED, metric
-from runbook.config.settings import Service
+from runbook.config.schema import Service
 from runbook.investigation.definitions import Context
 from runbook.text.format import duration_text, share_text
 

@@ -24,7 +24,7 @@ from runbook.alerts.checks.toolkit.series import (
     short_window,
 )
 from runbook.analysis.onset import onset
-from runbook.config.settings import Service
+from runbook.config.schema import Service
 from runbook.investigation.definitions import Answers, Check, Context
 from runbook.investigation.results import Results
 from runbook.model import AlertFacts, Chart, Query, Result

@@ -23,7 +23,7 @@ from runbook.alerts.checks.toolkit.series import (
     split_time,
 )
 from runbook.analysis.intervals import stretch_start
-from runbook.config.settings import Service
+from runbook.config.schema import Service
 from runbook.investigation.definitions import Answers, Context
 from runbook.model import Query
 from runbook.text.format import clock_text, count_text, plural, share_text

@@ -42,8 +42,8 @@ class Facts(model.Facts):
 def _queries(c: Context) -> Mapping[str, Query]:
     firing, usual = c.started_at - c.for_seconds, c.started_at - BEFORE_ALERT
     return {
-        "logged since": elasticsearch.top_values(c.service, firing, c.end, c.service.pod_field, MANY_PODS),
-        "logged before": elasticsearch.top_values(c.service, c.start, usual, c.service.pod_field, 1),
+        "logged since": elasticsearch.top_values(c.service, firing, c.end, c.service.pod_field, size=MANY_PODS),
+        "logged before": elasticsearch.top_values(c.service, c.start, usual, c.service.pod_field, size=1),
     }
 
 
