@@ -97,7 +97,7 @@ class Incident:
         given = replace(given, environment=recorded.environment_name)
         context = _context(alert, given, recorded.environment, recorded.service, replay.now, inf)
         investigator = Investigator(alert, context, Deadline(replay, REPLAY_SECONDS), Frozen(replay.now))
-        return cls(investigator, given, Trail(replayed=_file(path), draft=_runners_draft()))
+        return cls(investigator, given, Trail(replayed=file_of(path), draft=_runners_draft(context)))
 
     @classmethod
     def _ask(cls, alert: Alert, given: Given, environment: Environment, service: Service) -> Incident:

@@ -32,7 +32,7 @@ from runbook.alerts.checks.toolkit.series import (
 from runbook.alerts.checks.workload import changes, policies, secrets
 from runbook.alerts.mitigations.connections import enlarge_pool, relieve_database, restore_login, restore_network
 from runbook.alerts.shared_causes import DEPLOYMENT, ONLY_NEW_PODS
-from runbook.config.settings import Service
+from runbook.config.schema import Service
 from runbook.investigation.definitions import Alert, Answers, Cause, Conclusive, Context, Recovering, Sign
 from runbook.investigation.results import Results
 from runbook.model import Query, Series

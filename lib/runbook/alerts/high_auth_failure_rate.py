@@ -20,7 +20,7 @@ from runbook.alerts.checks.requests import endpoint_probes
 from runbook.alerts.checks.toolkit.series import WINDOW, metric, recent, share, since_mitigation, watched
 from runbook.alerts.checks.toolkit.signal import FAILED_LOGINS, FAILURE
 from runbook.alerts.checks.workload import changes
-from runbook.config.settings import Service
+from runbook.config.schema import Service
 from runbook.investigation.definitions import Alert, Answers, Context, Recovering
 from runbook.investigation.results import Results
 from runbook.model import Query, Series, Verdict

@@ -14,7 +14,7 @@ from runbook.alerts.checks.workload import changes, resource_limits
 from runbook.alerts.mitigations.capacity import more_room
 from runbook.alerts.mitigations.dependencies import restore_connections, restore_verification
 from runbook.alerts.shared_causes import DEPLOYMENT, ONLY_NEW_PODS, TRAFFIC, about, share_of, times_as_many
-from runbook.config.settings import Service
+from runbook.config.schema import Service
 from runbook.investigation.definitions import Alert, Answers, Cause, Conclusive, Context, Recovering, Sign
 from runbook.model import Query, Series
 from runbook.text.format import plural, share_text

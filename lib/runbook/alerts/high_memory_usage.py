@@ -14,7 +14,7 @@ from runbook.alerts.checks.toolkit.series import line, metric, since_mitigation,
 from runbook.alerts.checks.workload import changes, resource_limits
 from runbook.alerts.mitigations.memory import bound_cache, grant_memory, release_connections, restart_leaking
 from runbook.alerts.shared_causes import DEPLOYMENT, times_as_many
-from runbook.config.settings import Service
+from runbook.config.schema import Service
 from runbook.investigation.definitions import Alert, Answers, Cause, Conclusive, Context, Recovering, Severity, Sign
 from runbook.investigation.results import Results
 from runbook.investigation.severity import RESPONSES

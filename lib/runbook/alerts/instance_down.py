@@ -21,7 +21,7 @@ from runbook.alerts.checks.workload import (
     scrape_only,
     secrets,
 )
-from runbook.config.settings import Service
+from runbook.config.schema import Service
 from runbook.investigation.definitions import Alert, Answers, Context, Recovering
 from runbook.model import Query, Series
 from runbook.sources.kubernetes import client as kubernetes

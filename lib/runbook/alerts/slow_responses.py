@@ -16,7 +16,7 @@ from runbook.alerts.checks.workload import changes, cpu_throttling
 from runbook.alerts.mitigations.capacity import more_room
 from runbook.alerts.mitigations.slowness import spare_dependency, speed_up_queries, widen_pool
 from runbook.alerts.shared_causes import DEPLOYMENT, ONLY_NEW_PODS, TRAFFIC, about, share_of, times_as_many
-from runbook.config.settings import Service
+from runbook.config.schema import Service
 from runbook.investigation.definitions import Alert, Answers, Cause, Conclusive, Context, LoadTest, Recovering, Sign
 from runbook.model import Query, Series
 from runbook.text.format import duration_text, plural, share_text

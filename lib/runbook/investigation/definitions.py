@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Generic, Literal, TypeVar
 
-from runbook.config.settings import Environment, Service, Thresholds
+from runbook.config.schema import Environment, Service, Thresholds
 from runbook.errors import DefinitionError
 from runbook.investigation.results import Results, asks, check_name
 from runbook.model import AlertFacts, Answer, Facts, Query, Result, Series, Step, Verdict

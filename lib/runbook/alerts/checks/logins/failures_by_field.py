@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from runbook.alerts.checks.logins import login_failure_rate
 from runbook.alerts.checks.logs import error_messages
-from runbook.config.settings import Service
+from runbook.config.schema import Service
 from runbook.investigation.definitions import Answers, Check, Context
 from runbook.investigation.results import Results
 from runbook.model import Facts, Query, Result, Table

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from runbook.config.settings import Service
+from runbook.config.schema import Service
 from runbook.investigation.definitions import Context
 from runbook.model import Answer, Query, Series
 from runbook.sources.prometheus.client import label_matchers, matrix, range_

@@ -40,6 +40,7 @@ class Served:
 
     @property
     def share(self) -> Floats:
+        """The signal of all these pods over time."""
         return ratio(self.part.sum(axis=0), self.whole.sum(axis=0))
 
     @property
