@@ -36,7 +36,7 @@ class SettingsError(UsageError):
 
 
 class DefinitionError(RunbookError):
-    """An alert's own code names a check, fact, cause or threshold that is not there; whoever wrote the alert mends it."""
+    """An alert's own code names a check, fact, cause or threshold that is not there; its author mends it."""
 
 
 class SourceError(RunbookError):
@@ -64,5 +64,5 @@ class EvidenceError(RunbookError):
 
 
 def fault(error: Exception) -> str:
-    """An error that nobody foresaw, for a developer, as it stands in findings.json: its type and the head of its text."""
+    """An unforeseen error, for a developer, as it stands in findings.json: its type and the head of its text."""
     return f"{type(error).__name__}: {str(error)[:200]}"

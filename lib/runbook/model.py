@@ -100,7 +100,7 @@ class Series:
 
 @dataclass(frozen=True)
 class Chart:
-    """A figure as data. `name` is its file name without suffix; `unit` stands on the y axis, `limit` at the threshold."""
+    """A figure as data. `name`: its file name without suffix; `unit` stands on the y axis, `limit` at the threshold."""
 
     name: str
     title: str
@@ -129,14 +129,14 @@ class Facts:
     """What a check found, as typed fields that the rules for causes, mitigations and later checks read.
 
     Each check has a frozen dataclass of its own, named `Facts` in the check's module. Values are JSON values, tuples or
-    dataclasses of them; None is not known. A field that has a default is left out of findings.json while it has that value.
+    dataclasses of them; None is not known. A field with a default is left out of findings.json while it has that value.
     """
 
 
 @dataclass(frozen=True, kw_only=True)
 class AlertFacts(Facts):
-    """What the first check of an alert finds, besides its own: when the trouble began (epoch seconds, UTC; None where that
-    could not be told), and whom it hit, as a clause.
+    """What the first check of an alert finds, besides its own: when the trouble began (epoch seconds, UTC; None: not
+    known), and whom it hit, as a clause.
     """
 
     onset: float | None

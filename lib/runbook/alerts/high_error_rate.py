@@ -148,9 +148,12 @@ ALERT = Alert(
     name="HighErrorRate",
     summary=lambda limits: f"More than {share_text(limits.error_ratio)} of requests fail",
     meaning=lambda limits: (
-        f"More than {share_text(limits.error_ratio)} of HTTP requests have failed with a 5xx status for at least five minutes."
+        f"More than {share_text(limits.error_ratio)} of HTTP requests have failed with a 5xx status"
+        " for at least five minutes."
     ),
-    impact="Users get error pages or lose what they submit; the service is degraded but still serves the other requests.",
+    impact=(
+        "Users get error pages or lose what they submit. The service is degraded but still serves the other requests."
+    ),
     severity="high",
     for_seconds=300,
     expression=expression,

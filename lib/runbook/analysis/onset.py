@@ -153,7 +153,7 @@ def _errors(x: Floats, y: Floats, starts: Floats, window: float, step: float) ->
 
 
 def _area(x: Floats, rise: float) -> Floats:
-    """The integral of a rise from 0 to 1 that begins at 0 and takes `rise`: a mean over a window is a difference of two."""
+    """The integral of a rise from 0 to 1 that begins at 0 and takes `rise`; a window's mean is a difference of two."""
     inside = np.clip(x, 0.0, rise)
     return np.maximum(x - rise, 0.0) + (inside**2 / (2 * rise) if rise else 0.0)
 

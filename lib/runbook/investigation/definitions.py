@@ -24,7 +24,7 @@ Severity = Literal["critical", "high", "medium", "low"]
 class Context:
     """One open incident: what every query and judgement may know. Times in epoch seconds, UTC.
 
-    `for_seconds` is the alert's `for`; `healthy` says when it is over, e.g. "failed requests at or below 5 % for 5 min".
+    `for_seconds` is the alert's `for`; `healthy` says when it is over: "failed requests at or below 5 % for 5 min".
     """
 
     alert: str

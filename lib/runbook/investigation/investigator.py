@@ -98,7 +98,7 @@ class Investigator:
 
 
 def judge(check: Check, context: Context, answers: Answers, earlier: Results) -> Result:
-    """A check's result, its sentence of a readable length; unknown where data is missing, or too partial for "normal"."""
+    """A check's result, its sentence of a readable length; unknown where data is missing, or not whole for "normal"."""
     result = _judged(check, context, answers, earlier)
     return replace(result, sentence=shortened(result.sentence, READABLE))
 

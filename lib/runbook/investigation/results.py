@@ -1,4 +1,4 @@
-"""What the checks of one alert found, read by the type of their facts: a name that is wrong is refused, never ignored."""
+"""What the checks of one alert found, read by the type of their facts: a wrong name is refused, never ignored."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def asks(checks: Sequence[Asked], facts: type[Facts]) -> bool:
 class Results(Mapping[str, Result]):
     """Results by the name of their check, in the order of the alert's checks; `checks` are all that the alert has.
 
-    `reads` limits whose facts may be read, for a plan that declares it. Without `checks` and `reads` nothing is refused.
+    `reads` limits whose facts may be read, for a plan that declares it. Without both nothing is refused.
     """
 
     found: Mapping[str, Result]
@@ -68,7 +68,7 @@ class Results(Mapping[str, Result]):
         return self.found.get(self.name_of(facts))
 
     def facts(self, facts: type[F], *, optional: bool = False) -> F | None:
-        """What a check found, as far as it did, also where that is not enough for a status; None where it found nothing."""
+        """What a check found, also where that is not enough for a status; None where it found nothing."""
         result = self.result(facts, optional=optional)
         return result.facts if result is not None and isinstance(result.facts, facts) else None
 

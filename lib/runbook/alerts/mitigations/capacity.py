@@ -74,7 +74,7 @@ def raise_limit_of(c: Context, container: str | None, known: float | None, what:
 
 
 def scale_out(c: Context, results: Results) -> Step:
-    """Half as many pods again, refused by Kubernetes where their number has changed since; a look where it is unknown."""
+    """Half as many pods again, refused by Kubernetes where their number has changed since; a look where unknown."""
     found = results.facts(changes.Facts, optional=True)
     wanted = whole(found.wanted if found else None)
     alone = f"no HorizontalPodAutoscaler sets it: `{command(kubectl(c, 'get', 'hpa'))}`"

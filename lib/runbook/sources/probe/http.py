@@ -178,7 +178,9 @@ def _shown(url: str) -> str:
 
 
 def answers_well(answer: Answer) -> bool:
-    """Whether an endpoint gave a 2xx or 3xx, and all of its answer; a login sent elsewhere failed, as does a load once."""
+    """Whether an endpoint gave a 2xx or 3xx, and all of its answer; a redirected login failed, and so did a load test
+    with one failure.
+    """
     if not answer.usable:
         return False
     if answer.query.kind == "load":

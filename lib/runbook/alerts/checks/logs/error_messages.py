@@ -42,9 +42,11 @@ ABOUT: Subjects = {
 
 @dataclass(frozen=True, kw_only=True)
 class Facts(model.Facts):
-    """Error messages since the onset: their number, their rate per minute, the rate before and how many times that (None:
-    none before); new patterns and their share of all messages; by subject the share of the additional messages about it,
-    and of all subjects together (`explained`; None: too few are about any).
+    """Error messages since the onset: their number, their rate per minute, the rate before, how many `times` that (None:
+    none before), new patterns and their share of all messages.
+
+    `about`: by subject, the share of the messages above the usual rate that are about it; `explained`: of all subjects
+    together (None: too few messages are about any).
     """
 
     since_onset: int

@@ -53,8 +53,8 @@ def failures(
     firing = share(answers["failed"], answers[whole])[grid(c) >= c.started_at - c.for_seconds]
     of_all = f" of {count_text(every)}" if every else ""
     minutes, peak = (c.end - split_time(c, began)) / 60, share_text(float(np.nanmax(firing)))
-    said = f"{count_text(failed)}{of_all} {noun}s failed in {minutes:,.0f} minutes{since_onset(began)}, {peak} at the peak."
-    return failed, every, said
+    span = f"in {minutes:,.0f} minutes{since_onset(began)}"
+    return failed, every, f"{count_text(failed)}{of_all} {noun}s failed {span}, {peak} at the peak."
 
 
 def failed_since(failed: int | None, noun: str) -> str:

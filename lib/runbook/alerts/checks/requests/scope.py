@@ -20,7 +20,7 @@ FEW_PODS = 2
 @dataclass(frozen=True, kw_only=True)
 class Facts(model.Facts):
     """Failed and all requests since the threshold was passed; the status code, path and pod with most of the failures
-    ("none" without any), each with its share of them; how much of them is overload (503, 429); whether one pod has them.
+    ("none" without any), each with its share; how much of them is overload (503, 429); whether one pod has them.
     """
 
     failed_requests: int

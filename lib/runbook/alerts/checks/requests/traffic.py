@@ -30,8 +30,9 @@ SURGE = 2.0  # from twice the usual rate on it is a surge
 
 @dataclass(frozen=True, kw_only=True)
 class Facts(model.Facts):
-    """Requests per second since the onset, before it, and at the same hours of other days; `times` is how many times the
-    highest of those (None: there were none before).
+    """Requests per second since the onset, before it, and at the same hours of other days.
+
+    `times`: how many times the highest of those (None: there were none before).
     """
 
     rate: float

@@ -61,7 +61,8 @@ class Level(Generic[F]):
     """What an alert's expression computes, over time.
 
     `queries(context, window, ago)` asks the `parts` over a rate window in PromQL and so many seconds earlier; `value`
-    puts their answers together, which it cannot without those that it `requires`. `now` and `past` are clauses with a place for the value: "{} of requests fail";
+    puts their answers together, which it cannot without those that it `requires`. `now` and `past` are clauses with a
+    place for the value: "{} of requests fail";
     `nothing` says what it means when there is no value since the alert. Values are charted `scale` times as large.
     The onset is that of `moving(service, answers)` where the level itself is too restless to tell, else the level's: a
     rise below `least(service)` is none, and what wanders less than `noise` is calm; `began(context, answers, onset)`

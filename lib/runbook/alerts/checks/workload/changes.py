@@ -1,4 +1,4 @@
-"""What changed: rollouts and restarts on the time axis, their distance to the onset, and the alert's signal by revision."""
+"""What changed: rollouts and restarts on the time axis, their distance to the onset, the alert's signal by revision."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ RESTART_SECONDS = 600  # restarts are of interest from this long before the onse
 
 @dataclass(frozen=True, kw_only=True)
 class Facts(Comparison, EventFacts):
-    """The rollout that the onset followed, the revision before it and the current one, and what restarted near the onset.
+    """The rollout that the onset followed, the revision before it, the current one, and what restarted near the onset.
 
     Times are epoch seconds; `distance` is from rollout to onset in seconds, negative where it came after. `near` says
-    whether it came shortly before (None: either time is not known). `wanted` replicas and `paused` are the deployment's;
+    whether it came shortly before (None: either time is not known). `wanted` and `paused` are the deployment's;
     `restarts` and `oom_kills` are None where the pods are not known.
     """
 

@@ -41,8 +41,8 @@ class Facts(model.Facts):
     """Of memory (bytes) and CPU (cores): the fullest pod since the onset, its share of its limit, the limit, whether
     that is reached (None: use or limit is not known), how many pods have reached theirs, and what the fullest uses.
 
-    `container` is the one that serves; `oom_kills` near the onset or since; `heavier` says how much more memory the pods
-    of a suspected rollout hold than those before.
+    `container` is the one that serves; `oom_kills` near the onset or since; `heavier` says how much more memory the
+    pods of a suspected rollout hold than those before.
     """
 
     container: str | None

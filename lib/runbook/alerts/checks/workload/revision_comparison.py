@@ -20,8 +20,8 @@ WORSE = 2.0  # times the threshold: what the pods of a revision suffer beyond th
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison(Facts):
-    """A new revision against the others: both in one clause (None: they did not serve together), whether only the new one
-    suffers, suffers more, or both suffer alike, and for how many minutes the new one served without trouble first.
+    """A new revision against the others: both in one clause (None: they did not serve together), whether only the new
+    one suffers, suffers more, or both suffer alike, and for how many minutes the new one served without trouble first.
     """
 
     compared: str | None
