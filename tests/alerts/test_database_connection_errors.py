@@ -651,9 +651,9 @@ def recovery(script: Script) -> tuple[str, str]:
     found = verify(
         about,
         ALERT.recovery,
-        lambda queries: {name: source.ask(query) for name, query in queries.items()},
-        Frozen(about.now),
-        lambda progress: None,
+        ask=lambda queries: {name: source.ask(query) for name, query in queries.items()},
+        clock=Frozen(about.now),
+        tell=lambda progress: None,
     )
     return found.state, found.sentence
 

@@ -724,7 +724,7 @@ def verified(login: Callable[[Query], Answer], share: float = 0.04) -> Recovery:
     def ask(queries: Mapping[str, Query]) -> Mapping[str, Answer]:
         return {name: source.ask(query) for name, query in queries.items()}
 
-    return verify(seen, ALERT.recovery, ask, Frozen(seen.now), lambda said: None)
+    return verify(seen, ALERT.recovery, ask=ask, clock=Frozen(seen.now), tell=lambda said: None)
 
 
 class TestVerification:

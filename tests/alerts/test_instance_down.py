@@ -750,7 +750,9 @@ def test_odd_names_make_no_command() -> None:
 
 def recovered(told: Told, mitigated: float = STARTED) -> Recovery:
     about = context(mitigated_at=mitigated)
-    return verify(about, ALERT.recovery, lambda asked: _asked(told, asked), Frozen(about.now), lambda said: None)
+    return verify(
+        about, ALERT.recovery, ask=lambda asked: _asked(told, asked), clock=Frozen(about.now), tell=lambda said: None
+    )
 
 
 def _asked(told: Told, queries: Mapping[str, Query]) -> dict[str, Answer]:

@@ -638,7 +638,7 @@ class Recovered:
 
     def verify(self) -> Recovery:
         now = context(alert="SlowResponses", mitigated_at=STARTED + 300)
-        return verify(now, ALERT.recovery, self.ask, Frozen(now.now), lambda message: None)
+        return verify(now, ALERT.recovery, ask=self.ask, clock=Frozen(now.now), tell=lambda message: None)
 
     def ask(self, queries: Mapping[str, Query]) -> dict[str, Answer]:
         self.asked += queries.values()

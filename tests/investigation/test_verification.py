@@ -89,9 +89,9 @@ def check(source: Scripted, told: list[str] | None = None, interval: int = 15, *
     return verify(
         seen,
         ALERT.recovery,
-        lambda queries: {name: source.ask(query) for name, query in queries.items()},
-        Frozen(seen.now),
-        tell,
+        ask=lambda queries: {name: source.ask(query) for name, query in queries.items()},
+        clock=Frozen(seen.now),
+        tell=tell,
     )
 
 

@@ -134,7 +134,7 @@ def _start(seen: Measured, found: Disturbance) -> _Start:
     roof = found.baseline + 1.2 * (float(np.median(early)) - found.baseline) + 2 * seen.sigma
     x, y = seen.t[a:b], np.clip(seen.r[a:b], found.baseline - LOUD * seen.sigma, roof)
     starts, window = x[1:-1], max(seen.window, seen.step)
-    errors = _errors(x - x[0], y - y.mean(), starts - x[0] - seen.step, window, seen.step)
+    errors = _errors(x - x[0], y - y.mean(), starts - x[0] - seen.step, window=window, step=seen.step)
     errors = errors / (seen.sigma**2 * seen.lag) + 2 * np.log1p(RISES)[:, None]
     k, i = np.unravel_index(int(np.argmin(errors)), errors.shape)
     likely = np.exp((errors[k, i] - errors.min(axis=0)) / 2)
@@ -142,7 +142,7 @@ def _start(seen: Measured, found: Disturbance) -> _Start:
     return _Start(float(starts[i]), window + RISES[int(k)] * seen.step, float(likely[near].sum() / likely.sum()))
 
 
-def _errors(x: Floats, y: Floats, starts: Floats, window: float, step: float) -> Floats:
+def _errors(x: Floats, y: Floats, starts: Floats, *, window: float, step: float) -> Floats:
     """Squared deviations of `y` (mean 0) from the best-fitting rise of every length (rows) and start (columns)."""
     since = x[None, :] - starts[:, None]
     rises = [(_area(since, n * step) - _area(since - window, n * step)) / window for n in RISES]

@@ -71,7 +71,9 @@ class Investigator:
     def recovery(self, tell: verification.ProgressCallback) -> Recovery:
         """Whether the service recovered; waits for it where a mitigation was just made."""
         if self._recovery is None:
-            self._recovery = verification.verify(self.context, self.alert.recovery, self._ask_now, self._clock, tell)
+            self._recovery = verification.verify(
+                self.context, self.alert.recovery, ask=self._ask_now, clock=self._clock, tell=tell
+            )
         return self._recovery
 
     def _ask_now(self, queries: Mapping[str, Query]) -> Answers:

@@ -49,7 +49,7 @@ class _Look:
     answers: Answers
 
 
-def verify(context: Context, watched: Recovering, ask: Ask, clock: Clock, tell: ProgressCallback) -> Recovery:
+def verify(context: Context, watched: Recovering, *, ask: Ask, clock: Clock, tell: ProgressCallback) -> Recovery:
     """Wait until the series stayed below its threshold for `watched.seconds`, or patience ends.
 
     A mitigation long ago is judged by everything since; one just made is waited for, with a word now and then.

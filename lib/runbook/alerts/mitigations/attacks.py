@@ -40,18 +40,18 @@ def withstand(c: Context, results: Results) -> Planned:
             c,
             "Require an additional check (a second factor, a captcha) at the login, and lock an account for some "
             "minutes after five failures.",
-            "the login supports it",
-            "users who mistype are locked out for these minutes; attackers may lock others out",
-            "switch it off again",
+            precondition="the login supports it",
+            risk="users who mistype are locked out for these minutes; attackers may lock others out",
+            undo="switch it off again",
         ),
         *_block(c, taken.addresses if taken else ()),
         by_hand(
             c,
             "Have the provider or the web application firewall filter the attack by its pattern (networks, user agent, "
             "path).",
-            "security agrees",
-            "some real users are refused",
-            "remove the filter",
+            precondition="security agrees",
+            risk="some real users are refused",
+            undo="remove the filter",
         ),
     )
 
@@ -65,9 +65,9 @@ def _close_accounts(c: Context, taken: takeover.Facts | None) -> tuple[Step, ...
         by_hand(
             c,
             f"With security: end the sessions of {names}, lock the accounts, and check what they did since the onset.",
-            "security was called",
-            "the real users cannot log in until they have a new password",
-            "unlock the account once its user has a new password",
+            precondition="security was called",
+            risk="the real users cannot log in until they have a new password",
+            undo="unlock the account once its user has a new password",
             watch="Nobody logs in to these accounts any more.",
         ),
     )
@@ -78,9 +78,9 @@ def _limit_rate(c: Context) -> Step:
         c,
         f"Switch on rate limiting for {c.service.login_path} at the proxy: a few attempts per minute, per address and "
         "per account.",
-        "the proxy sees the client's own address",
-        "users who share one address (an office) may be refused for a while",
-        "switch it off again",
+        precondition="the proxy sees the client's own address",
+        risk="users who share one address (an office) may be refused for a while",
+        undo="switch it off again",
     )
 
 
@@ -98,9 +98,9 @@ def _blocked(c: Context, address: str) -> Step:
         return by_hand(
             c,
             f"Block {known} at the proxy.",
-            f"{not_ours}; the profile does not name the proxy's deployment",
-            "everybody behind this address is cut off",
-            f"unblock {known}",
+            precondition=f"{not_ours}; the profile does not name the proxy's deployment",
+            risk="everybody behind this address is cut off",
+            undo=f"unblock {known}",
             watch=ends,
         )
     proxy, table = f"deployment/{c.service.proxy_deployment}", "ip6tables" if ":" in known else "iptables"
@@ -111,9 +111,9 @@ def _blocked(c: Context, address: str) -> Step:
     return change(
         c,
         rule("-A"),
-        f"{not_ours}; the proxy sees the client's own address and may change its rules; this reaches one pod of the "
+        precondition=f"{not_ours}; the proxy sees the client's own address and may change its rules; this reaches one pod of the "
         "proxy: repeat it for each",
-        "everybody behind this address is cut off; the rule is lost when the proxy's pod restarts",
-        rule("-D"),
+        risk="everybody behind this address is cut off; the rule is lost when the proxy's pod restarts",
+        undo=rule("-D"),
         watch=ends,
     )

@@ -66,9 +66,9 @@ def raise_limit_of(c: Context, container: str | None, known: float | None, what:
     return change(
         c,
         limited(limit * MORE),
-        f"the limit is still {now}; the nodes and the namespace's quota have that much more for every pod",
-        "all pods are replaced, one after the other",
-        limited(limit),
+        precondition=f"the limit is still {now}; the nodes and the namespace's quota have that much more for every pod",
+        risk="all pods are replaced, one after the other",
+        undo=limited(limit),
         watch=f"{words} below its limit, {until_healthy(c)}",
     )
 
@@ -92,9 +92,9 @@ def scale_out(c: Context, results: Results) -> Step:
     return change(
         c,
         scale(wanted, more),
-        f"the deployment still wants {wanted} replicas; {alone}; the nodes have room for more",
-        "each new pod opens its own database connections",
-        scale(more, wanted),
+        precondition=f"the deployment still wants {wanted} replicas; {alone}; the nodes have room for more",
+        risk="each new pod opens its own database connections",
+        undo=scale(more, wanted),
     )
 
 
@@ -106,9 +106,9 @@ def shed_or_serve(c: Context, results: Results) -> Planned:
         by_hand(
             c,
             "Switch on rate limiting and caching for the busiest path at the proxy.",
-            "the surge comes from few clients or asks for the same pages",
-            "some real users are refused",
-            "switch it off again",
+            precondition="the surge comes from few clients or asks for the same pages",
+            risk="some real users are refused",
+            undo="switch it off again",
             watch="requests/s and failed requests fall",
         ),
     )

@@ -48,7 +48,7 @@ def look(text: str, watch: str, precondition: str = "none") -> Step:
     return Step(kind="read", text=text, precondition=precondition, risk=NO_RISK, undo="nothing to undo", watch=watch)
 
 
-def change(c: Context, argv: Command, precondition: str, risk: str, undo: Command | str, *, watch: str = "") -> Step:
+def change(c: Context, argv: Command, *, precondition: str, risk: str, undo: Command | str, watch: str = "") -> Step:
     """A command that changes something; where no context is known, what is current must be looked at first."""
     if argv[0] == "kubectl" and not _known(c, "context"):
         shown = command(("kubectl", *_cluster(c), "config", "current-context"))
@@ -57,7 +57,7 @@ def change(c: Context, argv: Command, precondition: str, risk: str, undo: Comman
     return Step(kind="change", argv=argv, precondition=precondition, risk=risk, watch=watch or until_healthy(c), **back)
 
 
-def by_hand(c: Context, text: str, precondition: str, risk: str, undo: str, *, watch: str = "") -> Step:
+def by_hand(c: Context, text: str, *, precondition: str, risk: str, undo: str, watch: str = "") -> Step:
     """A change that a person makes, without a command of ours."""
     return Step(
         kind="manual", text=text, precondition=precondition, risk=risk, undo=undo, watch=watch or until_healthy(c)
@@ -142,7 +142,7 @@ def container(c: Context, results: Results) -> str:
 def restart(c: Context, results: Results, precondition: str) -> tuple[Step, ...]:
     """All pods anew, one after the other."""
     argv = kubectl(c, "rollout", "restart", deployment(c))
-    anew = change(c, argv, precondition, "fewer pods serve for a minute or two", RESTARTED_ANEW)
+    anew = change(c, argv, precondition=precondition, risk="fewer pods serve for a minute or two", undo=RESTARTED_ANEW)
     return (*resume(c, results), anew)
 
 
@@ -156,9 +156,9 @@ def resume(c: Context, results: Results) -> tuple[Step, ...]:
         change(
             c,
             kubectl(c, "rollout", "resume", deployment(c)),
-            f"it is still paused, and whoever paused it agrees: `{described}`",
-            "what was changed while it was paused is rolled out at once",
-            kubectl(c, "rollout", "pause", deployment(c)),
+            precondition=f"it is still paused, and whoever paused it agrees: `{described}`",
+            risk="what was changed while it was paused is rolled out at once",
+            undo=kubectl(c, "rollout", "pause", deployment(c)),
             watch="the next command is not refused",
         ),
     )

@@ -58,16 +58,16 @@ def relieve_database(c: Context, results: Results) -> Planned:
         by_hand(
             c,
             "Scale the database up: more CPU, memory and max_connections.",
-            f"no single statement blocks the others{_connections(facts)}",
-            "It costs money. A restart drops all connections.",
-            "scale back",
+            precondition=f"no single statement blocks the others{_connections(facts)}",
+            risk="It costs money. A restart drops all connections.",
+            undo="scale back",
         ),
         by_hand(
             c,
             "Send reads to read replicas.",
-            "most of the load is reads, and the service may read data that is some seconds old",
-            "replicas lag behind the primary",
-            "send all reads to the primary again",
+            precondition="most of the load is reads, and the service may read data that is some seconds old",
+            risk="replicas lag behind the primary",
+            undo="send all reads to the primary again",
         ),
         _fewer_queries(c, results),
         *restart(c, results, "the database answers again, but the pods keep broken connections"),
@@ -117,9 +117,9 @@ def restore_login(c: Context, results: Results) -> Planned:
             c,
             "Rotate the credentials: first a second account or password in the database, then the Secret, then a "
             "restart; drop the old one last.",
-            "they may be compromised: logins from unknown addresses, a value in a log or a repository; tell security",
-            "pods that still hold the old password fail once it is dropped",
-            "the old password is kept until all pods use the new one",
+            precondition="they may be compromised: logins from unknown addresses, a value in a log or a repository; tell security",
+            risk="pods that still hold the old password fail once it is dropped",
+            undo="the old password is kept until all pods use the new one",
         ),
     )
 
@@ -149,9 +149,9 @@ def _raise(c: Context, facts: pool.Facts | None, server: database_server.Facts |
     return by_hand(
         c,
         f"Raise the pool's size in the service's configuration {words}.",
-        f"the pool is full though queries are fast; the database has room for {needed}: compare with {limit}",
-        "all pods are replaced, one after the other; the database gets more connections",
-        "set the old size again",
+        precondition=f"the pool is full though queries are fast; the database has room for {needed}: compare with {limit}",
+        risk="all pods are replaced, one after the other; the database gets more connections",
+        undo="set the old size again",
         watch=f"requests no longer wait for a connection, {until_healthy(c)}",
     )
 
@@ -163,9 +163,9 @@ def _fewer_queries(c: Context, results: Results) -> Step:
     return by_hand(
         c,
         f"Make {what} faster or less frequent: an index, a cache, a time-out, a feature switched off for now.",
-        "queries keep connections busy, or there are more of them than usual",
-        "some pages may be stale or missing",
-        "switch it on again",
+        precondition="queries keep connections busy, or there are more of them than usual",
+        risk="some pages may be stale or missing",
+        undo="switch it on again",
     )
 
 
@@ -193,9 +193,9 @@ def _end(c: Context, facts: database_server.Facts | None) -> tuple[Step, ...]:
         change(
             c,
             mysql(c, f"{kill} {id}", "ADMIN"),
-            f"`SHOW FULL PROCESSLIST` still shows process {id}, {why}, it is not a backup, and its owner agrees",
-            "its transaction is rolled back, which takes as long as it has written",
-            "none: what it had not committed is lost" if idle else "start it again when the load is low",
+            precondition=f"`SHOW FULL PROCESSLIST` still shows process {id}, {why}, it is not a backup, and its owner agrees",
+            risk="its transaction is rolled back, which takes as long as it has written",
+            undo="none: what it had not committed is lost" if idle else "start it again when the load is low",
             watch="The number of lock waits and of running statements falls.",
         ),
     )
@@ -221,9 +221,9 @@ def _remove(c: Context, facts: policies.Facts | None) -> tuple[Step, ...]:
         change(
             c,
             kubectl(c, "delete", "networkpolicy", name),
-            f"{since}its owner agrees, and it is saved: `{saved}`",
-            "all else that it blocked is allowed until it is applied again with the database's port",
-            kubectl(c, "apply", "-f", f"{name}.json"),
+            precondition=f"{since}its owner agrees, and it is saved: `{saved}`",
+            risk="all else that it blocked is allowed until it is applied again with the database's port",
+            undo=kubectl(c, "apply", "-f", f"{name}.json"),
         ),
     )
 

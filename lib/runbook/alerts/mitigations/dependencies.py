@@ -26,9 +26,9 @@ def restore_connections(c: Context, results: Results) -> Planned:
         by_hand(
             c,
             "Ask the database's owners for more capacity (CPU, connections, a read replica).",
-            "the database itself is overloaded",
-            "It costs money. A restart drops all connections.",
-            "scale back",
+            precondition="the database itself is overloaded",
+            risk="It costs money. A restart drops all connections.",
+            undo="scale back",
         ),
     )
 

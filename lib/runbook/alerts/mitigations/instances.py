@@ -106,9 +106,9 @@ def restore_access(c: Context, results: Results) -> Planned:
         c,
         f"Restore the earlier version of the policy {' and '.join(names)} from where it is kept, "
         "or add the service's port to it.",
-        "it was changed by mistake, and whoever changed it agrees",
-        "what the change was meant to close is open again",
-        "apply the newer version again",
+        precondition="it was changed by mistake, and whoever changed it agrees",
+        risk="what the change was meant to close is open again",
+        undo="apply the newer version again",
     )
     steps = (*described, *((restored,) if names else ()), *_connectivity(c, results))
     return "Restore network access to the pods", steps
@@ -200,9 +200,9 @@ def fix_scrape(c: Context, results: Results) -> Planned:
         by_hand(
             c,
             "Fix what lastError names: port, path, TLS or token of the scrape job, its timeout, or a slow /metrics.",
-            "the service answers its users",
-            "a reload with a wrong configuration is refused, and the old one stays in use",
-            "restore the previous configuration and reload",
+            precondition="the service answers its users",
+            risk="a reload with a wrong configuration is refused, and the old one stays in use",
+            undo="restore the previous configuration and reload",
             watch=f"{metric(c.service, 'up')} is 1",
         ),
     )
@@ -250,7 +250,7 @@ def _restart_one(c: Context, names: Iterable[str], precondition: str) -> Step:
     return change(
         c,
         kubectl(c, "delete", "pod", pod),
-        precondition,
-        "the requests in it and its previous log are lost: read the log first; it may crash again",
-        RESTARTED_ANEW,
+        precondition=precondition,
+        risk="the requests in it and its previous log are lost: read the log first; it may crash again",
+        undo=RESTARTED_ANEW,
     )

@@ -40,9 +40,9 @@ def restore_key(c: Context, results: Results) -> Planned:
             c,
             "Put the previous, working key back into its Secret, or have the issuer sign with the key that matches the "
             "new one.",
-            "the key was replaced shortly before the onset, or does not match the issuer's",
-            "tokens that are signed with the other key are refused from then on",
-            "put the newer key back",
+            precondition="the key was replaced shortly before the onset, or does not match the issuer's",
+            risk="tokens that are signed with the other key are refused from then on",
+            undo="put the newer key back",
         ),
         *restart(c, results, "the right key is in its Secret and the pods still use the other one"),
     )
@@ -56,9 +56,9 @@ def renew_tokens(c: Context, results: Results) -> Planned:
         by_hand(
             c,
             "Ask the issuer's owners to renew its certificate, and to issue tokens with their full lifetime.",
-            "the refused tokens or the issuer's certificate have expired, and the clocks are right",
-            "none",
-            "nothing to undo",
+            precondition="the refused tokens or the issuer's certificate have expired, and the clocks are right",
+            risk="none",
+            undo="nothing to undo",
         ),
         *_key_file(c),
         *restart(c, results, "the issuer's certificate was renewed and the pods still use the old one"),
@@ -99,9 +99,9 @@ def set_clocks(c: Context, results: Results) -> Planned:
             c,
             f"On {node or 'each node whose pods fail'}: chronyc tracking; then chronyc makestep (or start its time "
             "service).",
-            "you may log in to the node, and its time server answers",
-            "the time jumps: timers on the node may fire early or late",
-            "nothing to undo: the time service keeps the clock right",
+            precondition="you may log in to the node, and its time server answers",
+            risk="the time jumps: timers on the node may fire early or late",
+            undo="nothing to undo: the time service keeps the clock right",
         ),
         *away,
         _leeway(c, "the clocks cannot be corrected at once, and are off by less than a minute"),
@@ -153,9 +153,9 @@ def _leeway(c: Context, precondition: str) -> Step:
     return by_hand(
         c,
         "Raise the leeway of the JWT validation to at most 60 s in the service's configuration.",
-        precondition,
-        "a token is valid for that much longer, a stolen one too",
-        "set it back to what it was",
+        precondition=precondition,
+        risk="a token is valid for that much longer, a stolen one too",
+        undo="set it back to what it was",
     )
 
 
@@ -163,9 +163,9 @@ def _cordon(c: Context, node: str) -> Step:
     return change(
         c,
         kubectl(c, "cordon", node),
-        "the clock cannot be corrected at once, and the other nodes have room for its pods",
-        "no new pod is placed on it",
-        kubectl(c, "uncordon", node),
+        precondition="the clock cannot be corrected at once, and the other nodes have room for its pods",
+        risk="no new pod is placed on it",
+        undo=kubectl(c, "uncordon", node),
         watch=f"`{command(kubectl(c, 'get', 'nodes'))}` shows SchedulingDisabled for it.",
     )
 
@@ -175,9 +175,9 @@ def _moved(c: Context, failing: Iterable[str]) -> tuple[Step, ...]:
         change(
             c,
             kubectl(c, "delete", f"pod/{pod}"),
-            "the node is cordoned; delete one pod after the other, each once the previous one's replacement is ready",
-            "one pod fewer serves for some seconds",
-            "nothing to undo: a new pod starts from the same template",
+            precondition="the node is cordoned; delete one pod after the other, each once the previous one's replacement is ready",
+            risk="one pod fewer serves for some seconds",
+            undo="nothing to undo: a new pod starts from the same template",
         )
         for pod in list(failing)[:MOVED]
         if is_pod(pod)

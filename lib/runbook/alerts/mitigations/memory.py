@@ -42,9 +42,9 @@ def restart_leaking(c: Context, results: Results) -> Planned:
         by_hand(
             c,
             "Give the dump and the time of the onset to the service's authors.",
-            "the pods are restarted",
-            "none",
-            "nothing to undo",
+            precondition="the pods are restarted",
+            risk="none",
+            undo="nothing to undo",
             watch="The authors release a version with the leak fixed.",
         ),
     )
@@ -65,17 +65,17 @@ def bound_cache(c: Context, results: Results) -> Planned:
         by_hand(
             c,
             "Lower the cache's TTL or its size limit in the deployment's settings.",
-            "such a setting exists",
-            "more requests reach the database",
-            "set it back",
+            precondition="such a setting exists",
+            risk="more requests reach the database",
+            undo="set it back",
         ),
         _delete(c, results, "its cache is empty afterwards, so the database gets more queries for a while"),
         by_hand(
             c,
             "Ask the authors to limit the cache in bytes: above the limit it evicts the least used entries.",
-            "no setting limits it",
-            "none until it is released",
-            "nothing to undo",
+            precondition="no setting limits it",
+            risk="none until it is released",
+            undo="nothing to undo",
             watch=f"{metric} stays below the limit.",
         ),
     )
@@ -101,16 +101,16 @@ def release_connections(c: Context, results: Results) -> Planned:
         by_hand(
             c,
             "Lower the pool's size or the idle timeout of its connections in the deployment's settings.",
-            f"such a setting exists; the pool has room for {c.service.database_pool_size} connections in each pod",
-            "requests wait for a connection where the pool is too small",
-            "set it back",
+            precondition=f"such a setting exists; the pool has room for {c.service.database_pool_size} connections in each pod",
+            risk="requests wait for a connection where the pool is too small",
+            undo="set it back",
         ),
         by_hand(
             c,
             "Ask the authors to make sure that every connection is closed, also on each error path.",
-            "connections in use grow while requests do not",
-            "none until it is released",
-            "nothing to undo",
+            precondition="connections in use grow while requests do not",
+            risk="none until it is released",
+            undo="nothing to undo",
             watch="Connections in use follow the requests again.",
         ),
     )
@@ -125,9 +125,9 @@ def grant_memory(c: Context, results: Results) -> Planned:
         by_hand(
             c,
             "Raise thresholds.memory_bytes in runbook.toml and print the rules again.",
-            "the load will stay, and the limit leaves room above the new threshold",
-            "a leak is noticed later",
-            "set it back",
+            precondition="the load will stay, and the limit leaves room above the new threshold",
+            risk="a leak is noticed later",
+            undo="set it back",
             watch="The alert does not fire at the usual load.",
         ),
     )
@@ -144,9 +144,9 @@ def _dump(c: Context, pod: str) -> Step:
     return by_hand(
         c,
         f"Take a heap dump or a memory profile of {pod}, if the service can write one, and copy it out of the pod.",
-        "the pod is not restarted yet: its memory is the evidence",
-        "a dump may halt the pod and needs room on its disk",
-        "delete the dump in the pod",
+        precondition="the pod is not restarted yet: its memory is the evidence",
+        risk="a dump may halt the pod and needs room on its disk",
+        undo="delete the dump in the pod",
         watch="The copy outside the pod is complete.",
     )
 
@@ -184,9 +184,9 @@ def _delete(c: Context, results: Results, risk: str) -> Step:
     return change(
         c,
         kubectl(c, "delete", "pod", pod),
-        "the other pods are ready and can carry its requests",
-        f"its requests under way are lost; {risk}",
-        RESTARTED_ANEW,
+        precondition="the other pods are ready and can carry its requests",
+        risk=f"its requests under way are lost; {risk}",
+        undo=RESTARTED_ANEW,
     )
 
 

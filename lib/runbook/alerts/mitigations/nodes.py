@@ -35,9 +35,9 @@ def _cordon(c: Context, node: str, still: str) -> Step:
     return change(
         c,
         kubectl(c, "cordon", node),
-        f"the node {still} (`{shown}`), and other nodes have room",
-        "none for running pods; new pods start on other nodes",
-        kubectl(c, "uncordon", node),
+        precondition=f"the node {still} (`{shown}`), and other nodes have room",
+        risk="none for running pods; new pods start on other nodes",
+        undo=kubectl(c, "uncordon", node),
     )
 
 
@@ -56,11 +56,11 @@ def _leave(c: Context, node: str, *, first: bool) -> tuple[Step, ...]:
         change(
             c,
             kubectl(c, "drain", node, "--ignore-daemonsets", "--delete-emptydir-data", "--timeout=5m"),
-            f"{moved}it is cordoned; a PodDisruptionBudget may block the drain",
-            "every pod on the node is evicted, those of other services too, and loses its emptyDir data; "
+            precondition=f"{moved}it is cordoned; a PodDisruptionBudget may block the drain",
+            risk="every pod on the node is evicted, those of other services too, and loses its emptyDir data; "
             "where the node does not answer, its pods stay Terminating until it does or is removed; "
             "moved pods do not come back by themselves",
-            kubectl(c, "uncordon", node),
+            undo=kubectl(c, "uncordon", node),
         ),
         read(kubectl(c, "get", "pods", "-o", "wide"), "Shows the pods and their nodes. They must run on other nodes."),
         read(

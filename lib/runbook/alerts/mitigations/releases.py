@@ -54,9 +54,9 @@ def _rolled_back(c: Context, facts: changes.Facts, suspect: int, current: int) -
         by_hand(
             c,
             f"Do not roll back: revision {suspect} no longer runs; revision {current} does{when}.",
-            "none",
-            "another rollback would replace the revision that was just brought back",
-            "nothing to undo",
+            precondition="none",
+            risk="another rollback would replace the revision that was just brought back",
+            undo="nothing to undo",
         ),
         rollout_status(c, "none"),
         read(
@@ -74,19 +74,19 @@ def _undo(c: Context, facts: changes.Facts, suspect: int) -> tuple[Step, ...]:
         again = by_hand(
             c,
             f"Deploy the release before revision {suspect} again, with your usual tool: no earlier revision is known.",
-            "you know that the older release was healthy",
-            lost,
-            f"deploy the release of revision {suspect} again",
+            precondition="you know that the older release was healthy",
+            risk=lost,
+            undo=f"deploy the release of revision {suspect} again",
         )
         return (again, read(history, "Shows whether there is an earlier revision."))
     return (
         change(
             c,
             kubectl(c, "rollout", "undo", deployment(c), f"--to-revision={previous}"),
-            f"nobody has rolled back since {clock_text(c.end, c.started_at)}: "
+            precondition=f"nobody has rolled back since {clock_text(c.end, c.started_at)}: "
             f"`{command(history)}` must still list revision {suspect} last",
-            lost,
-            kubectl(c, "rollout", "undo", deployment(c), f"--to-revision={suspect}"),
+            risk=lost,
+            undo=kubectl(c, "rollout", "undo", deployment(c), f"--to-revision={suspect}"),
         ),
         rollout_status(c, "after the rollback"),
     )

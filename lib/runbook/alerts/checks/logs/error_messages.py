@@ -66,7 +66,7 @@ def reading(about: Subjects, says: Mapping[str, str] | None = None) -> Check:
         "What do the logs say?",
         Facts,
         _queries,
-        lambda context, answers, earlier: _judge(context, answers, earlier, about, says or {}),
+        lambda context, answers, earlier: _judge(context, answers, earlier, about=about, says=says or {}),
         requires=("over time",),
         optional=("newest",),
     )
@@ -94,7 +94,7 @@ def _queries(c: Context) -> Mapping[str, Query]:
     }
 
 
-def _judge(c: Context, answers: Answers, earlier: Results, about: Subjects, says: Mapping[str, str]) -> Result:
+def _judge(c: Context, answers: Answers, earlier: Results, *, about: Subjects, says: Mapping[str, str]) -> Result:
     began = split_time(c, earlier.onset)
     times, counts = elasticsearch.histogram(answers["over time"])
     before, since = per_minute(times, counts, c.start, began), per_minute(times, counts, began, c.end)

@@ -206,7 +206,7 @@ def _sentence(facts: Facts, answers: Answers) -> str:
 def _charts(
     c: Context, memory: Mapping[str, Floats], cpu: Mapping[str, Floats], limits: Mapping[str, float | None]
 ) -> tuple[Chart, ...]:
-    def draw(name: str, title: str, unit: str, by_pod: Mapping[str, Floats], scale: float) -> Chart:
+    def draw(name: str, title: str, unit: str, *, by_pod: Mapping[str, Floats], scale: float) -> Chart:
         known = [pod for pod in by_pod if not np.isnan(by_pod[pod]).all()]
         fullest = sorted(known, key=lambda pod: -np.nanmax(by_pod[pod]))[:SHOWN]
         limit = limits[name]
@@ -220,8 +220,8 @@ def _charts(
         )
 
     return (
-        draw("memory", "Resident memory by pod, against the limit", "MiB", memory, 1 / MIB),
-        draw("cpu", "CPU by pod, against the limit", "cores", cpu, 1.0),
+        draw("memory", "Resident memory by pod, against the limit", "MiB", by_pod=memory, scale=1 / MIB),
+        draw("cpu", "CPU by pod, against the limit", "cores", by_pod=cpu, scale=1.0),
     )
 
 
