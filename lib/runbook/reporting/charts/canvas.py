@@ -122,11 +122,10 @@ class Paper:
     def _at(self, x: float, y: float) -> tuple[float, float]:
         return x / WIDTH, 1 - y / self._height
 
-    def saved(self, kind: Literal["png", "svg"]) -> bytes:
-        """The finished figure as a file that says neither when nor with what it was made."""
-        nothing = {"png": {"Software": None}, "svg": {"Date": None, "Creator": None}}[kind]
+    def saved(self) -> bytes:
+        """The finished figure as a PNG file that says neither when nor with what it was made."""
         buffer = BytesIO()
-        self._figure.savefig(buffer, format=kind, metadata=nothing)
+        self._figure.savefig(buffer, format="png", metadata={"Software": None})
         return buffer.getvalue()
 
 
