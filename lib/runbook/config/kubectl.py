@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from runbook.config.settings import Kubernetes
+from runbook.config.schema import Kubernetes
 
 REDACTED = "[redacted "
 
