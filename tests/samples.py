@@ -3,61 +3,26 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from runbook.config.schema import Elasticsearch, Environment, Kubernetes, Prometheus, Service
 from runbook.investigation.definitions import Alert, Check, Context, Recovering
 from runbook.investigation.result import Investigation
 from runbook.model import (
-    AlertFacts,
     Answer,
     Chart,
     Event,
-    Facts,
     Finding,
-    Mitigation,
     Query,
     Recovery,
     Result,
     Series,
-    Step,
     Table,
     Verdict,
     failed,
 )
-from runbook.text import shell
-
-
-@dataclass(frozen=True, kw_only=True)
-class Errors(AlertFacts):
-    """What the samples' first check finds; `blips` have a default, which findings.json leaves out."""
-
-    ratio: float
-    last_week: float
-    blips: tuple[Event, ...] = ()
-
-
-@dataclass(frozen=True)
-class Changes(Facts):
-    """What the samples' check of revisions finds."""
-
-    revision: int
-    near: bool
-
-
-@dataclass(frozen=True)
-class Messages(Facts):
-    """What the samples' check of logs finds."""
-
-    since_onset: int
-
-
-@dataclass(frozen=True)
-class Latency(Facts):
-    """What the samples' check of the database finds."""
-
-    p95: float
-
+from tests.sample_facts import Changes, Errors, Latency, Messages
+from tests.sample_steps import MITIGATIONS
 
 ALERTED = 1768474020.0  # 2026-01-15 10:47:00 UTC
 START, END, STEP = ALERTED - 3900, ALERTED + 1500, 15
@@ -260,45 +225,6 @@ VERDICTS = (
 )
 
 
-def rollout_undo(revision: int) -> tuple[str, ...]:
-    """The command that rolls back to a revision."""
-    where = ("--context", "production", "-n", "web")
-    return ("kubectl", *where, "rollout", "undo", "deployment/rust-micro-front-end", f"--to-revision={revision}")
-
-
-ROLL_BACK = shell.command(rollout_undo(13))
-MITIGATIONS = (
-    Mitigation(
-        "deployment",
-        "Roll back to revision 13",
-        (
-            Step(
-                kind="change",
-                argv=rollout_undo(13),
-                precondition="nobody else has rolled back since 11:10 UTC",
-                risk="what revision 14 changed in `/edit` is lost",
-                undo_argv=rollout_undo(14),
-                watch="failed requests below 5 % for 5 minutes",
-            ),
-            Step(
-                kind="manual",
-                text="Tell the authors of revision 14 what was rolled back.",
-                precondition="the roll-back is done",
-                risk="none",
-                undo="nothing to undo",
-                watch="they have stopped the next rollout",
-            ),
-        ),
-    ),
-)
-LOOK = Step(
-    kind="read",
-    argv=("kubectl", "--context", "production", "-n", "web", "describe", "pod/web-1"),
-    precondition="none",
-    risk="none, it only reads",
-    undo="nothing to undo",
-    watch="Shows whether the pod is ready.",
-)
 NOT_MITIGATED = Recovery("not mitigated", "Not yet: apply a mitigation, then run again with mitigated_at set.")
 MITIGATED = ALERTED + 600
 RECOVERED = Recovery(

@@ -17,6 +17,7 @@ from runbook.reporting.report import TEMPLATES
 from runbook.text.escape import shortened
 from tests import samples
 from tests.hostile import HOSTILE, with_text
+from tests.sample_steps import MITIGATIONS, ROLL_BACK
 
 SCHEMA = json.loads((TEMPLATES.parent / "findings.schema.json").read_text())
 
@@ -101,8 +102,8 @@ def test_where_nothing_was_found_there_are_no_facts() -> None:
 def test_a_step_is_text_whether_a_command_or_a_sentence() -> None:
     """Commands and how they are undone are spelled as a shell takes them."""
     change, manual = findings_json(samples.INVESTIGATION)["mitigations"][0]["steps"]
-    assert (change["command"], change["undo"]) == (samples.ROLL_BACK, samples.ROLL_BACK.replace("=13", "=14"))
-    assert (manual["command"], manual["undo"]) == (samples.MITIGATIONS[0].steps[1].text, "nothing to undo")
+    assert (change["command"], change["undo"]) == (ROLL_BACK, ROLL_BACK.replace("=13", "=14"))
+    assert (manual["command"], manual["undo"]) == (MITIGATIONS[0].steps[1].text, "nothing to undo")
 
 
 def test_text_that_utf8_cannot_spell_is_replaced() -> None:
@@ -157,7 +158,5 @@ def test_a_query_that_failed_meanwhile_is_named() -> None:
     finding = replace(samples.DATABASE, answers=(Answer(samples.SHARE, "failed", error="Prometheus is down."),))
     changed = replace(samples.INVESTIGATION, findings=(*samples.FINDINGS[:3], finding, samples.LIMITS))
     differences = compare(findings_json(samples.INVESTIGATION), findings_json(changed))
-    assert (
-        f"findings › database › queries › {shortened(samples.SHARE.key, 40)} › error was nothing, is “Prometheus is down.”."
-        in differences
-    )
+    place = f"findings › database › queries › {shortened(samples.SHARE.key, 40)} › error"
+    assert f"{place} was nothing, is “Prometheus is down.”." in differences

@@ -20,6 +20,7 @@ from runbook.reporting.presentation import header, present
 from runbook.reporting.tables import table_view
 from tests import samples
 from tests.hostile import HOSTILE, Page, with_text
+from tests.sample_steps import ROLL_BACK
 
 ALLOWED = {
     *(
@@ -121,7 +122,7 @@ def test_mitigations_show_commands_with_their_terms() -> None:
     """Each step has its command in a copyable element, precondition, risk, undo and what to watch."""
     shown = notebook.mitigations(SHOWN.mitigations)
     page = Page(f"<body>{html(shown)}</body>")
-    assert page.texts["pre"] == [samples.ROLL_BACK]
+    assert page.texts["pre"] == [ROLL_BACK]
     assert "2. Tell the authors of revision 14" in html(shown)
     assert all(f"   {word}: " in text(shown) for word in ("Before", "Risk", "Undo", "Watch"))
 

@@ -14,6 +14,7 @@ from runbook.reporting.queries import text_to_copy
 from runbook.reporting.tables import table_view
 from runbook.sources.kubernetes import queries as kubernetes
 from tests import samples
+from tests.sample_steps import LOOK, MITIGATIONS, ROLL_BACK
 
 CLUSTER = Kubernetes(kubeconfig="~/.kube/shop", context="production")
 ASKED = [
@@ -92,13 +93,13 @@ def test_the_ledger_counts_what_the_findings_say() -> None:
 
 def test_what_to_do_comes_with_what_to_look_at_first() -> None:
     """The first step that changes something; steps that only read stand before it."""
-    mitigation = samples.MITIGATIONS[0]
-    steps = (samples.LOOK, *mitigation.steps)
+    mitigation = MITIGATIONS[0]
+    steps = (LOOK, *mitigation.steps)
     now = present(replace(samples.INVESTIGATION, mitigations=(replace(mitigation, steps=steps),))).now
     assert now
     assert now.step
     assert [step.number for step in now.looks] == [1]
-    assert (now.step.number, now.step.command, now.step.sentence) == (2, samples.ROLL_BACK, "")
+    assert (now.step.number, now.step.command, now.step.sentence) == (2, ROLL_BACK, "")
 
 
 def test_nothing_is_to_be_done_once_it_is_over() -> None:

@@ -60,6 +60,7 @@ def _key(name: str, settings_path: Path | None) -> bytes:
     key = secrets.seal_key(settings.environment(name))
     if not key:
         raise SettingsError(
-            f"Environment {name} names no seal key; set seal_key_env or seal_key_file in {settings.path}, or leave out --environment."
+            f"Environment {name} names no seal key; set seal_key_env or seal_key_file in {settings.path}, "
+            "or leave out --environment."
         )
     return key

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 def series(found: Finding) -> pd.DataFrame:
     """Every line of the check's charts: a column for each, named by its label, over UTC times.
 
-    Times are those of any line, NaN where a line has no value. A label that several lines have gets its chart's title in
-    brackets, and a number where that is not enough. `attrs` holds `title` and `unit`; of several charts all of them,
+    Times are those of any line, NaN where a line has no value. A label that several lines have gets its chart's title
+    in brackets, and a number where that is not enough. `attrs` holds `title` and `unit`; of several charts all of them,
     separated by "; ", and `units` the unit of each column.
     """
     import pandas as pd

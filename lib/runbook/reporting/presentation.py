@@ -1,7 +1,7 @@
-"""An investigation as people are shown it: made once by `present`; HTML, Markdown, notebook and findings.json render it.
+"""An investigation as people are shown it, made by `present`; HTML, Markdown, notebook and findings.json render it.
 
-Everything is text or a number that is ready to be printed, and holds text from outside as it is: whoever prints it escapes
-it. The command line prints what findings.json holds, since the notebook ran in a process of its own. Pure.
+Everything is text or a number that is ready to be printed, and holds text from outside as it is: whoever prints it
+escapes it. The command line prints what findings.json holds, since the notebook ran in a process of its own. Pure.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ REASON = 200  # characters of why something is not known
 
 @dataclass(frozen=True)
 class Header:
-    """What is investigated: the alert, how soon to respond and whom to tell, where, since when, on data of which window.
+    """What is investigated: the alert, how soon to respond and how to tell, where, since when, on which data.
 
     `by` and `lasting` are "" where there is no such time.
     """
@@ -124,8 +124,8 @@ class Summary:
 
 @dataclass(frozen=True)
 class Presentation:
-    """All of it. `now` is None where there is nothing to do; `recorded` says when the answers were given; `bundle` is how
-    the first evidence of this alert is called.
+    """All of it. `now` is None where there is nothing to do; `recorded` says when the answers were given; `bundle` is
+    how the first evidence of this alert is called.
     """
 
     header: Header

@@ -1,4 +1,4 @@
-"""The queries behind what is shown, as a person reads and copies them. Pure; what is recorded of them stays as it is."""
+"""The queries behind what is shown, as a person reads and copies them; as recorded they stay. Pure."""
 
 from __future__ import annotations
 

@@ -45,7 +45,7 @@ class MitigationView:
 
 @dataclass(frozen=True)
 class DoNow:
-    """The one thing to do: `step`, after `looks`. Without a step nobody knows one: `otherwise` says what to do instead."""
+    """The one thing to do: `step`, after `looks`. Where no step is known, `otherwise` says what to do instead."""
 
     title: str
     looks: tuple[StepView, ...] = ()

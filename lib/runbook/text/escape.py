@@ -2,8 +2,8 @@
 
 Log lines, labels, error messages and file names may hold markup, control and bidirectional characters, formulas or
 a megabyte in one line. Whoever prints one sends it through the function named after the place it goes to. What is
-taken away stays visible: a control character becomes its picture, a direction mark its number, the middle of a text that
-is too long an ellipsis.
+taken away stays visible: a control character becomes its picture, a direction mark its number, the middle of a text
+that is too long an ellipsis.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def plain_text(text: str, limit: int = 200) -> str:
 
 
 def shortened(text: str, limit: int) -> str:
-    """At most `limit` characters; the middle of a longer text becomes an ellipsis: the ends of names tell them apart."""
+    """At most `limit` characters; the middle of a longer text is an ellipsis: the ends of names tell them apart."""
     if len(text) <= limit:
         return text
     tail = max(0, (limit - 1) * 2 // 5)

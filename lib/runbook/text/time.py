@@ -1,7 +1,7 @@
 """Times as people and files spell them: epoch seconds in, UTC out, the same in every locale and time zone.
 
-What is for people says so where the calendar has no such time; `iso`, `second` and `stamp` raise ValueError, OverflowError
-or OSError then.
+What is for people says so where the calendar has no such time; `iso`, `second` and `stamp` raise ValueError,
+OverflowError or OSError then.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def short_day(epoch: float, unknown: str = UNKNOWN) -> str:
 
 
 def days_text(first: float, last: float) -> str:
-    """The day or days between two times: "15 January 2026", "15–16 January 2026", "31 December 2025 – 1 January 2026"."""
+    """The day or days between two times: "15 January 2026", "15–16 January 2026", "31 May – 1 June 2026"."""
     a, b = _moment(first), _moment(last)
     if a is None or b is None:
         return "unknown day"

@@ -82,7 +82,9 @@ class Paper:
         pixels: float = self._ruler.get_text_width_height_descent(text, font(size, weight), ismath=False)[0]
         return pixels * 72 / self._figure.dpi
 
-    def fitting(self, text: str, space: float, size: float = NORMAL, weight: str = "normal", tail: float = 0.0) -> str:
+    def fitting(
+        self, text: str, space: float, size: float = NORMAL, *, weight: str = "normal", tail: float = 0.0
+    ) -> str:
         """The text, or as much of it as fits with an ellipsis; `tail` (0..1) of what is left comes from its end."""
         if self.width(text, size, weight) <= space:
             return text

@@ -16,7 +16,7 @@ DIGITS = 6  # significant ones that the digest sees: platforms differ in the las
 
 
 def twin(chart: Chart) -> str:
-    """What the picture shows, in one line: title, unit, series with points, span and maximum, threshold, events, digest.
+    """What the picture shows, in one line: title, unit, series (points, span, maximum), threshold, events, digest.
 
     "Failed requests (5xx), % of requests: now 361 points 09:42-11:12 UTC, max 16.8; threshold 5; data 3f2a91c0"
     """
