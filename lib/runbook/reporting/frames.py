@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from runbook.errors import UsageError
 from runbook.model import Chart, Finding, Series
+from runbook.text.escape import plain_text
 from runbook.text.suggest import hint
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ def series(found: Finding) -> pd.DataFrame:
 
     charts = found.result.charts
     if not charts:
-        raise UsageError(f"The check {found.check} has no chart; {_tables(found)}")
+        raise UsageError(f"The check {found.check} has no chart; its tables: {', '.join(_tables(found)) or 'none'}.")
     named = list(_named(charts))
     columns = {name: _column(line) for name, _, line in named}
     frame = pd.concat(columns, axis=1, sort=True) if columns else pd.DataFrame(index=_index(()))
@@ -47,14 +48,14 @@ def table(found: Finding, name: str) -> pd.DataFrame:
 
     one = next((one for one in found.result.tables if one.name == name), None)
     if one is None:
-        raise UsageError(f"The check {found.check} has no table {name[:80]!r}; {_tables(found)}")
+        raise UsageError(f"The check {found.check} has no table {plain_text(name, 80)!r}; {hint(name, _tables(found))}")
     frame = pd.DataFrame(list(one.rows), columns=list(one.columns))
     frame.attrs = {"title": one.name}
     return frame
 
 
-def _tables(found: Finding) -> str:
-    return f"its tables: {hint('', (one.name for one in found.result.tables)).removeprefix('known: ')}"
+def _tables(found: Finding) -> list[str]:
+    return sorted(table.name for table in found.result.tables)
 
 
 def _named(charts: tuple[Chart, ...]) -> Iterator[tuple[str, Chart, Series]]:
