@@ -46,7 +46,9 @@ def command(bundle: Path, expect: str, environment: str | None, settings_path: P
             options.line(f"Unedited: {files}{signed}.")
         else:
             options.line(f"Agrees with its manifest: {files}.")
-            options.line("Whoever rewrote both is found only by --expect or a seal key (--environment).")
+            options.line(
+                "This does not detect someone who changed both files and manifest; use --expect or a seal key (--environment)."
+            )
         options.line(f"Manifest: sha256 {found.manifest_sha256}{' (as expected)' if expect else ''}")
     return 0 if found.unedited else 1
 
