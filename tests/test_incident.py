@@ -15,7 +15,7 @@ from runbook.evidence.audit import audit
 from runbook.incident import Given, Incident
 from runbook.recording.keys import Header
 from runbook.recording.recorder import Recorder
-from runbook.runs.plan import iso
+from runbook.text.time import iso
 from tests.fakes import SERVICE, STARTED
 
 

@@ -6,6 +6,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from math import ceil, inf
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -25,9 +26,14 @@ from runbook.recording.keys import Header
 from runbook.recording.recorder import Recorder
 from runbook.recording.replay import Replay
 from runbook.redaction.redactor import Redactor
-from runbook.reporting import notebook
+from runbook.reporting import frames, notebook
+from runbook.reporting.findings import finding_view, recovery_view
+from runbook.reporting.presentation import header, present
 from runbook.sources.base import Deadline
 from runbook.sources.connect import connect
+
+if TYPE_CHECKING:  # half a second to import: on first use only
+    from pandas import DataFrame
 
 POINTS = 360  # a chart has a few hundred points
 REPLAY_SECONDS = 60.0  # no recorded answer takes that long to find
@@ -66,7 +72,8 @@ class Incident:
     def open(cls, alert: str, known: settings.Settings | None = None, **given: str) -> Incident:
         """Check the parameters (see Given), then send all queries of the alert's checks at once.
 
-        `known`: settings other than those of runbook.toml. Replays instead of asking where `recording` or the environment names a recording or a bundle.
+        `known`: settings other than those of runbook.toml. Replays instead of asking where `recording` or the
+        environment names a recording or a bundle.
         Raises UsageError for wrong parameters or settings, RecordingError for a recording that cannot be read.
         """
         catalogued, wanted = alerts.load(alert), Given(**given)
@@ -95,7 +102,7 @@ class Incident:
             raise ParameterError(f"{path} is a recording of {replay.header.alert}, not of {alert.name}; give another.")
         recorded = _Recorded.of(replay, path)
         given = replace(given, environment=recorded.environment_name)
-        context = _context(alert, given, recorded.environment, recorded.service, replay.now, inf)
+        context = _context(alert, given, recorded.environment, recorded.service, now=replay.now, latest=inf)
         investigator = Investigator(alert, context, Deadline(replay, REPLAY_SECONDS), Frozen(replay.now))
         return cls(investigator, given, Trail(replayed=file_of(path), draft=_runners_draft(context)))
 
@@ -105,7 +112,7 @@ class Incident:
         now = clock.now()
         redactor = Redactor(service.redact_emails, service.redact_patterns, secrets.secrets(environment))
         told = msgspec.structs.replace(environment, kubernetes=_told(environment.kubernetes, redactor))
-        context = _context(alert, given, told, service, now, now)
+        context = _context(alert, given, told, service, now=now, latest=now)
         draft = _runners_draft(context) or _own_draft(context)
         recorder = Recorder(
             connect(given.environment, environment),
@@ -117,36 +124,42 @@ class Incident:
 
     def context(self) -> None:
         """What is asked, where, and for which window."""
-        notebook.show_context(self._investigator.alert, self._investigator.context)
+        notebook.show_context(header(self._investigator.alert, self._investigator.context))
 
     def show(self, *checks: str) -> None:
         """The findings of these checks: question, status, sentence, charts, tables, queries."""
         for name in checks:
-            notebook.show_finding(self._investigator.finding(name), self._investigator.context)
+            notebook.show_finding(finding_view(self._investigator.finding(name), self._investigator.context))
 
     def causes(self) -> None:
         """The verdict, and the probable causes, ranked, each with its reasons."""
-        notebook.show_causes(self.investigation())
+        notebook.show_causes(present(self.investigation()))
 
     def mitigation(self) -> None:
         """Ready commands for the supported causes, never executed; and when to call for help."""
-        notebook.show_mitigations(self.investigation())
+        notebook.show_mitigations(present(self.investigation()))
 
     def verification(self) -> None:
         """Whether it recovered since `mitigated_at`; waits for it, telling how far it is."""
-        notebook.show_recovery(self._investigator.recovery(notebook.progress), self._investigator.context)
+        seen = self._investigator.recovery(notebook.progress)
+        notebook.show_recovery(recovery_view(seen, self._investigator.context))
 
     def record(self) -> None:
         """Leave the evidence, once, and say where it is."""
         if self._left is None:
             self._left = self._leave()
-        notebook.show_record(self._left, self.investigation())
+        notebook.show_record(self._left, present(self.investigation()))
 
     def investigation(self, *, verified: bool = False) -> Investigation:
         """All of it as data; `verified` includes the recovery even where no cell asked for it."""
         if verified:
             self._investigator.recovery(lambda progress: None)
         return self._investigator.investigation()
+
+    def frame(self, check: str, table: str = "") -> DataFrame:
+        """What a check's charts show, or one of its tables by name, as a DataFrame; see `reporting.frames`."""
+        found = self._investigator.finding(check)
+        return frames.table(found, table) if table else frames.series(found)
 
     def _leave(self) -> Path | None:
         """Write what was found into the draft, and seal it unless the runner will; None where nothing is kept."""
@@ -222,7 +235,7 @@ def _from_home(path: str) -> str:
 
 
 def _context(
-    alert: Alert, given: Given, environment: Environment, service: Service, now: float, latest: float
+    alert: Alert, given: Given, environment: Environment, service: Service, *, now: float, latest: float
 ) -> Context:
     """The window: `lookback` before the alert, to its end or now, at a step that gives a chart a few hundred points."""
     told = window.span(given.started_at, given.lookback, given.ended_at, given.mitigated_at, now=latest)
@@ -257,7 +270,7 @@ def _runners_draft(context: Context) -> Draft | None:
 
 
 def _own_draft(context: Context) -> Draft | None:
-    """Where a notebook run by plain papermill or in JupyterLab leaves its evidence: the environment's folder, or another."""
+    """Where a notebook that `runbook run` did not start leaves its evidence: the environment's folder, or another."""
     folder = process_env.evidence_folder() or context.environment.evidence
     if not folder:
         return None

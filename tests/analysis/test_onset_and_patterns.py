@@ -394,9 +394,7 @@ def test_the_order_of_the_lines_does_not_matter(lines: list[tuple[float, str, fl
     shuffled = list(lines)
     mixed.shuffle(shuffled)
     again = group(shuffled, 50.0)
-    assert [(t.pattern, t.new, t.first_seen, t.example) for t in again] == [
-        (t.pattern, t.new, t.first_seen, t.example) for t in found
-    ]
+    assert [(t.pattern, t.new, t.first_seen) for t in again] == [(t.pattern, t.new, t.first_seen) for t in found]
     assert sum(t.before for t in found) == pytest.approx(sum(w for t, _, w in lines if t < 50))
     assert sum(t.since for t in found) == pytest.approx(sum(w for t, _, w in lines if t >= 50))
     assert [t.since for t in found] == sorted((t.since for t in found), reverse=True)
@@ -436,12 +434,10 @@ def test_silence_in_a_thin_sample_does_not_make_it_new():
     assert strange([*((t, m, 1.0) for t, m, _ in usual), *few]).new
 
 
-def test_an_example_and_its_first_time_are_kept():
-    """The earliest message, cut, in one visible line."""
+def test_when_a_pattern_was_first_seen_is_kept():
+    """The time of its earliest message, whatever the order."""
     found = group([(5.0, "lost 7", 2.0), (3.0, "lost\n\u202e 3" + "x" * 500, 1.0), (9.0, "lost 9", 2.0)], 4.0)
     assert [(t.before, t.since, t.first_seen) for t in found] == [(0.0, 4.0, 5.0), (1.0, 0.0, 3.0)]
-    assert found[1].example.startswith("lost 3xxx")
-    assert len(found[1].example) <= 200
 
 
 @pytest.mark.parametrize("line", ["x", '"', "'a", "1:", "a1 ", "<*>", "=", "a=", "1.", "::", "a@", "\x00", "[", "é "])

@@ -208,7 +208,7 @@ def test_a_run_prints_verdict_ledger_bundle_and_digest(ran: Ran):
     assert why == "Not known: Prometheus is not set up; add [environment.bare.prometheus] in runbook.toml."
     asked = [re.match(r"\d+ questions? to (\w+) failed: \1 is not set up; ", line) for line in sources]
     assert sorted(one[1] for one in asked if one) == ["Elasticsearch", "Kubernetes", "Probe", "Prometheus"]
-    assert doctor == "See `runbook doctor --environment bare` for what each source lacks."
+    assert doctor == "Run `runbook doctor --environment bare` to see what each source lacks."
     assert ledger == "0 of 9 checks ran."
     assert evidence == f"Evidence: {bundle_of(ran)}"
     assert re.fullmatch(r"Manifest: sha256 [0-9a-f]{64}", manifest)
@@ -277,7 +277,7 @@ def test_without_a_digest_or_a_key_an_audit_claims_no_more_than_it_can(ran: Ran,
     audited = runbook(tmp_path, "audit", str(bundle_of(ran)))
     assert audited.returncode == 0
     assert audited.stdout.startswith("Agrees with its manifest: ")
-    assert "Whoever rewrote both is found only by --expect or a seal key" in audited.stdout
+    assert "someone who changed both files and manifest" in audited.stdout
     assert "64 hexadecimal digits" in told(runbook(tmp_path, "audit", str(bundle_of(ran)), "--expect", "abc"), 2)
 
 

@@ -180,5 +180,5 @@ def test_a_manifest_that_is_none_is_named(bundle: Path, raw: bytes) -> None:
 def test_what_is_no_bundle_is_refused(tmp_path: Path) -> None:
     """A folder without a manifest, or no folder at all, is an error in one sentence."""
     for path in (tmp_path, tmp_path / "absent"):
-        with pytest.raises(EvidenceError, match=r"has no manifest\.json: it is no bundle"):
+        with pytest.raises(EvidenceError, match=r"has no manifest\.json: it is not a bundle"):
             audit(path)

@@ -8,7 +8,7 @@ from runbook.config.schema import Environment
 from runbook.config.settings import Settings
 from runbook.incident import Given
 from runbook.runs import plan
-from runbook.runs.plan import iso
+from runbook.text.time import iso
 from tests.fakes import SERVICE, STARTED
 from tests.test_incident import recorded
 

@@ -15,10 +15,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from math import exp
 
-from runbook.text.format import plain_text, shortened
+from runbook.text.escape import plain_text, shortened
 
 LINE = 1000  # characters of a message that make its pattern
-SHOWN = 200  # characters of a pattern or example that are shown
+SHOWN = 200  # characters of a pattern that are shown
 TOKENS = 100  # tokens of a message that make its pattern
 MANY_VALUES, MANY_WORDS = 6, 10  # so many different ones in one place are no categories any more
 WILD = "<*>"
@@ -56,7 +56,7 @@ _COLOURS = re.compile(r"\x1b\[[0-9;]{0,20}[A-Za-z]")
 @dataclass(frozen=True)
 class Template:
     """One message pattern. `before`, `since` are weighted counts around the onset (all are `since` without one), `heard`
-    is what of `before` came surely before it; `first_seen` is in epoch seconds, `example` its first message; `new`:
+    is what of `before` came surely before it; `first_seen` is in epoch seconds; `new`:
     (almost) unheard of before the onset.
     """
 
@@ -64,7 +64,6 @@ class Template:
     before: float
     since: float
     first_seen: float
-    example: str
     new: bool
     heard: float = 0.0
 
@@ -118,8 +117,7 @@ def _template(pattern: str, own: Sequence[Message], exposure: _Exposure) -> Temp
     before = sum(w for t, _, w in own if onset is not None and t < onset)
     since = sum(w for t, _, w in own if onset is None or t >= onset)
     heard = sum(w for t, _, w in own if onset is not None and t < onset - SLACK)
-    example = plain_text(_line(own[0][1]), SHOWN)
-    return Template(pattern, before, since, own[0][0], example, _new(own, since, exposure), heard)
+    return Template(pattern, before, since, own[0][0], _new(own, since, exposure), heard)
 
 
 def _new(own: Sequence[Message], since: float, exposure: _Exposure) -> bool:

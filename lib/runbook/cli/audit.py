@@ -46,7 +46,9 @@ def command(bundle: Path, expect: str, environment: str | None, settings_path: P
             options.line(f"Unedited: {files}{signed}.")
         else:
             options.line(f"Agrees with its manifest: {files}.")
-            options.line("Whoever rewrote both is found only by --expect or a seal key (--environment).")
+            options.line(
+                "This does not detect someone who changed both files and manifest; use --expect or a seal key (--environment)."
+            )
         options.line(f"Manifest: sha256 {found.manifest_sha256}{' (as expected)' if expect else ''}")
     return 0 if found.unedited else 1
 
@@ -60,6 +62,7 @@ def _key(name: str, settings_path: Path | None) -> bytes:
     key = secrets.seal_key(settings.environment(name))
     if not key:
         raise SettingsError(
-            f"Environment {name} names no seal key; set seal_key_env or seal_key_file in {settings.path}, or leave out --environment."
+            f"Environment {name} names no seal key; set seal_key_env or seal_key_file in {settings.path}, "
+            "or leave out --environment."
         )
     return key

@@ -10,7 +10,7 @@ from runbook.cli import options
 @click.command("list")
 @options.as_json
 def command(json_: bool) -> None:
-    """List the alerts that there are runbooks for: name, severity, meaning."""
+    """List the alerts that have a runbook: name, severity, meaning."""
     from runbook import alerts
     from runbook.config.schema import Thresholds
 

@@ -1,7 +1,7 @@
 """The command line: finds the command, and turns every end into one sentence and an exit code.
 
-0 complete, 1 failed, 2 wrong use (nothing was run), 3 evidence left but some check could not run, 130 interrupted; 141 where the
-reader of the output went away (a run keeps its own code).
+0 complete, 1 failed, 2 wrong use (nothing was run), 3 evidence left but some check could not run, 130 interrupted; 141
+where the reader of the output went away (a run keeps its own code).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from runbook import __version__
 from runbook.cli.output import Unheard
 
 COMMANDS: Final = {
-    "list": "The alerts that there are runbooks for.",
+    "list": "List the alerts that have a runbook.",
     "run": "Investigate an alert and leave the evidence.",
     "open": "Open an alert's notebook, filled in, in JupyterLab.",
     "replay": "Judge a recording again and compare the findings.",

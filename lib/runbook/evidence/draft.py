@@ -24,9 +24,9 @@ from runbook.evidence.manifest import Manifest, Status
 from runbook.evidence.sweep import sweep_folder
 from runbook.investigation.result import Investigation
 from runbook.recording.file import RECORDING
-from runbook.reporting import presentation
 from runbook.reporting.report import Proof
 from runbook.text.escape import json_text, plain
+from runbook.text.time import iso, stamp
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
 
@@ -108,12 +108,12 @@ class Draft:
         about = Manifest(
             alert=self.alert,
             incident=self.incident,
-            started_at=presentation.iso(self.started_at),
+            started_at=iso(self.started_at),
             status=status,
             reason=plain(reason, 2000),
             parameters={k: json_text(v) if isinstance(v, str) else v for k, v in (parameters or {}).items()},
             environment=json_text(environment),
-            made_at=presentation.iso(time.time() if made is None else made),
+            made_at=iso(time.time() if made is None else made),
             made_by=manifest.login() if by is None else json_text(by),
             versions=manifest.versions(),
             ledger=manifest.ledger(self.path),
@@ -150,6 +150,6 @@ def _part(name: str) -> str:
 
 def _stamp(started_at: float) -> str:
     try:
-        return presentation.stamp(started_at)
+        return stamp(started_at)
     except (ValueError, OverflowError, OSError):
         raise ParameterError(f"{started_at!r} is no time that an alert could have started at.") from None

@@ -15,7 +15,7 @@ from runbook.evidence.manifest import Manifest
 from runbook.recording.file import RECORDING
 from runbook.recording.keys import Header
 from runbook.recording.replay import Replay
-from runbook.reporting import presentation
+from runbook.text.time import iso
 
 _UNFINISHED = "the run ended without sealing its evidence: it was killed, or the machine failed"
 
@@ -62,12 +62,12 @@ def _recovered(dead: Reservation) -> Iterator[str]:
     about = Manifest(
         alert=run.alert,
         incident=dead.folder.name,
-        started_at=presentation.iso(run.started_at),
+        started_at=iso(run.started_at),
         status="incomplete",
         reason=_UNFINISHED,
         parameters=given,
         environment=str(given.get("environment", "")),
-        made_at=presentation.iso(time.time()),
+        made_at=iso(time.time()),
         made_by=manifest.login(),
         versions=manifest.versions(),
         ledger=manifest.ledger(dead.partial),

@@ -14,7 +14,8 @@ from runbook.errors import EvidenceError
 from runbook.investigation.window import Value
 from runbook.runs import parameters
 from runbook.runs.parameters import Declared
-from runbook.runs.plan import Plan, plan, stamp
+from runbook.runs.plan import Plan, plan
+from runbook.text.time import stamp
 
 
 def make(alert: str, given: Mapping[str, Value], settings: Settings, *, evidence: Path | None = None) -> Path:

@@ -6,7 +6,6 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ from runbook.recording.file import file_of
 from runbook.redaction.redactor import Redactor
 from runbook.runs import parameters
 from runbook.runs.notebooks import notebook_of
+from runbook.text.time import iso, stamp
 
 
 @dataclass(frozen=True)
@@ -78,16 +78,6 @@ def plan(
     return Plan(
         alert, file, values, root, span.started_at, span.mitigated_at, environment, replayed, seal_key(environment)
     )
-
-
-def iso(moment: float) -> str:
-    """Epoch seconds as the parameters spell a time."""
-    return f"{datetime.fromtimestamp(int(moment), UTC):%Y-%m-%dT%H:%M:%SZ}"
-
-
-def stamp(moment: float) -> str:
-    """Epoch seconds as a bundle's name spells a time."""
-    return f"{datetime.fromtimestamp(int(moment), UTC):%Y%m%dT%H%M%SZ}"
 
 
 def _read(file: Path) -> Any:

@@ -444,32 +444,10 @@ def test_a_server_with_a_grid_of_its_own():
 
 
 def test_no_series_makes_a_matrix_of_none():
-    """An empty answer has its times, no rows, and a sum without values; its frame has no columns."""
+    """An empty answer has its times, no rows, and a sum without values."""
     result = matrix(range_answer([], 0, 120, 60))
     assert result.values.shape == (0, 3)
     assert np.isnan(result.sum()).all()
-    assert result.frame().shape == (3, 0)
-
-
-def test_labels_named_like_columns_are_just_labels():
-    """Labels called value, timestamp and time lose nothing: they are levels of the columns, beside a UTC index."""
-    metric = {"__name__": "m", "value": "v", "timestamp": "t", "time": "x"}
-    frame = matrix(
-        range_answer(
-            [{"metric": metric, "values": [[60, "7"]]}, {"metric": {"value": "w"}, "values": [[0, "8"]]}], 0, 60, 60
-        )
-    ).frame()
-    assert dict(zip(frame.columns.names, frame.columns[0], strict=True)) == metric
-    assert frame.columns[1] == ("", "", "", "w")
-    assert str(frame.index.tz) == "UTC"
-    assert [str(time) for time in frame.index] == ["1970-01-01 00:00:00+00:00", "1970-01-01 00:01:00+00:00"]
-    assert frame.iloc[1, 0] == 7
-
-
-def test_a_series_without_labels_has_a_column():
-    """sum(x) has no label; its frame has one unnamed column."""
-    frame = matrix(range_answer([{"metric": {}, "values": [[0, "7"]]}], 0, 0, 60)).frame()
-    assert list(frame.columns) == [""]
 
 
 @settings(deadline=None)  # a busy machine is no failure

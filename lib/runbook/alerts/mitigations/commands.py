@@ -9,6 +9,7 @@ import re
 from math import isfinite
 
 from runbook.alerts.checks.workload import changes, resource_limits
+from runbook.config.kubectl import cluster_options, known_setting
 from runbook.investigation.definitions import Context
 from runbook.investigation.results import Results
 from runbook.model import JSON, Step
@@ -23,19 +24,7 @@ Command = tuple[str, ...]
 
 def kubectl(context: Context, *words: str) -> Command:
     """A complete kubectl command for this environment: its cluster as far as that is known, and its namespace."""
-    return ("kubectl", *_cluster(context), "-n", context.service.namespace, *words)
-
-
-def _cluster(context: Context) -> Command:
-    """The options that choose the cluster, as far as they are known."""
-    file, name = _known(context, "kubeconfig"), _known(context, "context")
-    return (*(("--kubeconfig", file) if file else ()), *(("--context", name) if name else ()))
-
-
-def _known(context: Context, setting: str) -> str:
-    """A setting of the cluster; "" where there is none, or where it had to be redacted."""
-    value: str = getattr(context.environment.kubernetes, setting, "")
-    return "" if "[redacted " in value else value
+    return ("kubectl", *cluster_options(context.environment.kubernetes), "-n", context.service.namespace, *words)
 
 
 def read(argv: Command, watch: str, precondition: str = "none") -> Step:
@@ -50,8 +39,9 @@ def look(text: str, watch: str, precondition: str = "none") -> Step:
 
 def change(c: Context, argv: Command, *, precondition: str, risk: str, undo: Command | str, watch: str = "") -> Step:
     """A command that changes something; where no context is known, what is current must be looked at first."""
-    if argv[0] == "kubectl" and not _known(c, "context"):
-        shown = command(("kubectl", *_cluster(c), "config", "current-context"))
+    cluster = c.environment.kubernetes
+    if argv[0] == "kubectl" and not known_setting(cluster, "context"):
+        shown = command(("kubectl", *cluster_options(cluster), "config", "current-context"))
         precondition = f"{precondition}; the cluster is that of {c.environment_name}: `{shown}`"
     back = {"undo": undo} if isinstance(undo, str) else {"undo_argv": undo}
     return Step(kind="change", argv=argv, precondition=precondition, risk=risk, watch=watch or until_healthy(c), **back)

@@ -63,7 +63,6 @@ class Pod:
     """
 
     name: str
-    revision_hash: str
     revision: int | None
     replicaset: str
     node: str
@@ -92,7 +91,7 @@ class Pod:
 
 @dataclass(frozen=True)
 class Happening:
-    """One Kubernetes event, `count` times between `first_at` and `last_at`; `type` is "Normal" or "Warning"."""
+    """One Kubernetes event, `count` times, the last one at `last_at`; `type` is "Normal" or "Warning"."""
 
     kind: str
     name: str
@@ -100,7 +99,6 @@ class Happening:
     reason: str
     message: str
     count: int
-    first_at: float | None
     last_at: float | None
 
 
@@ -164,7 +162,6 @@ def happening(event: JSON) -> Happening:
         event.get("reason", ""),
         event.get("message", ""),
         event.get("count") or series.get("count") or 1,
-        seconds(event.get("firstTimestamp")) or once or seconds(event["metadata"].get("creationTimestamp")),
         seconds(event.get("lastTimestamp"))
         or seconds(series.get("lastObservedTime"))
         or once
@@ -198,7 +195,6 @@ def _pod(pod: JSON, revisions: Mapping[str, int | None]) -> Pod:
     whole = spec.get("resources") or {}
     return Pod(
         name=metadata["name"],
-        revision_hash=(metadata.get("labels") or {}).get(HASH, ""),
         revision=revisions.get(owner),
         replicaset=owner,
         node=spec.get("nodeName", ""),

@@ -17,7 +17,6 @@ from typing import Literal
 from runbook.model import JSON, Answer
 from runbook.sources.kubernetes.objects import (
     CHANGE_CAUSE,
-    HASH,
     REVISION,
     REVISION_HISTORY,
     annotation,
@@ -38,7 +37,6 @@ class Revision:
 
     number: int
     replicaset: str
-    hash: str
     images: tuple[str, ...]
     created_at: float
     rolled_out_at: float | None
@@ -55,12 +53,10 @@ class Deployment:
 
     name: str
     wanted: int
-    updated: int
     ready: int
     available: int
     paused: bool
     progress: str
-    progressed_at: float | None
 
 
 def deployment_of(answer: Answer) -> Deployment | None:
@@ -68,16 +64,14 @@ def deployment_of(answer: Answer) -> Deployment | None:
     found = (answer.data or {}).get("deployment")
     if not found:
         return None
-    spec, status, condition = found["spec"], found.get("status") or {}, _progressing(found)
+    spec, status = found["spec"], found.get("status") or {}
     return Deployment(
         found["metadata"]["name"],
         spec.get("replicas", 1),
-        status.get("updatedReplicas", 0),
         status.get("readyReplicas", 0),
         status.get("availableReplicas", 0),
         bool(spec.get("paused")),
-        condition.get("reason", ""),
-        seconds(condition.get("lastUpdateTime")),
+        _progressing(found).get("reason", ""),
     )
 
 
@@ -103,7 +97,6 @@ def _revision(replicaset: JSON, data: JSON, after: Revision | None) -> Revision:
     return Revision(
         number=int(annotation(replicaset, REVISION)),
         replicaset=metadata["name"],
-        hash=(metadata.get("labels") or {}).get(HASH, ""),
         images=tuple(one.get("image", "") for one in replicaset["spec"]["template"]["spec"]["containers"]),
         created_at=seconds(metadata["creationTimestamp"]) or 0.0,
         rolled_out_at=at,

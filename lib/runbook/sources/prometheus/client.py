@@ -21,9 +21,7 @@ from runbook.config import schema
 from runbook.errors import ParameterError
 from runbook.model import JSON, Answer, Completeness, Query
 
-if TYPE_CHECKING:  # each takes half a second to import: on first use only
-    import pandas as pd
-
+if TYPE_CHECKING:  # half a second to import: on first use only
     from runbook.sources.prometheus.http import Connection
 
 Labels = dict[str, str]
@@ -115,19 +113,6 @@ class Matrix:
         missing = np.isnan(self.values)
         with np.errstate(invalid="ignore"):  # +Inf and -Inf make NaN
             return np.where(missing.all(axis=0), np.nan, np.where(missing, 0.0, self.values).sum(axis=0))
-
-    def frame(self) -> pd.DataFrame:
-        """The same under a UTC DatetimeIndex; a column is named by its labels, a level each, "" where it lacks one.
-
-        Where no series has any label (`sum(x)`), there is one unnamed level instead.
-        """
-        import pandas as pd  # half a second that most callers do not need
-
-        index = pd.DatetimeIndex(self.times.astype("datetime64[s]").astype("datetime64[ns]"), tz="UTC", name="time")
-        names = sorted({name for labels in self.labels for name in labels})
-        keys = [tuple(labels.get(name, "") for name in names) for labels in self.labels]
-        columns = pd.MultiIndex.from_tuples(keys, names=names) if names else pd.Index([""] * len(keys))
-        return pd.DataFrame(self.values.T, index=index, columns=columns, copy=False)
 
 
 def matrix(answer: Answer) -> Matrix:
