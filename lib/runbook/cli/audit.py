@@ -16,7 +16,7 @@ from runbook.cli import options
 @click.option("--environment", metavar="NAME", help="Check the signature too, with this environment's seal key.")
 @options.settings_file
 @options.as_json
-def command(bundle: Path, expect: str, environment: str | None, settings_path: Path | None, json_: bool) -> int:
+def command(*, bundle: Path, expect: str, environment: str | None, settings_path: Path | None, json_: bool) -> int:
     """Check that every file of a bundle is as it was sealed. Exit code 0 if so, 1 if not."""
     from runbook.evidence.audit import audit
 
@@ -47,7 +47,8 @@ def command(bundle: Path, expect: str, environment: str | None, settings_path: P
         else:
             options.line(f"Agrees with its manifest: {files}.")
             options.line(
-                "This does not detect someone who changed both files and manifest; use --expect or a seal key (--environment)."
+                "This does not detect someone who changed both files and manifest; "
+                "use --expect or a seal key (--environment)."
             )
         options.line(f"Manifest: sha256 {found.manifest_sha256}{' (as expected)' if expect else ''}")
     return 0 if found.unedited else 1

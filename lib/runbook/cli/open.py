@@ -21,6 +21,7 @@ from runbook.cli import options
 @click.option("--no-browser", is_flag=True, help="Start JupyterLab, but no browser.")
 @click.option("--print", "print_", is_flag=True, help="Only make the notebook, and print its path.")
 def command(
+    *,
     alert: str,
     jupyter_arguments: tuple[str, ...],
     environment: str | None,

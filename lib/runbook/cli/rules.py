@@ -16,7 +16,7 @@ from runbook.cli import options
 @click.option("--alertmanager", is_flag=True, help="Print the routes of the severities for Alertmanager instead.")
 @options.as_json
 def command(
-    alert: tuple[str, ...], environment: str | None, settings_path: Path | None, alertmanager: bool, json_: bool
+    *, alert: tuple[str, ...], environment: str | None, settings_path: Path | None, alertmanager: bool, json_: bool
 ) -> None:
     """Print the alerting rules of ALERT (or of all) for an environment's service, as a rule file for Prometheus.
 

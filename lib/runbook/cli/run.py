@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 @options.as_json
 @click.option("--brief", is_flag=True, help="Print the verdict, the ledger and the bundle on one line.")
 def command(
+    *,
     alert: str,
     environment: str | None,
     evidence: Path | None,

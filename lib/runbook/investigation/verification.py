@@ -31,7 +31,8 @@ _HEADS: Mapping[Outcome, str] = {
     "not enough data": "Not enough data to say",
 }
 NOT_MITIGATED = Recovery(
-    "not mitigated", "Not yet: apply a mitigation, then run again with mitigated_at set to its time (UTC)."
+    "not mitigated",
+    "Not yet: apply a mitigation, then run again with `--mitigated-at` (mitigated_at in a notebook) set to its time in UTC.",
 )
 
 

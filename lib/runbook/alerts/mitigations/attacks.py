@@ -111,8 +111,10 @@ def _blocked(c: Context, address: str) -> Step:
     return change(
         c,
         rule("-A"),
-        precondition=f"{not_ours}; the proxy sees the client's own address and may change its rules; this reaches one pod of the "
-        "proxy: repeat it for each",
+        precondition=(
+            f"{not_ours}; the proxy sees the client's own address and may change its rules; "
+            "this reaches one pod of the proxy: repeat it for each"
+        ),
         risk="everybody behind this address is cut off; the rule is lost when the proxy's pod restarts",
         undo=rule("-D"),
         watch=ends,

@@ -69,7 +69,7 @@ def raise_limit_of(c: Context, container: str | None, known: float | None, what:
         precondition=f"the limit is still {now}; the nodes and the namespace's quota have that much more for every pod",
         risk="all pods are replaced, one after the other",
         undo=limited(limit),
-        watch=f"{words} below its limit, {until_healthy(c)}",
+        watch=f"{words[0].upper()}{words[1:]} stays below its limit. {until_healthy(c)}",
     )
 
 

@@ -15,6 +15,7 @@ from runbook.investigation.results import Results
 from runbook.model import JSON, Step
 from runbook.sources.probe import network
 from runbook.text.shell import command
+from runbook.text.time import iso
 
 RESTARTED_ANEW = "nothing to undo: the pods start anew from the same template"
 NO_RISK = "none, it only reads"
@@ -56,7 +57,9 @@ def by_hand(c: Context, text: str, *, precondition: str, risk: str, undo: str, w
 
 def until_healthy(context: Context) -> str:
     """What to watch after a mitigation."""
-    return f"{context.healthy}, then run again with mitigated_at set"
+    where = ("--environment", context.environment_name, "--incident", context.incident)
+    again = ("runbook", "run", context.alert, *where, "--started-at", iso(context.started_at), "--mitigated-at", "TIME")
+    return f"{context.healthy[0].upper()}{context.healthy[1:]}. Then run: `{command(again)}`"
 
 
 def number(value: JSON) -> float | None:

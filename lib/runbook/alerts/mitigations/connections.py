@@ -117,7 +117,9 @@ def restore_login(c: Context, results: Results) -> Planned:
             c,
             "Rotate the credentials: first a second account or password in the database, then the Secret, then a "
             "restart; drop the old one last.",
-            precondition="they may be compromised: logins from unknown addresses, a value in a log or a repository; tell security",
+            precondition=(
+                "they may be compromised: logins from unknown addresses, a value in a log or a repository; tell security"
+            ),
             risk="pods that still hold the old password fail once it is dropped",
             undo="the old password is kept until all pods use the new one",
         ),
@@ -149,10 +151,12 @@ def _raise(c: Context, facts: pool.Facts | None, server: database_server.Facts |
     return by_hand(
         c,
         f"Raise the pool's size in the service's configuration {words}.",
-        precondition=f"the pool is full though queries are fast; the database has room for {needed}: compare with {limit}",
+        precondition=(
+            f"the pool is full though queries are fast; the database has room for {needed}: compare with {limit}"
+        ),
         risk="all pods are replaced, one after the other; the database gets more connections",
         undo="set the old size again",
-        watch=f"requests no longer wait for a connection, {until_healthy(c)}",
+        watch=f"Requests no longer wait for a connection. {until_healthy(c)}",
     )
 
 
@@ -193,7 +197,9 @@ def _end(c: Context, facts: database_server.Facts | None) -> tuple[Step, ...]:
         change(
             c,
             mysql(c, f"{kill} {id}", "ADMIN"),
-            precondition=f"`SHOW FULL PROCESSLIST` still shows process {id}, {why}, it is not a backup, and its owner agrees",
+            precondition=(
+                f"`SHOW FULL PROCESSLIST` still shows process {id}, {why}, it is not a backup, and its owner agrees"
+            ),
             risk="its transaction is rolled back, which takes as long as it has written",
             undo="none: what it had not committed is lost" if idle else "start it again when the load is low",
             watch="The number of lock waits and of running statements falls.",

@@ -101,7 +101,9 @@ def release_connections(c: Context, results: Results) -> Planned:
         by_hand(
             c,
             "Lower the pool's size or the idle timeout of its connections in the deployment's settings.",
-            precondition=f"such a setting exists; the pool has room for {c.service.database_pool_size} connections in each pod",
+            precondition=(
+                f"such a setting exists; the pool has room for {c.service.database_pool_size} connections in each pod"
+            ),
             risk="requests wait for a connection where the pool is too small",
             undo="set it back",
         ),

@@ -101,9 +101,8 @@ def plan(paper: Paper, chart: Chart) -> Plan:
     values = _values(chart, found, threshold)
     limit = _limit(chart, threshold)
     left, right = _margins(paper, values, limit)
-    wide = WIDTH - left - right
+    wide, legend = WIDTH - left - right, _legend(paper, chart, found)
     times = _times(paper, chart, (first, last), wide)
-    legend = _legend(paper, chart, found)
     placed, unmarked = event_labels.place(
         chart.events,
         (first, last),

@@ -36,7 +36,7 @@ SHOWN = 10
 class Facts(model.Facts):
     """The connections of all pods since the onset, against their pools; None where a state is not measured.
 
-    `size` is one pod's pool as the settings say, `pool` that of all `pods`. `full_pods` have a full pool, `top_pod` uses
+    `size` is one pod's pool as the settings say, `pool` that of all `pods`. `full_pods` are full, `top_pod` uses
     most, and `top_use` is its share of its pool (1: all of it). With `queueing`, more requests wait for a
     connection than before; with `small`, nearly all open connections are busy and no pool is full; `exhausted` is a
     full pool or a small one.

@@ -42,8 +42,8 @@ ABOUT: Subjects = {
 
 @dataclass(frozen=True, kw_only=True)
 class Facts(model.Facts):
-    """Error messages since the onset: their number, their rate per minute, the rate before, how many `times` that (None:
-    none before), new patterns and their share of all messages.
+    """Error messages since the onset: their number, their rate per minute, the rate before, `times` that (None: none
+    before), new patterns and their share of all messages.
 
     `about`: by subject, the share of the messages above the usual rate that are about it; `explained`: of all subjects
     together (None: too few messages are about any).
