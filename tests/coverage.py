@@ -16,7 +16,8 @@ from runbook import alerts
 from runbook.incident import Incident
 from runbook.investigation.definitions import Alert, Context
 from runbook.investigation.result import Investigation
-from runbook.model import Result
+from runbook.investigation.results import Results
+from runbook.text.shell import command
 from tests import ROOT, fakes
 
 PROCEDURE = ROOT / "tests/procedure.toml"
@@ -78,7 +79,11 @@ def _mitigated(alert: Alert, kind: str, step: str, name: str, says: Sequence[str
 
 def _told(plan: tuple[str, Sequence[Any]]) -> str:
     title, steps = plan
-    texts = (text for s in steps for text in (s.command, s.precondition, s.risk, s.undo, s.watch))
+    texts = (
+        text
+        for s in steps
+        for text in (command(s.argv), s.text, s.precondition, s.risk, command(s.undo_argv), s.undo, s.watch)
+    )
     return "\n".join([title, *texts])
 
 
@@ -87,11 +92,11 @@ def _replayed(name: str) -> Investigation:
     return Incident.replay(ROOT / "notebooks/recordings" / f"{name}.jsonl.gz").investigation()
 
 
-def _cases(alert: Alert) -> Iterator[tuple[Context, Mapping[str, Result]]]:
+def _cases(alert: Alert) -> Iterator[tuple[Context, Results]]:
     """The bundled recording's run, and one in which no check ran: what plans say with and without facts."""
     replayed = _replayed(alert.name)
-    yield replayed.context, {finding.check: finding.result for finding in replayed.findings}
-    yield fakes.context(), {}
+    yield replayed.context, Results({finding.check: finding.result for finding in replayed.findings}, alert.checks)
+    yield fakes.context(), Results({}, alert.checks)
 
 
 def _verified(alert: Alert, kind: str, step: str, says: Sequence[str]) -> Row:

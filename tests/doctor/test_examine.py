@@ -129,7 +129,7 @@ def test_a_metric_that_no_check_needs_is_optional(world: World, examine: Callabl
     del world.labels["micro_frontend_cache_size_bytes"]
     line = wrong(examine())
     assert (line.about, line.state) == ("micro_frontend_cache_size_bytes", "optional")
-    assert line.says.endswith("; all checks run without it, but these say less: companions")
+    assert line.says.endswith("; all checks run without it, but these say less: memory_correlates")
     assert examination.fit(examine())
 
 
@@ -140,7 +140,7 @@ def test_metrics_of_which_a_check_needs_any_are_missing_together():
     for metric in some:
         assert requirements.lost([alert], context(), frozenset({metric})) == {metric: ()}
     whole = requirements.lost([alert], context(), frozenset(some))
-    assert whole["micro_frontend_database_connections"] == ("database",)
+    assert whole["micro_frontend_database_connections"] == ("database_health",)
 
 
 @pytest.mark.parametrize("alert", alerts.names())

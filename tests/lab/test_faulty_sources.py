@@ -45,9 +45,9 @@ SECONDS, MARGIN = 7.0, 8.0
 OF_A_RUN, TO_START = 15.0, 90.0  # a run also starts a kernel, imports client libraries, and writes its evidence
 
 LOST = {
-    "prometheus": {"errors", "scope", "traffic", "resources", "database", "authentication"},
-    "elasticsearch": {"logs"},
-    "kubernetes": {"changes", "resources"},
+    "prometheus": {"request_error_rate", "scope", "traffic", "resource_limits", "database_health", "authentication"},
+    "elasticsearch": {"error_messages"},
+    "kubernetes": {"changes", "resource_limits"},
     "probe": set[str](),  # a service that does not answer is a finding, not a gap
 }
 UNTESTED = {
@@ -176,7 +176,7 @@ def test_a_broken_service_is_a_finding(faulty: Callable[..., Environment], mode:
     assert timed.seconds < SECONDS + MARGIN
     assert timed.found.unknown == ()
     assert supported(timed.found) == ["deployment"]
-    (endpoints,) = (finding.result for finding in timed.found.findings if finding.check == "endpoints")
+    (endpoints,) = (finding.result for finding in timed.found.findings if finding.check == "endpoint_probes")
     assert endpoints.status == ("normal" if mode == "nonsense" else "abnormal"), endpoints.sentence
 
 
@@ -185,7 +185,7 @@ def test_everything_broken_takes_no_longer(faulty: Callable[..., Environment], m
     """All four at once: the sources are waited for together, and nothing but the service's own trouble is known."""
     timed = investigated(faulty(mode, *BREAK))
     assert timed.seconds < SECONDS + MARGIN
-    assert {finding.check for finding in timed.found.findings if finding.ran} == {"endpoints"}
+    assert {finding.check for finding in timed.found.findings if finding.ran} == {"endpoint_probes"}
     assert timed.found.headline == f"Not known whether {ALERT} is real."
     assert timed.found.mitigations == ()
 
