@@ -65,7 +65,9 @@ def _read(bundle: Path) -> bytes:
             raise EvidenceError(f"{path} is too large to be a manifest; this is no bundle of the runbook.")
         return path.read_bytes()
     except FileNotFoundError:
-        raise EvidenceError(f"{bundle} has no {manifest.NAME}: it is not a bundle, or manifest.json was removed.") from None
+        raise EvidenceError(
+            f"{bundle} has no {manifest.NAME}: it is not a bundle, or manifest.json was removed."
+        ) from None
     except OSError as error:
         raise EvidenceError(f"{path} cannot be read ({error.strerror}); check its permissions.") from error
 
