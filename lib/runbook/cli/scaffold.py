@@ -101,7 +101,7 @@ def notebook(alert: Alert) -> dict[str, Any]:
         _code(*opening),
         _markdown("## Is it real?"),
         _code(f'incident.show("{first}")'),
-        _markdown("## Diagnosis\n\nOne question a cell. What is normal takes one line."),
+        _markdown("## Diagnosis\n\nOne question per cell. Normal results take one line."),
         *(_code(f'incident.show("{name}")') for name in rest),
         *(_code(f"incident.{part}()") for part in ("causes", "mitigation", "verification", "record")),
     ]

@@ -7,6 +7,7 @@ from difflib import SequenceMatcher
 from runbook.model import Query, canonical
 from runbook.recording import file
 from runbook.recording.file import Line
+from runbook.text.escape import plain_text
 
 
 def miss(query: Query, recording: file.Recording) -> str:
@@ -50,5 +51,4 @@ def _spelled(query: Query, name: str) -> str:
 
 def short(text: str) -> str:
     """A query's text in one line, cut to what a sentence can hold."""
-    line = " ".join(text.split())
-    return line if len(line) <= 120 else f"{line[:119]}…"
+    return plain_text(text, 120)
