@@ -105,4 +105,6 @@ def test_with_every_source_broken_it_ends_in_time_and_blames_nobody(alert: str, 
     assert found.headline.endswith(f"Not known whether {alert} is real.")
     assert {verdict.state for verdict in found.verdicts} == {"not tested"}
     assert found.mitigations == ()
-    assert {f.result.status for f in found.findings if f.check not in ("endpoint_probes", "reachability")} == {"unknown"}
+    assert {f.result.status for f in found.findings if f.check not in ("endpoint_probes", "reachability")} == {
+        "unknown"
+    }

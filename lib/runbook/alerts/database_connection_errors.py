@@ -37,7 +37,8 @@ from runbook.investigation.definitions import Alert, Answers, Cause, Conclusive,
 from runbook.investigation.results import Results
 from runbook.model import Query, Series
 from runbook.sources.prometheus.client import range_
-from runbook.text.format import duration_text, plural
+from runbook.text.format import plural
+from runbook.text.time import duration_text
 
 
 def expression(service: Service) -> str:

@@ -20,7 +20,8 @@ from runbook.investigation.results import Results
 from runbook.investigation.severity import RESPONSES
 from runbook.model import Query, Series, Verdict
 from runbook.sources.probe import http as probe
-from runbook.text.format import bytes_text, clock_text, duration_text, plural, share_text
+from runbook.text.format import bytes_text, plural, share_text
+from runbook.text.time import clock_text, duration_text
 
 BUSY = 1.5  # times the usual requests: they may well need more memory
 AS_USUAL = 1.25  # times the usual requests: below it there are as many as usual

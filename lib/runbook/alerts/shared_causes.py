@@ -14,7 +14,9 @@ from runbook.alerts.checks.workload.changes import CALM_MINUTES
 from runbook.alerts.mitigations.capacity import shed_or_serve
 from runbook.alerts.mitigations.releases import roll_back
 from runbook.investigation.definitions import Cause, Conclusive, Sign
-from runbook.text.format import duration_text, plain_text, share_text
+from runbook.text.escape import plain_text
+from runbook.text.format import share_text
+from runbook.text.time import duration_text
 
 
 class SpeaksOf(Protocol):

@@ -19,7 +19,8 @@ from runbook.alerts.shared_causes import DEPLOYMENT, ONLY_NEW_PODS, TRAFFIC, abo
 from runbook.config.schema import Service
 from runbook.investigation.definitions import Alert, Answers, Cause, Conclusive, Context, LoadTest, Recovering, Sign
 from runbook.model import Query, Series
-from runbook.text.format import duration_text, plural, share_text
+from runbook.text.format import plural, share_text
+from runbook.text.time import duration_text
 
 
 def expression(service: Service) -> str:

@@ -13,8 +13,8 @@ from runbook.config.schema import Environment, Service, Thresholds
 from runbook.errors import DefinitionError
 from runbook.investigation.results import Results, asks, check_name
 from runbook.model import AlertFacts, Answer, Facts, Query, Result, Series, Step, Verdict
-from runbook.text.format import duration_text
 from runbook.text.suggest import hint
+from runbook.text.time import duration_text
 
 F = TypeVar("F", bound=Facts)
 Severity = Literal["critical", "high", "medium", "low"]

@@ -15,7 +15,8 @@ from runbook.investigation.result import Investigation, conclude
 from runbook.investigation.results import Results
 from runbook.model import Answer, Finding, Mitigation, Query, Recovery, Result, Verdict
 from runbook.sources.base import Source
-from runbook.text.format import READABLE, shortened, source_text
+from runbook.text.escape import READABLE, shortened
+from runbook.text.format import source_text
 from runbook.text.suggest import hint
 
 PARALLEL = 64  # more than any alert has queries: a source that hangs costs one deadline, not two

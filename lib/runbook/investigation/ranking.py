@@ -16,7 +16,7 @@ from runbook.errors import fault
 from runbook.investigation.definitions import Alert, Cause, Sign
 from runbook.investigation.results import Results
 from runbook.model import State, Verdict
-from runbook.text.format import READABLE, shortened
+from runbook.text.escape import READABLE, shortened
 
 SUPPORTED_FROM = 0.5
 

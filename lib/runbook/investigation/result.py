@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from runbook.investigation.definitions import Alert, Context
 from runbook.investigation.results import Results
 from runbook.model import Answer, Event, Finding, Mitigation, Recovery, Verdict
-from runbook.text.format import READABLE, shortened
+from runbook.text.escape import READABLE, shortened
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from runbook.clock import Clock
 from runbook.investigation.definitions import Answers, Context, Recovering
 from runbook.model import Answer, Chart, Event, Query, Recovery, Series
 from runbook.sources.probe import http as probe
-from runbook.text.format import clock_text, duration_text
+from runbook.text.time import clock_text, duration_text
 
 Ask = Callable[[Mapping[str, Query]], Answers]
 ProgressCallback = Callable[[str], None]

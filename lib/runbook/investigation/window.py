@@ -10,7 +10,7 @@ from datetime import UTC, date, datetime
 from typing import Final, NoReturn
 
 from runbook.errors import ParameterError
-from runbook.text.format import duration_text
+from runbook.text.time import duration_text
 
 Value = str | int | float | bool
 EARLIEST: Final = datetime(2000, 1, 1, tzinfo=UTC).timestamp()

@@ -8,13 +8,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from math import ceil, isfinite
 
-# until whoever imports them here imports them from where they are
-from runbook.text.escape import READABLE as READABLE
-from runbook.text.escape import plain_text as plain_text
-from runbook.text.escape import shortened as shortened
-from runbook.text.time import clock_text as clock_text
-from runbook.text.time import duration_text as duration_text
-
 
 def source_text(name: str) -> str:
     """A source at the beginning of a sentence: "MySQL", "Prometheus"."""

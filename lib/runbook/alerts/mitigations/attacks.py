@@ -11,7 +11,7 @@ from runbook.alerts.mitigations.commands import Command, by_hand, change, kubect
 from runbook.investigation.definitions import Context, Planned, plan
 from runbook.investigation.results import Results
 from runbook.model import JSON, Step
-from runbook.text.format import plain_text
+from runbook.text.escape import plain_text
 
 BLOCKED = 5  # addresses that are blocked by a ready command each
 

@@ -28,8 +28,8 @@ from runbook.investigation.definitions import Context, Planned, plan
 from runbook.investigation.results import Results
 from runbook.model import Step
 from runbook.sources.probe import network
-from runbook.text.format import clock_text
 from runbook.text.shell import AND, INTO, PIPE, command
+from runbook.text.time import clock_text
 
 MORE = 1.5  # times its size: what a pool grows to
 _VIEW = "SHOW GLOBAL STATUS LIKE '%Connections%'; SHOW FULL PROCESSLIST;"

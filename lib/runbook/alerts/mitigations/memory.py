@@ -21,8 +21,9 @@ from runbook.alerts.mitigations.commands import (
 from runbook.investigation.definitions import Context, Planned, plan
 from runbook.investigation.results import Results
 from runbook.model import Step
-from runbook.text.format import bytes_text, duration_text
+from runbook.text.format import bytes_text
 from runbook.text.shell import command
+from runbook.text.time import duration_text
 
 DUMP_SECONDS = 900  # with less time until its limit a pod is restarted without a dump
 SHOWN = 6

@@ -18,8 +18,8 @@ from runbook.alerts.mitigations.commands import (
 from runbook.investigation.definitions import Context, Planned, plan
 from runbook.investigation.results import Results
 from runbook.model import Step
-from runbook.text.format import clock_text
 from runbook.text.shell import command
+from runbook.text.time import clock_text
 
 
 @plan(changes.Facts, may_read=(scope.Facts, resource_limits.Facts))

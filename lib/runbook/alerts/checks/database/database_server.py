@@ -11,7 +11,8 @@ from runbook.investigation.results import Results
 from runbook.model import Answer, Query, Result, Table
 from runbook.sources.mysql import client as mysql
 from runbook.sources.mysql.client import Process, Status, Transaction, Wait
-from runbook.text.format import duration_text, plural, share_text
+from runbook.text.format import plural, share_text
+from runbook.text.time import duration_text
 
 NEARLY_FULL = 0.95  # of max_connections
 LONG_SECONDS = 10  # a statement that has run for so long is long

@@ -23,7 +23,8 @@ from runbook.alerts.checks.toolkit.series import (
 from runbook.investigation.definitions import Answers, Check, Context
 from runbook.investigation.results import Results
 from runbook.model import Chart, Query, Result, Table
-from runbook.text.format import count_text, plain_text, plural, share_text
+from runbook.text.escape import plain_text
+from runbook.text.format import count_text, plural, share_text
 
 SHOWN, LINES = 10, 6
 RECENT_SECONDS = 120

@@ -24,7 +24,7 @@ from runbook.alerts.checks.toolkit.series import (
 from runbook.investigation.definitions import Answers, Check, Context
 from runbook.investigation.results import Results
 from runbook.model import Chart, Query, Result
-from runbook.text.format import duration_text
+from runbook.text.time import duration_text
 
 
 @dataclass(frozen=True, kw_only=True)

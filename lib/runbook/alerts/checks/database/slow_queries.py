@@ -14,7 +14,7 @@ from runbook.alerts.checks.toolkit.series import number, series, time_scale
 from runbook.investigation.definitions import Answers, Check, Context
 from runbook.investigation.results import Results
 from runbook.model import Chart, Query, Result, Status, Table
-from runbook.text.format import duration_text
+from runbook.text.time import duration_text
 
 LABELS = ("operation", "table")
 ALONE = 0.4  # other kinds that grew by less than this power of the worst one's factor are as fast as before

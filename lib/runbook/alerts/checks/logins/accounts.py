@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from runbook import model
 from runbook.alerts.checks.logins import failures_by_field
 from runbook.model import Result
-from runbook.text.format import plain_text, plural, share_text
+from runbook.text.escape import plain_text
+from runbook.text.format import plural, share_text
 
 FEW_SHARE = 0.5  # from this share of all failures on, a few accounts are the target
 

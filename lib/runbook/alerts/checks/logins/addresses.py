@@ -8,7 +8,8 @@ from ipaddress import ip_address
 from runbook import model
 from runbook.alerts.checks.logins import failures_by_field
 from runbook.model import JSON, Result
-from runbook.text.format import plain_text, plural, share_text
+from runbook.text.escape import plain_text
+from runbook.text.format import plural, share_text
 
 FEW_SHARE = 0.5  # from this share of all failures on, a few addresses are the source
 MANY = 50  # from this many addresses on, of which none stands out, the failures are spread

@@ -28,7 +28,8 @@ from runbook.investigation.results import Results
 from runbook.model import Answer, Chart, Query, Result, Table
 from runbook.sources.kubernetes import client as kubernetes
 from runbook.sources.kubernetes.objects import pods_of
-from runbook.text.format import duration_text, plural, share_text
+from runbook.text.format import plural, share_text
+from runbook.text.time import duration_text
 
 FEWEST = 3.0  # attempts in a pod since the onset: fewer prove nothing
 DISTINCT = 3.0  # times the share of the others

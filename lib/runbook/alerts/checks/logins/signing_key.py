@@ -19,7 +19,7 @@ from runbook.model import Answer, Query, Result, Status, Table
 from runbook.sources.kubernetes import client as kubernetes
 from runbook.sources.kubernetes.containers import KeyForm, PublicKey
 from runbook.sources.kubernetes.secrets import Known
-from runbook.text.format import duration_text
+from runbook.text.time import duration_text
 
 _KEYS = re.compile(r"jwt|jwks|key|cert|token|auth|sign", re.IGNORECASE)
 _NOT_ONES = re.compile(r"^secret/(default-token-|sh\.helm\.release)|^configmap/kube-root-ca\.crt$")

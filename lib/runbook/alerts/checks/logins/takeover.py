@@ -16,7 +16,9 @@ from runbook.investigation.definitions import Answers, Check, Context
 from runbook.investigation.results import Results
 from runbook.model import Answer, Query, Result, Table
 from runbook.sources.elasticsearch.client import matching, search
-from runbook.text.format import clock_text, count_text, plain_text, plural
+from runbook.text.escape import plain_text
+from runbook.text.format import count_text, plural
+from runbook.text.time import clock_text
 
 MANY = 10  # failed logins before the one that succeeds
 ADDRESSES, ACCOUNTS = 1000, 5

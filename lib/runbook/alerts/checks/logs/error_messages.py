@@ -16,7 +16,8 @@ from runbook.investigation.definitions import Answers, Check, Context
 from runbook.investigation.results import Results
 from runbook.model import JSON, Answer, Chart, Query, Result, Series, Table
 from runbook.sources.elasticsearch import client as elasticsearch
-from runbook.text.format import clock_text, count_text, plural, share_text
+from runbook.text.format import count_text, plural, share_text
+from runbook.text.time import clock_text
 
 NEWEST, SAMPLE = 20, 2000
 BEFORE_ALERT = 900  # seconds: most onsets lie after this and before the alert, so that each side has a sample

@@ -12,7 +12,8 @@ from runbook.alerts.checks.toolkit import threshold_check
 from runbook.alerts.checks.toolkit.series import grid, highest, number, over_window, pods
 from runbook.investigation.definitions import Answers, Context
 from runbook.model import Query
-from runbook.text.format import bytes_text, duration_text, plural
+from runbook.text.format import bytes_text, plural
+from runbook.text.time import duration_text
 
 RISE = 0.05  # of the threshold: a smaller rise is no onset
 HIDDEN_SECONDS = 900  # for this long older pods that use more memory may hide the growth of new ones

@@ -12,7 +12,8 @@ from runbook.alerts.checks.toolkit import histogram, threshold_check
 from runbook.alerts.checks.toolkit.series import grid, line, over_window, split_time
 from runbook.investigation.definitions import Answers, Context
 from runbook.model import Query
-from runbook.text.format import count_text, duration_text, plural, share_text
+from runbook.text.format import count_text, plural, share_text
+from runbook.text.time import duration_text
 
 LATE = 0.05  # of the requests are slower than their 95th percentile
 NOISE = 0.002  # a share of slow requests that varies less than this is calm

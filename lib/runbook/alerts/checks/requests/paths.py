@@ -15,7 +15,7 @@ from runbook.alerts.checks.toolkit.series import number, series
 from runbook.investigation.definitions import Answers, Check, Context
 from runbook.investigation.results import Results
 from runbook.model import Chart, Query, Result, Status, Table
-from runbook.text.format import duration_text
+from runbook.text.time import duration_text
 
 LABELS = ("method", "path")
 SLOWER = 3.0  # an endpoint is slower from three times its earlier p95 on,

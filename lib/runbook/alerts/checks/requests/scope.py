@@ -11,7 +11,9 @@ from runbook.investigation.definitions import Answers, Check, Context
 from runbook.investigation.results import Results
 from runbook.model import Answer, Chart, Query, Result, Table
 from runbook.sources.prometheus.client import instant, vector
-from runbook.text.format import clock_text, count_text, plain_text, plural, share_text
+from runbook.text.escape import plain_text
+from runbook.text.format import count_text, plural, share_text
+from runbook.text.time import clock_text
 
 ALONE = 0.8  # from this share of all failures on, one path or pod has the trouble alone
 FEW_PODS = 2

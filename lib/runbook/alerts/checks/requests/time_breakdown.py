@@ -30,7 +30,8 @@ from runbook.alerts.checks.toolkit.series import (
 from runbook.investigation.definitions import Answers, Check, Context
 from runbook.investigation.results import Results
 from runbook.model import Chart, Query, Result, Status, Table
-from runbook.text.format import duration_text, share_text
+from runbook.text.format import share_text
+from runbook.text.time import duration_text
 
 PARTS = {"queries": "database queries", "waiting": "waiting for a connection", "cpu": "CPU", "rest": "elsewhere"}
 SHOWN = 0.005  # of the additional time: a smaller part is not named

@@ -21,7 +21,7 @@ from runbook.alerts.checks.toolkit.series import (
 from runbook.investigation.definitions import Answers, Context
 from runbook.model import Answer, Query
 from runbook.sources.prometheus.client import matrix
-from runbook.text.format import plain_text
+from runbook.text.escape import plain_text
 
 NAME_LENGTH = 120
 

@@ -9,7 +9,8 @@ from runbook.alerts.checks.toolkit import histogram
 from runbook.alerts.checks.toolkit.series import FAILED, metric
 from runbook.config.schema import Service
 from runbook.investigation.definitions import Context
-from runbook.text.format import duration_text, share_text
+from runbook.text.format import share_text
+from runbook.text.time import duration_text
 
 FAILURE = 'status="failure"'
 

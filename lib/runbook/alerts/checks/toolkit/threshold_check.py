@@ -28,7 +28,8 @@ from runbook.config.schema import Service
 from runbook.investigation.definitions import Answers, Check, Context
 from runbook.investigation.results import Results
 from runbook.model import AlertFacts, Chart, Query, Result
-from runbook.text.format import clock_text, share_text
+from runbook.text.format import share_text
+from runbook.text.time import clock_text
 
 OTHER_DAYS = {", yesterday": DAY, ", last week": WEEK}
 

@@ -21,7 +21,8 @@ from runbook.sources.kubernetes import client as kubernetes
 from runbook.sources.kubernetes.objects import Pod, events_of, pods_of
 from runbook.sources.kubernetes.rollouts import Revision, deployment_of
 from runbook.sources.kubernetes.rollouts import revisions as revisions_of
-from runbook.text.format import clock_text, duration_text, plural
+from runbook.text.format import plural
+from runbook.text.time import clock_text, duration_text
 
 NEAR_SECONDS = 900  # a rollout this long before the onset may be its cause: a gradual one takes minutes
 CALM_MINUTES = 5  # a new revision that served so long without trouble is acquitted

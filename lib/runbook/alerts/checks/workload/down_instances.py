@@ -16,7 +16,9 @@ from runbook.investigation.results import Results
 from runbook.model import Answer, Query, Result, Table
 from runbook.sources.probe import network
 from runbook.sources.prometheus.client import matrix
-from runbook.text.format import clock_text, duration_text, plain_text, plural
+from runbook.text.escape import plain_text
+from runbook.text.format import plural
+from runbook.text.time import clock_text, duration_text
 
 SHOWN, NAMED = 12, 3
 

@@ -26,7 +26,8 @@ from runbook.analysis.intervals import stretch_start
 from runbook.config.schema import Service
 from runbook.investigation.definitions import Answers, Context
 from runbook.model import Query
-from runbook.text.format import clock_text, count_text, plural, share_text
+from runbook.text.format import count_text, plural, share_text
+from runbook.text.time import clock_text
 
 FOR_SECONDS = 60
 ANY = 0.5  # between none and one

@@ -12,7 +12,9 @@ from runbook.investigation.results import Results
 from runbook.model import Query, Result, Table
 from runbook.sources.kubernetes import client as kubernetes
 from runbook.sources.kubernetes.nodes import Node, nodes_of
-from runbook.text.format import clock_text, plain_text, plural
+from runbook.text.escape import plain_text
+from runbook.text.format import plural
+from runbook.text.time import clock_text
 
 USUAL_TAINT = "node.kubernetes.io/"  # how the names of Kubernetes' own taints begin
 

@@ -13,7 +13,9 @@ from runbook.investigation.results import Results
 from runbook.model import Query, Result, Status, Table
 from runbook.sources.kubernetes import client as kubernetes
 from runbook.sources.kubernetes.objects import Container, Pod, Termination, pods_of
-from runbook.text.format import clock_text, plain_text, plural
+from runbook.text.escape import plain_text
+from runbook.text.format import plural
+from runbook.text.time import clock_text
 
 BLOCKING = (
     "CreateContainerConfigError",

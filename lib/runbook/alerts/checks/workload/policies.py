@@ -22,7 +22,7 @@ from runbook.sources.kubernetes.network_policies import (
     policies_of,
 )
 from runbook.sources.probe import network
-from runbook.text.format import clock_text, duration_text
+from runbook.text.time import clock_text, duration_text
 
 USUAL_PORT = 3306  # MySQL's
 NEAR_SECONDS = 900  # one created this long before the onset may be its cause

@@ -14,7 +14,8 @@ from runbook.investigation.results import Results
 from runbook.model import Query, Result, Table
 from runbook.sources.kubernetes import client as kubernetes
 from runbook.sources.kubernetes.containers import previous_logs_of
-from runbook.text.format import plain_text, plural
+from runbook.text.escape import plain_text
+from runbook.text.format import plural
 
 _ABOUT_ERRORS = re.compile(
     r"panic|fatal|exception|traceback|\berror\b|out of memory|killed|cannot|failed", re.IGNORECASE

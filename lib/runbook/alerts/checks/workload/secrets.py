@@ -12,7 +12,7 @@ from runbook.investigation.results import Results
 from runbook.model import Query, Result, Status, Table
 from runbook.sources.kubernetes import client as kubernetes
 from runbook.sources.kubernetes.secrets import Known, secrets_of
-from runbook.text.format import clock_text, duration_text
+from runbook.text.time import clock_text, duration_text
 
 NEAR_SECONDS = 1800  # one created this long before the onset may be its cause: pods read it when they restart
 SLACK_SECONDS = 90  # an onset that is found this much too early still counts as after it
