@@ -3,8 +3,8 @@
 RunbookError
 ├── UsageError             wrong use, nothing was run or written (exit code 2)
 │   ├── ParameterError     a notebook parameter is unknown, ill-typed or out of range
-│   └── SettingsError      runbook.toml, or a secret it names, is missing or wrong
-├── DefinitionError        an alert's own code names something that is not there
+│   ├── SettingsError      runbook.toml, or a secret it names, is missing or wrong
+│   └── DefinitionError    an alert's own code names something that is not there
 ├── SourceError            a source did not give an answer; costs its own checks only
 ├── RecordingError         a recording cannot be read or written
 │   ├── RecordingMiss      it holds no answer to this query
@@ -35,7 +35,7 @@ class SettingsError(UsageError):
     """The settings, or a secret they name, are missing or wrong."""
 
 
-class DefinitionError(RunbookError):
+class DefinitionError(UsageError):
     """An alert's own code names a check, fact, cause or threshold that is not there; its author mends it."""
 
 
