@@ -28,7 +28,7 @@ Reasons = rejection_reasons.Facts
 
 def _gives(reason: str, least: float = 0.3) -> Callable[[Reasons], bool | None]:
     """Whether the logs give this reason for the logins that are refused above the usual rate."""
-    return lambda f: f.told and f.shares[reason] >= least
+    return lambda f: f.reasons_given and f.shares[reason] >= least
 
 
 def _share_about(reason: str) -> Callable[[Reasons], str]:
@@ -51,7 +51,7 @@ def _not_mentioned(reason: str, weight: float = 0.8) -> Sign[Reasons]:
     return Sign(
         Reasons,
         weight,
-        lambda f: f.told and f.shares[reason] < 0.1,
+        lambda f: f.reasons_given and f.shares[reason] < 0.1,
         lambda f: f"almost no log message mentions {SAYS[reason]}",
     )
 
@@ -98,7 +98,7 @@ KEY = Cause(
     phrase=_key_phrase,
     plan=restore_key,
     requires=(Reasons,),
-    conclusive=(Conclusive(Reasons, "told"),),
+    conclusive=(Conclusive(Reasons, "reasons_given"),),
     supports=(
         _mentioned("key"),
         Sign(signing_key.Facts, 0.5, lambda f: bool(f.replaced), signing_key.created_text),
@@ -117,7 +117,7 @@ TOKENS = Cause(
     phrase=lambda results: "expired tokens, or an expired certificate of their issuer",
     plan=renew_tokens,
     requires=(Reasons,),
-    conclusive=(Conclusive(Reasons, "told"),),
+    conclusive=(Conclusive(Reasons, "reasons_given"),),
     supports=(_mentioned("tokens"), MISSED),
     refutes=(ONLY_NEW_PODS, ONE_NODE, _not_mentioned("tokens")),
 )
@@ -235,7 +235,7 @@ CLOCK = Cause(
         Sign(
             Reasons,
             0.6,
-            lambda f: f.told and f.shares["clock"] + f.shares["tokens"] < 0.1,
+            lambda f: f.reasons_given and f.shares["clock"] + f.shares["tokens"] < 0.1,
             lambda f: "almost no log message mentions clock errors or expired tokens",
         ),
     ),

@@ -49,13 +49,13 @@ class Facts(model.Facts):
     """Log messages that say why a login was refused.
 
     `since_onset` counts those with “JWT validation” since the onset. Of all reasons, `per_minute` is how many more
-    there are than at the rate before; `told` that they are enough to judge by (None: they are not); `shares` is each
+    there are than at the rate before; `reasons_given` that they are enough to judge by (None: they are not); `shares` is each
     reason's share of them (0..1; 0 where they are not enough).
     """
 
     since_onset: int
     per_minute: float
-    told: bool | None
+    reasons_given: bool | None
     shares: Mapping[str, float]
 
 
@@ -89,7 +89,7 @@ def _judge(c: Context, answers: Answers, earlier: Results) -> Result:
     facts = Facts(
         since_onset=round(float(np.sum(counts[times >= began]))),
         per_minute=round(total / minutes, 1),
-        told=enough or None,
+        reasons_given=enough or None,
         shares={name: round(count / total, 3) if enough else 0.0 for name, count in more.items()},
     )
     chart = Chart(
@@ -119,7 +119,7 @@ def _by_reason(found: Iterable[Template], grown: Mapping[str, float]) -> dict[st
 
 def _sentence(facts: Facts) -> str:
     jwt = f"{plural(facts.since_onset, 'message')} with “{JWT}” since the onset"
-    if not facts.told:
+    if not facts.reasons_given:
         return f"The logs name no reason more often than before; {jwt}."
     ranked = sorted(facts.shares.items(), key=lambda one: -one[1])
     shown = [(SAYS[name], share) for name, share in ranked if share >= SHOWN]
