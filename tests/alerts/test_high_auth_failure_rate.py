@@ -38,7 +38,7 @@ from runbook.alerts.high_auth_failure_rate import ALERT, note
 from runbook.alerts.mitigations.attacks import keep_out, withstand
 from runbook.alerts.mitigations.logins import restore_key, set_clocks
 from runbook.clock import Frozen
-from runbook.config.settings import Environment, Kubernetes
+from runbook.config.schema import Environment, Kubernetes
 from runbook.investigation.definitions import Cause, Check, Context, Planned
 from runbook.investigation.investigator import Investigator
 from runbook.investigation.ranking import of

@@ -132,7 +132,7 @@ TYPOS = {
     "sign": ("from runbook.alerts.shared_causes import ONLY_NEW_POD\n", "ONLY_NEW_POD"),
     "subject": ("from runbook.alerts.shared_causes import about\nabout('databse')\n", "databse"),
     "label": (
-        "from runbook.config.settings import Service\n\n"
+        "from runbook.config.schema import Service\n\n"
         "def label(service: Service) -> str:\n    return service.pod_lable\n",
         'maybe "pod_label"',
     ),

@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 from runbook.alerts.checks.requests.reachability import CHECK, FACTS, Facts
-from runbook.config.settings import Environment
+from runbook.config.schema import Environment
 from runbook.investigation import investigator
 from runbook.investigation.definitions import Context
 from runbook.investigation.results import Results
