@@ -469,7 +469,7 @@ FACTS: dict[type[Facts], dict[str, Any]] = {
     addresses.Facts: {"grown": True, "distinct": 40, "top_share": 0.03},
     accounts.Facts: {"distinct": 40},
     takeover.Facts: {"succeeded": False},
-    rejection_reasons.Facts: {"told": True, "shares": NO_SHARES},
+    rejection_reasons.Facts: {"reasons_given": True, "shares": NO_SHARES},
     changes.Facts: {"near": False, "revision": 3},
     failures_by_node.Facts: {"one_node": False, "alike": True},
     signing_key.Facts: {},
@@ -551,7 +551,7 @@ class TestCauses:
 
     def test_logs_that_name_no_reason_refute_none(self):
         """Where the logs say no more than before, neither the key nor the tokens are cleared by that."""
-        silent: Given = {rejection_reasons.Facts: {"told": None, "shares": NO_SHARES}}
+        silent: Given = {rejection_reasons.Facts: {"reasons_given": None, "shares": NO_SHARES}}
         states = {v.cause: v.state for v in of(ALERT, results(silent))}
         assert states[KEY.name] == states[TOKENS.name] == "not tested"
 
