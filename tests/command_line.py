@@ -38,7 +38,7 @@ def surroundings(settings: Path) -> dict[str, str]:
 
 def runbook(settings: Path, *arguments: object, **how: Any) -> subprocess.CompletedProcess[str]:
     """`runbook` with these arguments, as a process of its own."""
-    return run([sys.executable, "-m", "runbook", *map(str, arguments)], settings, **how)
+    return run([sys.executable, "-m", "runbook.cli", *map(str, arguments)], settings, **how)
 
 
 def run(

@@ -38,7 +38,7 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def runbook(checkout: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     """The copy's own command line."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("RUNBOOK_")}
-    command = [sys.executable, "-m", "runbook", *arguments]
+    command = [sys.executable, "-m", "runbook.cli", *arguments]
     where = {**kept, "PYTHONPATH": str(checkout / "lib")}
     return subprocess.run(command, cwd=checkout, env=where, capture_output=True, text=True, check=False, timeout=120)
 

@@ -204,7 +204,7 @@ def test_a_killed_run_keeps_what_it_recorded(tmp_path: Path) -> None:
         )
         settings = write_settings(tmp_path / "runbook.toml", {"here": here}, SERVICE)
         arguments = ["run", ALERT, "--environment", "here", *options(GIVEN)]
-        killed = subprocess.Popen([sys.executable, "-m", "runbook", *arguments], env=surroundings(settings))
+        killed = subprocess.Popen([sys.executable, "-m", "runbook.cli", *arguments], env=surroundings(settings))
         folder = tmp_path / "evidence" / GIVEN["incident_id"]
 
         def recorded() -> int:
@@ -242,7 +242,7 @@ def test_a_killed_run_keeps_what_it_recorded(tmp_path: Path) -> None:
 def mounted(how: str, folder: Path) -> subprocess.CompletedProcess[str]:
     """The demonstration with its evidence on a small file system of its own, then the audit of what it left there."""
     folder.mkdir()
-    program = f"{sys.executable} -m runbook"
+    program = f"{sys.executable} -m runbook.cli"
     script = (
         f"mount -t tmpfs -o {how} none {folder} || exit 99\n"
         f"{program} run {ALERT} --environment demo --evidence {folder} >&2; code=$?\n"

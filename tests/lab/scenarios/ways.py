@@ -36,7 +36,7 @@ class Ways:
 
     def jupyterlab(self, folder: Path) -> Path:
         """`runbook open` starts JupyterLab on a filled copy, whose cells are run one by one over its websocket."""
-        command = [sys.executable, "-m", "runbook", "open", self.alert, *options(self.given), "--no-browser", "--"]
+        command = [sys.executable, "-m", "runbook.cli", "open", self.alert, *options(self.given), "--no-browser", "--"]
         outputs: list[list[dict[str, Any]]] = []
 
         def act() -> None:
