@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import pytest
 
-from runbook.alerts.checks.requests import reachability, remaining_capacity
+from runbook.alerts.checks.requests import reachability
 from runbook.alerts.checks.toolkit.signal import FAILED_SCRAPES
 from runbook.alerts.checks.workload import (
     changes,
@@ -19,6 +19,7 @@ from runbook.alerts.checks.workload import (
     pod_states,
     policies,
     previous_logs,
+    remaining_capacity,
     scrape_only,
     secrets,
 )

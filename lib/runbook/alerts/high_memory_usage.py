@@ -7,9 +7,10 @@ from dataclasses import replace
 from math import nan
 
 from runbook.alerts.checks.logs import error_messages
-from runbook.alerts.checks.memory import growth, memory_correlates, memory_level, memory_trend
-from runbook.alerts.checks.memory.growth import CALM_SECONDS, MIB
+from runbook.alerts.checks.memory import memory_correlates, memory_level, memory_trend
 from runbook.alerts.checks.requests import endpoint_probes, traffic
+from runbook.alerts.checks.toolkit import memory_growth
+from runbook.alerts.checks.toolkit.memory_growth import CALM_SECONDS, MIB
 from runbook.alerts.checks.toolkit.series import line, metric, since_mitigation, watched
 from runbook.alerts.checks.workload import changes, resource_limits
 from runbook.alerts.mitigations.memory import bound_cache, grant_memory, release_connections, restart_leaking
@@ -82,7 +83,7 @@ LEAK = Cause(
             memory_trend.Facts,
             0.2,
             lambda f: f.grows,
-            lambda f: f"memory grows by {growth.pace_text(f.bytes_per_second)} and does not level off",
+            lambda f: f"memory grows by {memory_growth.pace_text(f.bytes_per_second)} and does not level off",
         ),
     ),
     refutes=(LEVEL, WITH_CACHE, WITH_CONNECTIONS),
@@ -241,7 +242,7 @@ ALERT = Alert(
     expression=expression,
     checks=(
         memory_level.CHECK,
-        changes.watching(growth.SIGNAL),
+        changes.watching(memory_growth.SIGNAL),
         memory_trend.CHECK,
         memory_correlates.CHECK,
         resource_limits.CHECK,

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from runbook.alerts.causes.instance_down import CAUSES
 from runbook.alerts.checks.logs import error_messages
-from runbook.alerts.checks.requests import reachability, remaining_capacity
+from runbook.alerts.checks.requests import reachability
 from runbook.alerts.checks.toolkit.series import line, metric, since_mitigation, watched
 from runbook.alerts.checks.toolkit.signal import FAILED_SCRAPES
 from runbook.alerts.checks.workload import (
@@ -18,6 +18,7 @@ from runbook.alerts.checks.workload import (
     pod_states,
     policies,
     previous_logs,
+    remaining_capacity,
     scrape_only,
     secrets,
 )

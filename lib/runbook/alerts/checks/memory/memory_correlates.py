@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runbook import model
-from runbook.alerts.checks.memory import growth
-from runbook.alerts.checks.memory.growth import MIB, NOISE, resident
+from runbook.alerts.checks.toolkit import memory_growth
+from runbook.alerts.checks.toolkit.memory_growth import MIB, NOISE, resident
 from runbook.alerts.checks.toolkit.series import (
     Floats,
     grid,
@@ -201,7 +201,7 @@ def _failed(answers: Answers) -> bool:
 def _rest_grows(c: Context, top: _Fullest, cache: _Quantity | None) -> bool:
     """Whether the memory without the cache grows."""
     rest = top.memory - np.nan_to_num(cache.row) if cache else top.memory
-    return growth.grows(growth.trend_of(c, np.where(top.since, rest, np.nan)))
+    return memory_growth.grows(memory_growth.trend_of(c, np.where(top.since, rest, np.nan)))
 
 
 def _sentence(facts: Facts, found: _Found, answers: Answers) -> str:

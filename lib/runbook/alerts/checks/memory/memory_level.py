@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from runbook.alerts.checks.memory.growth import MIB, NOISE, calm_seconds, first_seen, grows, resident, trend_of
 from runbook.alerts.checks.toolkit import threshold_check
+from runbook.alerts.checks.toolkit.memory_growth import MIB, NOISE, calm_seconds, first_seen, grows, resident, trend_of
 from runbook.alerts.checks.toolkit.series import grid, highest, number, over_window, pods
 from runbook.investigation.definitions import Answers, Context
 from runbook.model import Query

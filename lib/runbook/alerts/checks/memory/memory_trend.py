@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runbook import model
-from runbook.alerts.checks.memory.growth import (
+from runbook.alerts.checks.toolkit.memory_growth import (
     FULL,
     HOUR,
     MIB,

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from runbook import model
-from runbook.alerts.checks.memory.growth import CALM_SECONDS, calm_seconds
+from runbook.alerts.checks.toolkit.memory_growth import CALM_SECONDS, calm_seconds
 from runbook.alerts.checks.toolkit.series import (
     Floats,
     change,
