@@ -180,7 +180,7 @@ ALERT = Alert(
     ),
     escalate_if=(
         "the share of failed requests still rises 15 minutes after the mitigation, or is above 25 %",
-        "no cause is supported and the database or the cluster is somebody else's",
+        "no cause is supported, and another team owns the database or the cluster",
         "authentication fails from many addresses: then it may be an attack, call security",
     ),
 )

@@ -1,4 +1,4 @@
-"""The causes that several alerts suspect, and the signs that speak for or against more than one cause."""
+"""The causes that several alerts suspect, and the signs for or against more than one cause."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from runbook.text.format import share_text
 from runbook.text.time import duration_text
 
 
-class SpeaksOf(Protocol):
+class About(Protocol):
     """Facts of log messages: by subject, the share of the messages above the usual rate."""
 
     @property
@@ -27,12 +27,12 @@ class SpeaksOf(Protocol):
         """0..1; a subject that the check does not read is not there."""
 
 
-def about(subject: Subject, share: float = 0.3) -> Callable[[SpeaksOf], bool]:
+def about(subject: Subject, share: float = 0.3) -> Callable[[About], bool]:
     """Whether the log messages above the usual rate are about a subject."""
     return lambda f: f.about.get(subject, 0.0) >= share
 
 
-def share_of(subject: Subject) -> Callable[[SpeaksOf], str]:
+def share_of(subject: Subject) -> Callable[[About], str]:
     """The clause for it."""
     return lambda f: f"{share_text(f.about.get(subject, nan))} of the log messages above the usual rate are about it"
 

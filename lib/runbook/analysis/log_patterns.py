@@ -57,7 +57,7 @@ _COLOURS = re.compile(r"\x1b\[[0-9;]{0,20}[A-Za-z]")
 class Template:
     """One message pattern. `before`, `since` are weighted counts around the onset (all are `since` without one);
     `heard` is what of `before` came surely before it; `first_seen` is in epoch seconds; `new`:
-    (almost) unheard of before the onset.
+    (almost) never seen before the onset.
     """
 
     pattern: str

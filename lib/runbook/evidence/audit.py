@@ -24,7 +24,7 @@ _LARGEST = 64 * 1024 * 1024
 
 @dataclass(frozen=True)
 class Audit:
-    """What was found. `problems` has one sentence for each thing amiss; without any the bundle is unedited.
+    """What was found. `problems` has one sentence for each problem; without any the bundle is unedited.
 
     Whoever edits a bundle with care can make its manifest fit. So compare `manifest_sha256` with the one printed when
     the bundle was sealed, or seal with a key: `signed` says that the signature was checked and is right.
@@ -38,7 +38,7 @@ class Audit:
 
     @property
     def unedited(self) -> bool:
-        """Whether nothing is amiss."""
+        """Whether there is no problem."""
         return not self.problems
 
 

@@ -25,7 +25,7 @@ USUAL_SECONDS = 300  # less than this before them tells nothing of what is usual
 MANY = 2.0  # from twice the messages per minute on, there are more than before
 Subject = Literal["database", "authentication", "resources", "traffic", "dependency"]
 Subjects = Mapping[str, re.Pattern[str]]
-EXPLAINED = 0.08  # of the additional messages: where fewer speak of any subject, they tell nothing
+EXPLAINED = 0.08  # of the messages above the usual rate: where fewer are about any subject, they tell nothing
 ABOUT: Subjects = {
     "database": re.compile(r"database|mysql|\bsql|deadlock|connection pool|acquire a connection", re.IGNORECASE),
     "authentication": re.compile(
@@ -159,7 +159,7 @@ def grown(found: Sequence[Template], c: Context, began: float) -> dict[str, floa
 
 
 def share_about(words: re.Pattern[str], more: Mapping[str, float]) -> float:
-    """The share of the additional messages that speak of something."""
+    """The share of the messages above the usual rate that are about something."""
     total = sum(more.values())
     return round(sum(count for pattern, count in more.items() if words.search(pattern)) / total, 3) if total else 0.0
 
