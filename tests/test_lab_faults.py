@@ -16,7 +16,7 @@ from tests.lab.service import objects, openmetrics
 from tests.lab.service.firing import RULES
 from tests.lab.service.front import Front
 from tests.lab.service.nodes import lost_nodes, own_nodes
-from tests.lab.service.sentences import MIB, Document
+from tests.lab.service.log_lines import MIB, Document
 from tests.lab.service.standing import standing
 from tests.lab.service.world import GUARDED, QUERIES, REASONS, USERS, Bools, Floats, Integers
 

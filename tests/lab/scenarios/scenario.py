@@ -30,7 +30,7 @@ from tests.lab.faults.planning import DatabaseState, decoy
 from tests.lab.service import messages, objects
 from tests.lab.service.firing import RULES, fires, onset
 from tests.lab.service.fleet import Fleet, fleet
-from tests.lab.service.sentences import Document
+from tests.lab.service.log_lines import Document
 from tests.lab.service.simulation import Drawn, Window, simulate
 from tests.lab.service.world import DAY, REPLICAS, WEEK, Character, character, usual_rate
 

@@ -22,8 +22,9 @@ from tests.lab.service.answering import QUERY_STEEPNESS, STEEPNESS, TEMPER, TEMP
 from tests.lab.service.behaviour import Behaviour, unreachable
 from tests.lab.service.expectation import LOOKUPS, UNSEEN
 from tests.lab.service.fleet import READY_AFTER, Life, Pod
+from tests.lab.service.log_lines import Document, compose, draw_words, stamped
 from tests.lab.service.openmetrics import STATES
-from tests.lab.service.sentences import SENTENCES, Document, compose, draw_words, stamped
+from tests.lab.service.sentences import SENTENCES
 from tests.lab.service.simulation import LE, statuses
 from tests.lab.service.world import ENDPOINTS, POOL_SIZE, QUERIES, REASONS, REFUSED_LOGINS, Character
 

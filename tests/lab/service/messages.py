@@ -12,7 +12,8 @@ import msgspec
 import numpy as np
 
 from tests.lab.service.fleet import Life
-from tests.lab.service.sentences import PANICS, SUSPECT, Document, compose, draw_words, plain, stamped
+from tests.lab.service.log_lines import Document, compose, draw_words, plain, stamped
+from tests.lab.service.sentences import PANICS, SUSPECT
 from tests.lab.service.simulation import Drawn
 from tests.lab.service.world import FAILURES, GUARDED, MEMORY_LIMIT, REASONS, SERVICE, Character, Floats
 

@@ -31,9 +31,9 @@ from tests.lab.servers.processes import free_port
 from tests.lab.service.behaviour import behave
 from tests.lab.service.fleet import BACKOFF_FORGOTTEN, Pod, Rollout, backoff, ends
 from tests.lab.service.livepod import LivePod
+from tests.lab.service.log_lines import Document
 from tests.lab.service.mirror import Alone, Cluster, Mirrored, Place
 from tests.lab.service.outside import Control, Front, Outside
-from tests.lab.service.sentences import Document
 from tests.lab.service.world import ENDPOINTS, SHARE, Effect, character, usual_rate
 
 TICK, TRAFFIC_TICK, HEALTH_EVERY, USAGE_EVERY = 1.0, 0.1, 5.0, 10.0  # seconds
