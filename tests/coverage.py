@@ -124,8 +124,10 @@ def page() -> str:
     lines = [
         "# What the runbooks cover",
         "",
-        "Every step of the procedure that these runbooks replace, and what answers it: a check, a plan or the verification,",
-        "in which code cell `[n]` of the alert's notebook. Made by `python -m tests.coverage`, which fails where a step is not",
+        "Every step of the procedure that these runbooks replace, and what answers it: a check, a plan or "
+        "the verification,",
+        "in which code cell `[n]` of the alert's notebook. Made by `python -m tests.coverage`, which fails where "
+        "a step is not",
         "answered; a test holds it fresh.",
     ]
     table = rows()

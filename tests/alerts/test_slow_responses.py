@@ -220,7 +220,7 @@ class TestPaths:
         )
 
     def test_all_of_them(self) -> None:
-        """Where every endpoint is slow, no one of them is to blame; the health check, which does nothing, does not count."""
+        """Where every endpoint is slow, none of them is to blame; the health check, doing nothing, does not count."""
         found = judged(paths.CHECK, kinds(**{"GET_/edit": SLOW, "GET_/": SLOW, "GET_/health": FAST}))
         facts = known(paths.Facts, found)
         assert (facts.all, facts.some) == (True, False)
@@ -359,7 +359,7 @@ class TestThrottling:
         assert (found.status, facts.throttled, facts.memory_reached) == ("abnormal", True, None)
 
     def test_another_deployments_pods_are_none_of_it(self) -> None:
-        """Its name may begin with this one's: a pod that neither Kubernetes nor the service's metrics know is not ours."""
+        """Its name may begin like this one's: a pod that neither Kubernetes nor our metrics know is not ours."""
         other = line(step(0.0, 0.5), pod="rust-micro-front-end-batch-5f6d8-zzzzz")
         assert known(cpu_throttling.Facts, judged(cpu_throttling.CHECK, self.told(other))).throttled is None
 

@@ -255,7 +255,8 @@ FULL_DISK = """
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
     import os, pathlib
-    with record(pathlib.Path(sys.argv[1]), prometheus=giving(os.urandom(9000).hex()), kubernetes=giving({})) as recorder:
+    much = giving(os.urandom(9000).hex())
+    with record(pathlib.Path(sys.argv[1]), prometheus=much, kubernetes=giving({})) as recorder:
         assert recorder.ask(UP).usable and recorder.ask(PODS).usable
     print(recorder.trouble)
 """

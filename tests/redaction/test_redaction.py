@@ -41,8 +41,8 @@ spaced = st.text(" ab9!#$%^*?,;:()[]{}|/@=+'`~\\\"", max_size=12).map(lambda s: 
 NAMES = words(
     "password passwd pwd PASSWORD db_password DB_PASSWORD dbPassword userPwd secret client_secret clientSecret "
     "AWS_SECRET_ACCESS_KEY token access_token accessToken refresh-token x-api-key api_key apikey apiKey API_KEY "
-    "access_key private_key passphrase credentials authorization X-Auth-Token csrf_token session_id pass DB_PASS dbPass "
-    "pw dbPw sid session csrf XSRF jwt"
+    "access_key private_key passphrase credentials authorization X-Auth-Token csrf_token session_id "
+    "pass DB_PASS dbPass pw dbPw sid session csrf XSRF jwt"
 )
 names = st.sampled_from(NAMES)
 
@@ -438,7 +438,8 @@ def test_numbers_stay(number: float) -> None:
 
 pieces = st.sampled_from(
     words(
-        'password= token: "secret":" \\" \\\\" \' Bearer Basic :// @ @tcp( eyJhbGciOiJI. , ; & [ ] { } = : %3D %22 --pwd < > '
+        'password= token: "secret":" \\" \\\\" \' Bearer Basic :// @ @tcp( eyJhbGciOiJI. , ; & [ ] { } '
+        "= : %3D %22 --pwd < > "
     )
     + [f"[redacted {w}]" for w in ("password", "email", "token")]
     + [

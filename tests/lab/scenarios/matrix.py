@@ -1,6 +1,7 @@
 """`make lab-matrix`: every fault with many seeds on real servers, and how often the right cause comes first.
 
-    python -m tests.lab.scenarios.matrix [--seeds 100-109] [--alerts SlowResponses] [--faults quiet,bad-release] [--json FILE]
+    python -m tests.lab.scenarios.matrix \\
+        [--seeds 100-109] [--alerts SlowResponses] [--faults quiet,bad-release] [--json FILE]
 
 Seeds below 100 are for tuning, those from 100 on for reporting.
 """
@@ -163,12 +164,12 @@ def document(cases: Sequence[Case]) -> dict[str, object]:
 
 def wrong(cases: Sequence[Case]) -> str:
     """Every wrong case with what was said of it."""
-    return "\n".join(
-        f"wrong: {c.fault} seed {c.seed}: expected {c.expected or 'none'}, supported {c.supported or 'none'}; {c.headline}\n    "
-        + "\n    ".join([*c.reasons, *c.unknown])
-        for c in cases
-        if not c.right
-    )
+    return "\n".join(_told(c) for c in cases if not c.right)
+
+
+def _told(c: Case) -> str:
+    said = f"expected {c.expected or 'none'}, supported {c.supported or 'none'}; {c.headline}"
+    return "\n    ".join([f"wrong: {c.fault} seed {c.seed}: {said}", *c.reasons, *c.unknown])
 
 
 def run(faults: Sequence[str], seeds: Sequence[int]) -> list[Case]:

@@ -43,10 +43,12 @@ REFERENCE_STEP = 60.0  # older metrics are kept more coarsely
 
 @dataclass(frozen=True)
 class Truth:
-    """What really happened. `began`: the fault's start; `onset`: when what the alert looks at left its usual level, if ever.
+    """What really happened.
 
-    `alert_at`: when the rule of the fault's alert fires, None if it never does; `rollouts`: in the window, guilty or not;
-    `ended`: when the last of the fault's effects is over, infinite if not in the window.
+    `began`: the fault's start; `onset`: when what the alert looks at left its usual level, if ever;
+    `alert_at`: when the rule of the fault's alert fires, None if it never does;
+    `rollouts`: in the window, guilty or not; `ended`: when the last of the fault's effects is over, infinite if not in
+    the window.
     """
 
     fault: str

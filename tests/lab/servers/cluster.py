@@ -62,7 +62,7 @@ class Kubernetes(Server):
         return found
 
     def backdate(self, objects: Sequence[Object]) -> None:
-        """Apply these objects, then give them their past `metadata.creationTimestamp`, and their `status` if there is one.
+        """Apply these objects, then give them their past `metadata.creationTimestamp`, and `status` if there is one.
 
         An owner may be named without its `uid`. An object with a `metadata.uid`, as kubectl prints them, is there
         already: only its creation time and status are written.
@@ -75,7 +75,7 @@ class Kubernetes(Server):
             backdating.backdate(complete, self._read, self._rewrite)
 
     def store(self, objects: Sequence[Object]) -> None:
-        """Write new objects past the API server, times included: quick, for events and what else nobody completes or admits."""
+        """Write new objects past the API server, times included: quick, for events and what else nobody completes."""
         backdating.store(objects, self._rewrite)
 
     def write_logs(
@@ -87,7 +87,7 @@ class Kubernetes(Server):
         previous: Sequence[str] = (),
         at: dt.datetime | None = None,
     ) -> None:
-        """Let `kubectl logs` (and `--previous`) print these lines for this pod, all of the time `at`, by default now."""
+        """Let `kubectl logs` (and `--previous`) print these lines for this pod, all at this time, by default now."""
         self.apply([self.logs(namespace, pod, current=current, previous=previous, at=at)])
 
     def logs(
@@ -113,7 +113,7 @@ class Kubernetes(Server):
         self.apply([pod_commands.allowed(namespace, pod, folder, files, clock)])
 
     def wait_for_metrics(self, namespace: str, *, seconds: float = 120.0) -> None:
-        """Wait until `kubectl top pods` has every ready pod of the namespace; it takes two of metrics-server's rounds."""
+        """Wait until `kubectl top pods` has every ready pod of the namespace: two rounds of metrics-server."""
         self._wait(f"metrics of the pods in {namespace}", lambda: self._has_metrics(namespace), seconds)
 
     def _start(self) -> None:

@@ -15,7 +15,7 @@ from tests.lab.servers.prometheus import Alertmanager, Prometheus
 
 
 class Lab:
-    """Prometheus, which tells Alertmanager, Elasticsearch, Kubernetes and MariaDB; hand in one of your own in place of any."""
+    """Prometheus, which tells Alertmanager, Elasticsearch, Kubernetes and MariaDB; any may be handed in instead."""
 
     def __init__(
         self,

@@ -26,7 +26,8 @@ GUARD = Path(__file__).with_name("guard.py")
 FIRST_PORT, LAST_PORT = 20_000, 32_000  # below the range that Linux takes for outgoing connections
 TAIL_LINES = 15
 
-# The kernel ties a guarded child to the thread that forked it, so all are forked by this one: it lives as long as we do.
+# The kernel ties a guarded child to the thread that forked it, so all are forked by this one,
+# which lives as long as we do.
 _SPAWNER = ThreadPoolExecutor(max_workers=1, thread_name_prefix="lab-spawner")
 
 

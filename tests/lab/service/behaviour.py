@@ -77,7 +77,7 @@ def unreachable(state: Conditions) -> Floats:
 
 
 def _buffers(who: Character, rate: Floats, state: Conditions) -> Floats:
-    """Bytes of the buffers that a pod needs for more requests than at the usual peak; from twice that on hardly more."""
+    """Bytes of the buffers that a pod needs for more requests than the usual peak; from twice that on hardly more."""
     usual = who.peak / REPLICAS
     return state["buffers"] * (1.0 - np.exp(-np.maximum(rate.sum(axis=0) / usual - 1.0, 0.0) / 0.3))
 

@@ -96,7 +96,10 @@ class Rollout:
 
 
 def fleet(who: Character, now: float, rollouts: Sequence[Rollout], effects: Sequence[Effect]) -> Fleet:
-    """The service's past up to `now` (some quiet releases over the last weeks), the planned rollouts, and every container's fate."""
+    """The service's past up to `now`, the planned rollouts, and every container's fate.
+
+    The past is some quiet releases over the last weeks.
+    """
     rng = np.random.default_rng([who.seed, 3])
     revisions = _revisions(rng, now, rollouts)
     pods = [

@@ -151,7 +151,7 @@ class LivePod:
             self._say("warnings", 0)
 
     async def answer(self, endpoint: int, *, exists: bool = False) -> int:
-        """Answer one request, in the time that takes; the status code. `exists`: what is asked for is there for sure."""
+        """Answer one request, in the time that takes; the status code. `exists`: what is asked for is surely there."""
         expected, route = self._expected, ENDPOINTS[endpoint]
         if expected is None:
             return 503

@@ -49,7 +49,7 @@ def documents(who: Character, drawn: Drawn, versions: Mapping[int, str]) -> list
 
 
 def last_words(who: Character, found: Sequence[Document], ended: Mapping[str, Life]) -> dict[str, list[str]]:
-    """By pod, the last lines of a container that ended, and where it panicked its backtrace, which no log shipper sees."""
+    """By pod, the last lines of a container that ended, and the backtrace of its panic, which no log shipper sees."""
     panic = PANICS[who.seed % len(PANICS)]
     by_pod: dict[str, list[str]] = {pod: [] for pod in ended}
     for line in found:

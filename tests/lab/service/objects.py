@@ -1,4 +1,4 @@
-"""The simulated service as Kubernetes would have it at a given time: objects for `Kubernetes.apply` and `backdate`. Pure."""
+"""The simulated service as Kubernetes would have it at a time: objects for its `apply` and `backdate`. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""The simulated service alive: pods on ports of their own, users, logs, faults on demand. `python -m tests.lab.service.running`.
+"""The simulated service alive: pods on ports of their own, users, logs, faults on demand.
+
+By hand: `python -m tests.lab.service.running`.
 
 Every pod listens on a port of 127.0.0.1; a front balances over those that are ready, and simulated users ask the front.
 A control address, on loopback too, injects faults of the same table that past scenarios are made of:

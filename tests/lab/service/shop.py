@@ -1,6 +1,7 @@
 """A small shop in the lab's Kubernetes: the deployment `web`, its bad rollout and its roll-backs.
 
-`python -m tests.lab.service.shop` takes the raw answers that tests/sources/kubernetes/test_client.py replays anew from a real API server.
+`python -m tests.lab.service.shop` takes anew, from a real API server, the raw answers that tests/sources/kubernetes
+replays.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""One window of the service's life, drawn: what happened between two scrapes, by pod. Pure, the same for the same seed."""
+"""One window of the service's life, drawn: what happened between two scrapes, by pod. Pure, the same by seed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Kubernetes: refusals, faults, pages and what is recorded, against a server that repeats a real API server's answers."""
+"""Kubernetes: refusals, faults, pages and what is recorded, with a server that repeats a real API server's answers."""
 
 from __future__ import annotations
 
@@ -445,7 +445,7 @@ def good_pod() -> dict[str, Any]:
 
 
 def test_a_sidecar_counts_as_a_container(tmp_path: Path):
-    """A container that Kubernetes starts before the others and keeps running adds to limits, restarts and terminations."""
+    """A container that Kubernetes starts first and keeps running adds to limits, restarts and terminations."""
     good = good_pod()
     limits = {"cpu": "500m", "memory": "1Gi"}
     good["spec"]["initContainers"] = [
@@ -685,7 +685,7 @@ def test_what_runs_in_a_pod_is_the_one_command(tmp_path: Path):
 
 @pytest.mark.parametrize("ask", [partial(public_key, *WEB, "/k"), partial(clock, *WEB)], ids=["public_key", "clock"])
 def test_a_command_runs_in_the_container_that_is_named(ask: Callable[..., Query], tmp_path: Path):
-    """Else in the pod's first, which may be a sidecar; a name that needs quoting is refused before anything is asked."""
+    """Else in the pod's first, maybe a sidecar; a name that needs quoting is refused before anything is asked."""
     with Canned(repeating("bad_rollout", exec=FORBIDDEN)) as server:
         for query in (ask(), ask(container="proxy")):
             refused(looking_inside(tmp_path, server), query)

@@ -71,7 +71,8 @@ def sent_by(folder: Path, **user: Any) -> Mapping[str, Any]:
         ("{current-context: x}", "has no context 'x', but none; correct `context`"),
         ("{current-context: x, contexts: [{name: x, context: {cluster: c}}]}", "The cluster 'c' of context x of"),
         (
-            "{current-context: x, contexts: [{name: x, context: {cluster: c, user: u}}], clusters: [{name: c, cluster: {server: 's'}}]}",
+            "{current-context: x, contexts: [{name: x, context: {cluster: c, user: u}}], "
+            "clusters: [{name: c, cluster: {server: 's'}}]}",
             "The user 'u' of context x of",
         ),
     ],
@@ -260,7 +261,7 @@ def demanding(folder: Path) -> tuple[Authority, ssl.SSLContext]:
 
 @pytest.mark.parametrize("way", ["files", "data", "plugin"])
 def test_a_client_certificate_is_shown(way: str, tmp_path: Path):
-    """Certificate and key from files, from the kubeconfig itself or from a plugin open the door; nothing of them stays."""
+    """Certificate and key from files, from the kubeconfig itself or from a plugin open the door; nothing stays."""
     authority, tls = demanding(tmp_path)
     certificate, key = authority.issue("oncall")
     user = {
@@ -334,7 +335,13 @@ def test_the_environment_names_the_kubeconfigs(tmp_path: Path):
     (tmp_path / ".kube").mkdir()
     for name in ("config", ".kube/config"):
         kubeconfig(tmp_path, f"http://{name.replace('/', '-').strip('.')}.example").rename(tmp_path / name)
-    program = "from runbook.config.schema import Kubernetes\nfrom runbook.sources.kubernetes.kubeconfig import login\nprint(login(Kubernetes()).server)"
+    program = "\n".join(
+        [
+            "from runbook.config.schema import Kubernetes",
+            "from runbook.sources.kubernetes.kubeconfig import login",
+            "print(login(Kubernetes()).server)",
+        ]
+    )
 
     def server(**environment: str) -> str:
         variables = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), **environment}

@@ -84,7 +84,7 @@ STATEMENTS = st.lists(st.one_of(SQL, LITERALS), max_size=8).map(" ".join)
 @example(r"SELECT 'a\', 'ψ'", 120)  # ends after the backslash in the mode NO_BACKSLASH_ESCAPES
 @example("/*!99999 don't */ 'ψ'", 120)
 def test_nothing_of_a_literal_survives(statement: str, end: int):
-    """Whatever literals and comments hold, in whichever mode they were written and wherever they are cut, it is gone."""
+    """Whatever literals and comments hold, in whichever mode they were written and wherever cut, it is gone."""
     assert CANARY not in masked(statement)
     assert CANARY not in masked(statement[:end])
 
@@ -175,8 +175,14 @@ def test_a_refused_login_is_told_apart_from_a_full_server():
 
 @pytest.mark.parametrize(
     ("host", "address"),
-    [("10.1.2.3:51234", "10.1.2.3"), ("::1:51234", "::1"), ("web-7f.web.svc:1", "web-7f.web.svc"), ("localhost", "localhost"), (None, "")],
-)  # fmt: skip
+    [
+        ("10.1.2.3:51234", "10.1.2.3"),
+        ("::1:51234", "::1"),
+        ("web-7f.web.svc:1", "web-7f.web.svc"),
+        ("localhost", "localhost"),
+        (None, ""),
+    ],
+)
 def test_a_client_is_known_by_its_address(host: str | None, address: str):
     """The port that a connection comes from is another each time."""
     row = {"id": 1, "user": "web", "host": host, "database": None, "command": "Sleep"}
@@ -249,7 +255,7 @@ def test_an_authority_that_is_none_is_told(tmp_path: Path, content: str | None, 
 
 
 class Saying:
-    """Says these bytes, one by one, to whoever connects, then hangs up, or holds on where it shall hang; for one `with` block."""
+    """Says these bytes, one by one, to whoever connects, then hangs up, or holds on where it shall hang."""
 
     def __init__(self, said: bytes, *, hang: bool, pause: float = 0.0) -> None:
         self._said, self._hang, self._pause = said, hang, pause

@@ -435,7 +435,7 @@ def test_series_are_aligned_with_gaps():
 
 
 def test_a_server_with_a_grid_of_its_own():
-    """Points beside the asked grid go to the nearest time, those outside of it nowhere, least of all to its other end."""
+    """Points beside the asked grid go to the nearest time, those outside of it nowhere, least to the other end."""
     values = [[at, str(at)] for at in (40, 100, 160, 220)]
     result = matrix(range_answer([{"metric": {}, "values": values}], 60, 180, 60))
     np.testing.assert_array_equal(result.values, [[40, 100, 160]])
