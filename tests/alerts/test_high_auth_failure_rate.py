@@ -254,7 +254,7 @@ class TestAddresses:
         assert not is_address(text)
 
 
-def logged_in(address: str, failures: int, names: Sequence[str], early: int = 0, last: float = STARTED) -> JSON:
+def logged_in(address: str, failures: int, names: Sequence[str], *, early: int = 0, last: float = STARTED) -> JSON:
     """An address that failed every second since the onset."""
     tenth = [{"sort": [(ONSET + 9) * 1000]}] if failures >= 10 else []
     return {

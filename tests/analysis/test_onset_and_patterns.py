@@ -52,7 +52,7 @@ def steps_late(found: Onset | None, begins: float) -> float:
 
 
 def lateness(
-    shape_at: Callable[[float], Shape], window: int, tail: float = 0.0, low: float = 60, high: float = 300
+    shape_at: Callable[[float], Shape], window: int, tail: float = 0.0, *, low: float = 60, high: float = 300
 ) -> Floats:
     """For many seeds, how late the onset of a shape that begins at a random moment is found."""
     found = []

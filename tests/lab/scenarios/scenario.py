@@ -120,7 +120,7 @@ class Scenario:
 
     def draw(self, window: Window) -> Drawn:
         """What happened in one of its windows."""
-        return simulate(self.who, self.fleet, self.plan.effects, window, self.namespace)
+        return simulate(self.who, self.fleet, self.plan.effects, window, namespace=self.namespace)
 
     @property
     def drawn(self) -> Drawn:

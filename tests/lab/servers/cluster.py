@@ -110,7 +110,7 @@ class Kubernetes(Server):
         No other command runs, and none in another pod.
         """
         folder = self.directory / "pod-files" / f"{namespace}_{pod}"
-        self.apply([pod_commands.allowed(namespace, pod, folder, files, clock)])
+        self.apply([pod_commands.allowed(namespace, pod, folder, files, clock=clock)])
 
     def wait_for_metrics(self, namespace: str, *, seconds: float = 120.0) -> None:
         """Wait until `kubectl top pods` has every ready pod of the namespace: two rounds of metrics-server."""

@@ -230,7 +230,7 @@ def coldness(times: Floats, started: Floats) -> Floats:
     return np.nan_to_num(np.exp(-np.maximum(times - started - READY_AFTER, 0.0) / COLD_SECONDS))
 
 
-def grown(effects: Sequence[Effect], quantity: str, pods: Sequence[Pod], times: Floats, started: Floats) -> Floats:
+def grown(effects: Sequence[Effect], quantity: str, pods: Sequence[Pod], times: Floats, *, started: Floats) -> Floats:
     """Bytes that a container has gathered since its start, of what leaks or is cached."""
     total = np.zeros(times.shape)
     for effect in effects:

@@ -76,6 +76,7 @@ class LivePod:
         port: int,
         who: Character,
         rng: np.random.Generator,
+        *,
         log: Callable[[Document], None],
         clock: Callable[[], float],
     ) -> None:
@@ -183,7 +184,8 @@ class LivePod:
     def _say(self, kind: str, endpoint: int) -> None:
         memory = self._expected.memory if self._expected else 0.0
         (words,) = draw_words(self._rng, np.array([memory]))
-        self._log(compose(self._who, kind, endpoint, self.pod.name, stamped(np.array([self._clock()]))[0], words))
+        (stamp,) = stamped(np.array([self._clock()]))
+        self._log(compose(self._who, kind, endpoint, words, pod=self.pod.name, stamp=stamp))
 
     def _duration(self, median: float, steepness: float) -> float:
         chance = min(max(float(self._rng.random()), 1e-6), 1 - 1e-6)

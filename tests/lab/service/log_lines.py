@@ -52,7 +52,7 @@ def attackers(seed: int, kind: str) -> Attackers:
     return Attackers(tuple(addresses), tuple(accounts))
 
 
-def compose(who: Character, kind: str, endpoint: int, pod: str, stamp: str, words: Words) -> Document:
+def compose(who: Character, kind: str, endpoint: int, words: Words, *, pod: str, stamp: str) -> Document:
     """One log line; the scenario's seed decides in which family of sentences its service speaks."""
     family = _family(who.seed, kind)
     if kind in FAILURES and float(str(words["chance_to_explain"])) < who.taciturn:

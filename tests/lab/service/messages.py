@@ -137,7 +137,7 @@ def _lines(rng: np.random.Generator, who: Character, drawn: Drawn, cells: Cells)
     for stamp, endpoint, pod, own in zip(
         stamped(times), cells.endpoint.tolist(), cells.pod.tolist(), words, strict=True
     ):
-        yield compose(who, cells.kind, endpoint, drawn.pods[pod].name, stamp, own)
+        yield compose(who, cells.kind, endpoint, own, pod=drawn.pods[pod].name, stamp=stamp)
 
 
 def _lifecycle(drawn: Drawn, versions: Mapping[int, str]) -> Iterator[Document]:

@@ -96,7 +96,7 @@ class Service:
     def _take_up(self, place: Place, now: float) -> None:
         slot = min(set(range(100)) - {pod.pod.slot for pod in self.pods.values()})
         pod = Pod(place.name, place.revision, slot, place.node, place.ip, now)
-        live = LivePod(pod, free_port(), self.who, self._rng, self.logged.append, time.time)
+        live = LivePod(pod, free_port(), self.who, self._rng, log=self.logged.append, clock=time.time)
         live.start()
         self.pods[place.name] = live
         self._foretell([live])
@@ -134,9 +134,9 @@ class Service:
         times = np.full((len(running), 1), time.time())
         weights = np.array([[1.0 if pod.ready else 0.0] for pod in running])
         started = np.array([[pod.started] for pod in running])
-        hours = AFTERNOON + times % 1800
         pods = [pod.pod for pod in running]
-        seen = behave(self.who, pods, self.effects, times, weights, started, noise=np.ones(1), hours=hours)
+        usual = {"noise": np.ones(1), "hours": AFTERNOON + times % 1800}
+        seen = behave(self.who, pods, self.effects, times, weights=weights, started=started, **usual)
         self.demand = seen.rate.sum(axis=(1, 2))
         for place, pod in enumerate(running):
             pod.follow(seen, place, seconds, self.scale)

@@ -26,7 +26,7 @@ CANARY = "canary-3f9c"  # stands wherever a secret might, and must not be record
 
 
 def deployment(
-    name: str = "web", image: str = "v1", fault: str = "", cause: str = "", replicas: int = 2
+    name: str = "web", image: str = "v1", *, fault: str = "", cause: str = "", replicas: int = 2
 ) -> dict[str, Any]:
     """A deployment of one container and one that is not limited, with secrets in all the usual wrong places."""
     labels = {"app": name, **({"lab.fault": fault} if fault else {})}
