@@ -72,7 +72,7 @@ class Drawn:
 
 
 def simulate(who: Character, fleet: Fleet, effects: Sequence[Effect], window: Window, *, namespace: str) -> Drawn:
-    """Draw one window."""
+    """Draw one window; the numbers depend on the order in which they are drawn."""
     rng = np.random.default_rng([who.seed, 4, int(window.start)])
     pods = fleet.within(window.start, window.end)
     times = _scrape_times(who, pods, window)
@@ -92,14 +92,13 @@ def _drawn(
     times: Floats,
     namespace: str,
 ) -> Drawn:
-    """The order of these lines is that of the numbers drawn."""
     rate, response, state = seen.rate, seen.response, seen.state
     ends = np.moveaxis(rng.multinomial(rng.poisson(rate * window.step), np.moveaxis(response.outcomes, 0, -1)), -1, 0)
     running = ~np.isnan(seen.started)
     queries = rng.poisson(response.queries * window.step)
     connections = _connections(rng, seen)
-    logins = _logins(rng, who, ends)
     return Drawn(
+        logins=_logins(rng, who, ends),
         window=window,
         pods=pods,
         times=times,
@@ -114,7 +113,6 @@ def _drawn(
         query_durations=_multinomial(rng, queries, _buckets(response.query_median, QUERY_STEEPNESS)),
         connection_errors=rng.poisson(response.connection_errors * window.step)
         + ends[REASONS.index("pool")].sum(axis=0),
-        logins=logins,
         cpu_seconds=response.cpu * window.step * rng.normal(1.0, 0.03, times.shape).clip(0.8, 1.02) * running,
         throttled=_throttled(who, window, response) * running,
         memory=seen.memory + connections[2] * 0.25 * 2**20 + rng.normal(0, 1.5 * 2**20, times.shape),
