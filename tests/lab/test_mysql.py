@@ -32,6 +32,7 @@ from runbook.sources.mysql.session import Refused, Session
 from tests.certificates import Authority
 from tests.lab.servers.mariadb import HOST, MariaDB, grants
 from tests.lab.servers.processes import eventually
+from tests.sources.refusals import refused
 
 pytestmark = pytest.mark.lab
 
@@ -63,11 +64,10 @@ def asked(server: MariaDB, **changes: Any) -> Answer:
 
 
 def refusal(source: mysql.MySQL, query: Query) -> SourceError:
-    with pytest.raises(SourceError) as caught:
-        source.ask(query)
-    assert str(caught.value).startswith("MySQL at mysql://127.0.0.1:")
-    assert "canary" not in str(caught.value)
-    return caught.value
+    error = refused(source, query)
+    assert str(error).startswith("MySQL at mysql://127.0.0.1:")
+    assert "canary" not in str(error)
+    return error
 
 
 # States of the server

@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-from runbook.alerts.checks.database import (
-    connection_errors,
-)
+from runbook.alerts.checks.database import connection_errors
 from runbook.alerts.checks.workload import policies
 from runbook.alerts.database_connection_errors import ALERT
 from runbook.investigation import investigator

@@ -6,12 +6,7 @@ from collections.abc import Callable, Mapping
 
 import pytest
 
-from runbook.alerts.checks.database import (
-    connection_errors,
-    failing_pods,
-    pool,
-    query_latency,
-)
+from runbook.alerts.checks.database import connection_errors, failing_pods, pool, query_latency
 from runbook.alerts.database_connection_errors import ALERT
 from runbook.clock import Frozen
 from runbook.investigation.investigator import Investigator

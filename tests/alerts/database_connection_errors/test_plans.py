@@ -7,10 +7,7 @@ from typing import Any
 
 import pytest
 
-from runbook.alerts.checks.database import (
-    database_server,
-    pool,
-)
+from runbook.alerts.checks.database import database_server, pool
 from runbook.alerts.checks.workload import policies, secrets
 from runbook.alerts.database_connection_errors import ALERT
 from runbook.alerts.mitigations.connections import restore_login, restore_network

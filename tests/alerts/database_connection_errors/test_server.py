@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from runbook.alerts.checks.database import (
-    database_server,
-)
+from runbook.alerts.checks.database import database_server
 from runbook.model import JSON, Answer
 from tests.alerts.database_connection_errors.answers import Script, given, judged
 

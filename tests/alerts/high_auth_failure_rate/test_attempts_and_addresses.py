@@ -9,11 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from runbook.alerts.checks.logins import (
-    addresses,
-    attempts,
-    login_failure_rate,
-)
+from runbook.alerts.checks.logins import addresses, attempts, login_failure_rate
 from runbook.alerts.checks.logins.addresses import is_address
 from runbook.model import JSON, Answer, Query, Result, Status, failed
 from tests.alerts.high_auth_failure_rate.answers import ADDRESSES, ALL, FAILED, FAULT, finding, found, stepping

@@ -7,10 +7,7 @@ from collections.abc import Callable, Mapping
 import msgspec
 import pytest
 
-from runbook.alerts.checks.logins import (
-    failures_by_node,
-    signing_key,
-)
+from runbook.alerts.checks.logins import failures_by_node, signing_key
 from runbook.alerts.checks.logins.rejection_reasons import reason
 from runbook.config.schema import Environment, Kubernetes
 from runbook.model import Answer, Query, Status

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from runbook.alerts.checks.logins import (
-    addresses,
-    takeover,
-)
+from runbook.alerts.checks.logins import addresses, takeover
 from runbook.alerts.high_auth_failure_rate import ALERT, note
 from runbook.investigation.ranking import of
 from runbook.investigation.result import conclude

@@ -5,11 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from runbook.alerts.checks.logins import (
-    addresses,
-    failures_by_node,
-    takeover,
-)
+from runbook.alerts.checks.logins import addresses, failures_by_node, takeover
 from runbook.alerts.checks.logins.addresses import LoudAddress
 from runbook.alerts.checks.logins.failures_by_field import PHRASE
 from runbook.alerts.high_auth_failure_rate import ALERT

@@ -7,11 +7,7 @@ from collections.abc import Sequence
 import msgspec
 import pytest
 
-from runbook.alerts.checks.logins import (
-    auth_service,
-    rejection_reasons,
-    takeover,
-)
+from runbook.alerts.checks.logins import auth_service, rejection_reasons, takeover
 from runbook.alerts.checks.logins.failures_by_field import first_few
 from runbook.alerts.checks.logins.rejection_reasons import reason
 from runbook.alerts.checks.logs import error_messages

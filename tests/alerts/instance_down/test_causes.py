@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from runbook.alerts.checks.workload import (
-    instances_down_count,
-)
+from runbook.alerts.checks.workload import instances_down_count
 from runbook.alerts.instance_down import ALERT
 from runbook.investigation import ranking
 from tests.alerts.instance_down.answers import (

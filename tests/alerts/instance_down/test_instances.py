@@ -6,11 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from runbook.alerts.checks.workload import (
-    down_instances,
-    instances_down_count,
-    remaining_capacity,
-)
+from runbook.alerts.checks.workload import down_instances, instances_down_count, remaining_capacity
 from runbook.model import Answer, Query
 from tests.alerts.instance_down.answers import (
     COUNT,

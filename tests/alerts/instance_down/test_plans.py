@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from runbook.alerts.checks.workload import (
-    nodes,
-)
+from runbook.alerts.checks.workload import nodes
 from runbook.alerts.instance_down import ALERT
 from runbook.alerts.mitigations.nodes import leave_node
 from runbook.config.schema import Environment, Kubernetes, Prometheus

@@ -3,12 +3,7 @@
 from __future__ import annotations
 
 from runbook.alerts.checks.toolkit.signal import FAILED_SCRAPES
-from runbook.alerts.checks.workload import (
-    changes,
-    nodes,
-    pod_states,
-    previous_logs,
-)
+from runbook.alerts.checks.workload import changes, nodes, pod_states, previous_logs
 from tests.alerts.instance_down.answers import (
     DEPLOYMENT,
     LAST,

@@ -5,11 +5,7 @@ from __future__ import annotations
 import pytest
 
 from runbook.alerts.checks.requests import reachability
-from runbook.alerts.checks.workload import (
-    pod_states,
-    policies,
-    scrape_only,
-)
+from runbook.alerts.checks.workload import pod_states, policies, scrape_only
 from runbook.model import Facts, Result
 from tests.alerts.instance_down.answers import FIRING, Answering, Words, down, given, judged, logged, of, time
 from tests.fakes import ONSET, Scripted, facts

@@ -4,21 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
-
-from runbook.errors import SourceError
 from runbook.model import Answer, Query
-from runbook.sources.kubernetes.client import Kubernetes
-from runbook.sources.kubernetes.queries import (
-    deployment,
-    events,
-    nodes,
-    pods,
-    policies,
-    previous_logs,
-    secrets,
-    usage,
-)
+from runbook.sources.kubernetes.queries import deployment, events, nodes, pods, policies, previous_logs, secrets, usage
 from tests.canned import Canned
 from tests.sources.kubernetes.server import refusal, repeating, source
 
@@ -26,12 +13,6 @@ WEB = ("shop", "web")
 ABOUT_WEB = [ask(*WEB) for ask in (deployment, pods, events, usage, previous_logs, nodes, policies, secrets)]
 FORBIDDEN = refusal(403, 'User "oncall" cannot do that')
 MIB = 1024 * 1024
-
-
-def refused(asked: Kubernetes, query: Query) -> SourceError:
-    with pytest.raises(SourceError) as caught:
-        asked.ask(query)
-    return caught.value
 
 
 def answer_at(moment: str, query: Query, folder: Path) -> Answer:

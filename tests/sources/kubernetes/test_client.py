@@ -12,11 +12,7 @@ from hypothesis import strategies as st
 
 from runbook.sources.kubernetes import client as kubernetes
 from runbook.sources.kubernetes.objects import access_of, version_of
-from runbook.sources.kubernetes.queries import (
-    access,
-    pods,
-    version,
-)
+from runbook.sources.kubernetes.queries import access, pods, version
 from tests.canned import Canned, Reply
 from tests.sources.kubernetes.asking import ABOUT_WEB, FORBIDDEN, WEB, answer_at
 from tests.sources.kubernetes.server import refusal, repeating, source, stage

@@ -16,15 +16,11 @@ from runbook.model import Query
 from runbook.sources.kubernetes.client import Kubernetes
 from runbook.sources.kubernetes.containers import clocks_of, public_key_of
 from runbook.sources.kubernetes.objects import access_of, pods_of
-from runbook.sources.kubernetes.queries import (
-    access,
-    clock,
-    pods,
-    public_key,
-)
+from runbook.sources.kubernetes.queries import access, clock, pods, public_key
 from tests.canned import Canned, Reply, Request
-from tests.sources.kubernetes.asking import FORBIDDEN, WEB, answer_at, refused
+from tests.sources.kubernetes.asking import FORBIDDEN, WEB, answer_at
 from tests.sources.kubernetes.server import TOKEN, kubeconfig, refusal, repeating, source
+from tests.sources.refusals import refused
 
 
 @pytest.mark.parametrize("query", [public_key(*WEB, "/etc/keys/jwt.pem"), clock(*WEB)], ids=lambda query: query.kind)

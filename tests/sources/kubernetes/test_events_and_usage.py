@@ -6,11 +6,7 @@ from pathlib import Path
 
 from runbook.model import Answer
 from runbook.sources.kubernetes.objects import events_of, pods_of, usage_of
-from runbook.sources.kubernetes.queries import (
-    events,
-    pods,
-    usage,
-)
+from runbook.sources.kubernetes.queries import events, pods, usage
 from tests.canned import Canned, Reply
 from tests.sources.kubernetes.asking import MIB, WEB, answer_at
 from tests.sources.kubernetes.server import repeating, source, stage

@@ -6,12 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from runbook.sources.kubernetes.objects import events_of
-from runbook.sources.kubernetes.queries import (
-    events,
-)
+from runbook.sources.kubernetes.queries import events
 from tests.canned import Canned, Reply, Request
-from tests.sources.kubernetes.asking import WEB, refused
+from tests.sources.kubernetes.asking import WEB
 from tests.sources.kubernetes.server import EVENTS, refusal, repeating, source
+from tests.sources.refusals import refused
 
 
 def pages(request: Request, total: int) -> Reply:

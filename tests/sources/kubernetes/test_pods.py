@@ -9,9 +9,7 @@ from typing import Any
 import pytest
 
 from runbook.sources.kubernetes.objects import pods_of
-from runbook.sources.kubernetes.queries import (
-    pods,
-)
+from runbook.sources.kubernetes.queries import pods
 from tests.canned import Canned, Reply
 from tests.lab.service.shop import CANARY
 from tests.sources.kubernetes.asking import MIB, WEB, answer_at

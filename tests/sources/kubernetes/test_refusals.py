@@ -30,8 +30,9 @@ from runbook.sources.kubernetes.rollouts import deployment_of, revisions
 from tests.canned import Canned, Reply
 from tests.certificates import Authority
 from tests.faulty import MODES, Faulty, Mode
-from tests.sources.kubernetes.asking import ABOUT_WEB, FORBIDDEN, WEB, refused
+from tests.sources.kubernetes.asking import ABOUT_WEB, FORBIDDEN, WEB
 from tests.sources.kubernetes.server import TOKEN, kubeconfig, refusal, repeating, source, stage
+from tests.sources.refusals import refused
 
 
 @pytest.mark.parametrize("mode", MODES)

@@ -12,11 +12,7 @@ from runbook.sources.kubernetes.containers import clocks_of, previous_logs_of, p
 from runbook.sources.kubernetes.network_policies import labels_of, policies_of
 from runbook.sources.kubernetes.nodes import nodes_of
 from runbook.sources.kubernetes.objects import access_of, events_of, pods_of, usage_of, version_of
-from runbook.sources.kubernetes.queries import (
-    access,
-    deployment,
-    version,
-)
+from runbook.sources.kubernetes.queries import access, deployment, version
 from runbook.sources.kubernetes.rollouts import deployment_of, revisions
 from tests.canned import Canned, Reply
 from tests.lab.service.shop import CANARY
