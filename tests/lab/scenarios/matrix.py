@@ -17,11 +17,11 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from math import ceil
 from pathlib import Path
 
 from runbook import alerts
 from runbook.investigation.result import Investigation
+from runbook.text.format import percentile
 from tests.lab.faults import FAULTS
 from tests.lab.scenarios.investigating import investigate
 from tests.lab.scenarios.loading import load
@@ -89,14 +89,14 @@ def summary(cases: Sequence[Case]) -> dict[str, object]:
     single = [c for c in cases if len(c.expected) == 1]
     pairs = [c for c in cases if len(c.expected) > 1]
     harmless = [c for c in cases if not c.expected]
-    errors = sorted(abs(c.onset_error) for c in cases if c.onset_error is not None)
+    errors = [abs(c.onset_error) for c in cases if c.onset_error is not None]
     return {
         "right cause first and supported": share([c.right for c in single]),
         "both of a pair first": share([c.right for c in pairs]),
         "harmless without a supported cause": share([c.right for c in harmless]),
         "onset found": share([c.onset_error is not None for c in [*single, *pairs]]),
         "onset error, median (s)": round(statistics.median(errors), 1) if errors else None,
-        "onset error, 95th percentile (s)": round(errors[ceil(0.95 * len(errors)) - 1], 1) if errors else None,
+        "onset error, 95th percentile (s)": round(percentile(errors, 95), 1) if errors else None,
     }
 
 

@@ -8,7 +8,7 @@ import ssl
 import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 from tests.lab.servers import backdating, pod_commands
 from tests.lab.servers.backdating import Identification, Object
@@ -24,6 +24,14 @@ DEFAULT_LINES = ("starting", "ready")
 
 class KubectlFailed(LabError):
     """`kubectl` ended with an error; the text is what it said."""
+
+
+class Lines(TypedDict, total=False):
+    """What a pod's container logs, what the one before it did, and when."""
+
+    current: Sequence[str]
+    previous: Sequence[str]
+    at: dt.datetime | None
 
 
 class Kubernetes(Server):
@@ -78,29 +86,13 @@ class Kubernetes(Server):
         """Write new objects past the API server, times included: quick, for events and what else nobody completes."""
         backdating.store(objects, self._rewrite)
 
-    def write_logs(
-        self,
-        namespace: str,
-        pod: str,
-        *,
-        current: Sequence[str] = DEFAULT_LINES,
-        previous: Sequence[str] = (),
-        at: dt.datetime | None = None,
-    ) -> None:
+    def write_logs(self, namespace: str, pod: str, **lines: Unpack[Lines]) -> None:
         """Let `kubectl logs` (and `--previous`) print these lines for this pod, all at this time, by default now."""
-        self.apply([self.logs(namespace, pod, current=current, previous=previous, at=at)])
+        self.apply([self.logs(namespace, pod, **lines)])
 
-    def logs(
-        self,
-        namespace: str,
-        pod: str,
-        *,
-        current: Sequence[str] = DEFAULT_LINES,
-        previous: Sequence[str] = (),
-        at: dt.datetime | None = None,
-    ) -> dict[str, Any]:
+    def logs(self, namespace: str, pod: str, **lines: Unpack[Lines]) -> dict[str, Any]:
         """The object that does so, to be applied together with others."""
-        spec = self._write_logs(f"{namespace}_{pod}", current, previous, at)
+        spec = self._write_logs(f"{namespace}_{pod}", **lines)
         metadata = {"name": pod, "namespace": namespace}
         return {"apiVersion": "kwok.x-k8s.io/v1alpha1", "kind": "Logs", "metadata": metadata, "spec": spec}
 
@@ -137,14 +129,19 @@ class Kubernetes(Server):
 
     def _kwok_config(self, build: Path) -> Path:
         metadata = {"name": "default"}
-        spec = self._write_logs("default", DEFAULT_LINES, DEFAULT_LINES, None)
+        spec = self._write_logs("default", current=DEFAULT_LINES, previous=DEFAULT_LINES)
         logs = {"apiVersion": "kwok.x-k8s.io/v1alpha1", "kind": "ClusterLogs", "metadata": metadata, "spec": spec}
         config = self.directory / "kwok.yaml"
         config.write_text("\n---\n".join([(build / KWOK_CONFIG).read_text(), FAULTS.read_text(), json.dumps(logs)]))
         return config
 
     def _write_logs(
-        self, name: str, current: Sequence[str], previous: Sequence[str], at: dt.datetime | None
+        self,
+        name: str,
+        *,
+        current: Sequence[str] = DEFAULT_LINES,
+        previous: Sequence[str] = (),
+        at: dt.datetime | None = None,
     ) -> dict[str, Any]:
         folder = self.directory / "pod-logs"
         folder.mkdir(exist_ok=True)

@@ -28,7 +28,7 @@ from runbook.sources.kubernetes.queries import (
 )
 from runbook.sources.kubernetes.rollouts import deployment_of, revisions
 from tests.canned import Canned, Reply
-from tests.certificates import Authority
+from tests.certificates import TLS_TROUBLE, Authority
 from tests.faulty import MODES, Faulty, Mode
 from tests.sources.kubernetes.asking import ABOUT_WEB, FORBIDDEN, WEB
 from tests.sources.kubernetes.server import TOKEN, kubeconfig, refusal, repeating, source, stage
@@ -173,14 +173,7 @@ def test_a_redirect_is_not_followed(tmp_path: Path):
     assert TOKEN not in str(error)
 
 
-@pytest.mark.parametrize(
-    ("words", "hosts", "days", "self_signed"),
-    [
-        ("the certificate has expired", ["127.0.0.1"], -2, False),
-        ("the certificate is for another address", ["10.1.2.3"], 30, False),
-        ("the certificate is self-signed", ["127.0.0.1"], 30, True),
-    ],
-)
+@pytest.mark.parametrize(("words", "hosts", "days", "self_signed"), TLS_TROUBLE)
 def test_tls_trouble_is_told_in_words(tmp_path: Path, words: str, hosts: list[str], days: int, self_signed: bool):
     """An expired, a foreign and a self-signed certificate are each called so, and the kubeconfig's entry is named."""
     authority = Authority(tmp_path)

@@ -13,7 +13,7 @@ from runbook.errors import SettingsError
 from runbook.sources.http.failures import NOT_TLS
 from runbook.sources.prometheus.client import Prometheus, build_info, instant
 from tests.canned import Canned, Reply, Request
-from tests.certificates import Authority
+from tests.certificates import TLS_TROUBLE, Authority
 from tests.sources.prometheus.asking import CANARY, ONE, QUERY, UP, found, source
 from tests.sources.refusals import refused
 
@@ -136,14 +136,7 @@ def test_a_missing_secret_is_a_matter_of_settings(tmp_path: Path):
         assert CANARY not in str(caught.value)
 
 
-@pytest.mark.parametrize(
-    ("words", "hosts", "days", "self_signed"),
-    [
-        ("the certificate has expired", ["127.0.0.1"], -2, False),
-        ("the certificate is for another address", ["10.1.2.3"], 30, False),
-        ("the certificate is self-signed", ["127.0.0.1"], 30, True),
-    ],
-)
+@pytest.mark.parametrize(("words", "hosts", "days", "self_signed"), TLS_TROUBLE)
 def test_tls_trouble_is_told_in_words(tmp_path: Path, words: str, hosts: list[str], days: int, self_signed: bool):
     """An expired, a foreign and a self-signed certificate are each called so."""
     authority = Authority(tmp_path)
