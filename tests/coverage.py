@@ -23,6 +23,13 @@ from tests import ROOT, fakes
 PROCEDURE = ROOT / "tests/procedure.toml"
 PAGE = ROOT / "docs/coverage.md"
 KINDS = ("investigation", "mitigation", "verification")
+INTRODUCTION = """\
+# What the runbooks cover
+
+Every step of the procedure that these runbooks replace, and what answers it: a check, a plan or the verification,
+in which code cell `[n]` of the alert's notebook. Made by `python -m tests.coverage`, which fails where a step is not
+answered; a test holds it fresh.
+"""
 
 
 class Gap(Exception):
@@ -56,7 +63,7 @@ def row(alert: Alert, kind: str, entry: Mapping[str, Any]) -> Row:
     if "check" in entry:
         return _checked(alert, kind, entry["step"], entry["check"])
     if "cause" in entry:
-        return _mitigated(alert, kind, entry["step"], entry["cause"], entry["says"])
+        return _mitigated(alert, kind, entry["step"], entry["cause"], says=entry["says"])
     return _verified(alert, kind, entry["step"], entry["recovery"])
 
 
@@ -67,7 +74,7 @@ def _checked(alert: Alert, kind: str, step: str, name: str) -> Row:
     return Row(alert.name, kind, step, f"`{name}`: {found[0].question}", _cell(alert, f'"{name}"'))
 
 
-def _mitigated(alert: Alert, kind: str, step: str, name: str, says: Sequence[str]) -> Row:
+def _mitigated(alert: Alert, kind: str, step: str, name: str, *, says: Sequence[str]) -> Row:
     cause = next((cause for cause in alert.causes if cause.name == name), None)
     if cause is None:
         raise Gap(f"{alert.name}: no cause {name!r} for: {step}")
@@ -121,13 +128,7 @@ def _cell(alert: Alert, words: str) -> int:
 
 def page() -> str:
     """The table in Markdown."""
-    lines = [
-        "# What the runbooks cover",
-        "",
-        "Every step of the procedure that these runbooks replace, and what answers it: a check, a plan or the verification,",
-        "in which code cell `[n]` of the alert's notebook. Made by `python -m tests.coverage`, which fails where a step is not",
-        "answered; a test holds it fresh.",
-    ]
+    lines = INTRODUCTION.splitlines()
     table = rows()
     for name in dict.fromkeys(row.alert for row in table):
         lines += ["", f"## {name}", "", "| | step | answered by | cell |", "|---|---|---|---|"]

@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
-from runbook.config.schema import Elasticsearch, Environment, Kubernetes, Prometheus, Service
+import msgspec
+
+from runbook.config.schema import Elasticsearch, Environment, Kubernetes, Prometheus
 from runbook.investigation.definitions import Alert, Check, Context, Recovering
 from runbook.investigation.result import Investigation
 from runbook.model import (
@@ -21,6 +23,7 @@ from runbook.model import (
     Verdict,
     failed,
 )
+from tests import fakes
 from tests.sample_facts import Changes, Errors, Latency, Messages
 from tests.sample_steps import MITIGATIONS
 
@@ -32,15 +35,7 @@ PIXEL = bytes.fromhex(
     "1f15c4890000000d49444154789c6360f8cf500f0003030101b4e6c7be0000000049454e44ae426082"
 )
 
-SERVICE = Service(
-    name="rust-micro-front-end",
-    metric_prefix="micro_frontend_",
-    metric_labels={"app": "micro-frontend"},
-    log_app="rust-micro-front-end",
-    deployment="rust-micro-front-end",
-    namespace="web",
-    index="micro-apps-*",
-)
+SERVICE = msgspec.structs.replace(fakes.SERVICE, name="rust-micro-front-end")
 ENVIRONMENT = Environment(
     service="rust-micro-front-end",
     prometheus=Prometheus(url="http://prometheus:9090", external_url="https://prometheus.example"),

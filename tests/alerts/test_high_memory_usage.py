@@ -68,7 +68,7 @@ def step(before: float, since: float) -> Curve:
 
 
 def kubernetes(*pods: str, limit: str | None = "640Mi") -> Callable[[Query], Answer]:
-    """The deployment's objects: revision 7 with old pods; where there is a new pod, revision 8 rolled out at the onset."""
+    """The deployment's objects: revision 7 with old pods; where a pod is new, revision 8 rolled out at the onset."""
 
     def answer(query: Query) -> Answer:
         sets = [_replica_set(7, "7d9f", ONSET - 90_000)] + ([_replica_set(8, "8c4b", ONSET)] if NEW in pods else [])

@@ -229,7 +229,7 @@ def test_a_roll_back_at_an_unknown_time() -> None:
 
 @pytest.mark.parametrize("fact", ["revision", "current_revision"])
 def test_an_unknown_revision_is_looked_up(fact: str) -> None:
-    """Without knowing which revision runs and which is to blame, the history comes first and no undo is ready to run."""
+    """Without knowing which revision runs and which is to blame, the history comes first and no undo is ready."""
     found = plan("deployment", changes={fact: None})
     assert commands(found)[0] == f"{LEAD} rollout history {WEB}"
     assert not [command for command in commands(found) if "undo" in command]
@@ -358,7 +358,7 @@ def test_a_replay_reaches_the_same_cluster(settings: dict[str, Any], kept: dict[
     ],
 )
 def test_a_statement_s_own_quotes_stay_readable(statement: str, shown: str | None) -> None:
-    """Double quotes stand outside where nothing within means anything to a shell; every shell gets the statement whole."""
+    """Double quotes stand outside where nothing within means anything to a shell; it gets the statement whole."""
     command = shell.command(mysql(fakes.context(), statement))
     assert shlex.split(command)[-1] == statement
     assert command.endswith(f" -e {shown or shlex.quote(statement)}")

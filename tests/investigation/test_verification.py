@@ -52,7 +52,7 @@ def test_a_gap_in_the_data_is_no_calm():
 
 
 def test_a_value_long_ago_is_none_of_now():
-    """Calm for seven minutes and then nothing for most of an hour says nothing about now; a missed scrape or two does."""
+    """Calm, and then nothing for most of an hour, says nothing about now; a missed scrape or two does not matter."""
     assert judge(series((LOW, 7), (nan, 53)), threshold=5.0, seconds=300) == "not enough data"
     assert judge(series((HIGH, 7), (nan, 53)), threshold=5.0, seconds=300) == "not enough data"
     assert judge(series((LOW, 7), (nan, 1)), threshold=5.0, seconds=300) == "recovered"
@@ -76,7 +76,7 @@ GOOD = {FAILED: line(lambda t: 0.5), ALL: line(lambda t: 50.0), HEALTH: answerin
 
 
 def check(source: Scripted, told: list[str] | None = None, interval: int = 15, **changes: object) -> Recovery:
-    """The verification of a mitigation at the alert's start, looked at from half an hour later unless said otherwise."""
+    """The verification of a mitigation at the alert's start, seen from half an hour later unless said otherwise."""
     said = [] if told is None else told
 
     def tell(progress: str) -> None:

@@ -92,7 +92,8 @@ class LiveLab:
                 + "'",
                 f"               faults: {', '.join(FAULTS)}",
                 f"Mend it:       curl -X DELETE {control}/fault",
-                f"Investigate:   .venv/bin/runbook run HighErrorRate --settings {self.settings} --environment lab --lookback 30m",
+                f"Investigate:   .venv/bin/runbook run HighErrorRate --settings {self.settings} "
+                + "--environment lab --lookback 30m",
                 "",
                 f"The alert fires {FOR_SECONDS} s after more than 5 % of requests fail. The lab runs until Ctrl-C.",
             ]

@@ -1,4 +1,4 @@
-"""Kubernetes as a source, on a real API server: rights, rollouts, pods, usage and pages, with kubectl as the witness."""
+"""Kubernetes as a source, on a real API server: rollouts, pods, usage and pages, with kubectl as the witness."""
 
 from __future__ import annotations
 
@@ -400,7 +400,7 @@ def test_policies_are_read_as_kubernetes_took_them(shop: lab_cluster.Kubernetes)
 
 
 def test_the_head_of_the_key_and_the_clocks_are_read_in_the_pods(shop: lab_cluster.Kubernetes):
-    """Through the API server's websocket: three lines of the key, and a clock 90 seconds ahead, told within its error."""
+    """Through the API server's websocket: three lines of the key, a clock 90 seconds ahead, told within its error."""
     names = [pod.name for pod in pods_of(_asked(shop, pods))]
     pem = "-----BEGIN PUBLIC KEY-----\nAAAA\nBBBB\nCCCC\n-----END PUBLIC KEY-----\n"
     for name in names:

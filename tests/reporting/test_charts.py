@@ -54,7 +54,8 @@ def planned(chart: Chart) -> layout.Plan:
 
 
 def one(values: Sequence[float], label: str = "now", **more: object) -> Chart:
-    return Chart("c", "Title", "s", (Series(label, TIMES[: len(values)], tuple(values)),), **more)  # type: ignore[arg-type]
+    series = Series(label, TIMES[: len(values)], tuple(values))
+    return Chart("c", "Title", "s", (series,), **more)  # type: ignore[arg-type]
 
 
 def test_a_chart_is_a_png_of_fixed_width():

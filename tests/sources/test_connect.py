@@ -34,7 +34,8 @@ sys.setswitchinterval(1e-5)  # as busy as a machine can be
 away, kubeconfig = sys.argv[1:]
 environment = Environment(
     service="shop", base_url=away, prometheus=Prometheus(url=away), elasticsearch=Elasticsearch(url=away),
-    kubernetes=Kubernetes(kubeconfig=kubeconfig), mysql=MySQL(host="127.0.0.1", port=9, user="oncall", password_file=kubeconfig), deadline_seconds=60,
+    kubernetes=Kubernetes(kubeconfig=kubeconfig), deadline_seconds=60,
+    mysql=MySQL(host="127.0.0.1", port=9, user="oncall", password_file=kubeconfig),
 )
 sources = connect("here", environment)
 queries = 4 * [

@@ -24,7 +24,7 @@ NAMED = ("message", "reason", "key", "image", "user", "state", "command", "host"
 
 
 class LongWinded:
-    """The answers of a recording, whose labels are a megabyte longer, and each text of a log or a cluster by much as well."""
+    """The answers of a recording, with labels a megabyte longer; texts of logs and the cluster are much longer too."""
 
     def __init__(self, recorded: Replay) -> None:
         self._recorded = recorded
@@ -64,7 +64,7 @@ def said(found: Investigation) -> Iterator[str]:
 
 @pytest.mark.parametrize("alert", alerts.names())
 def test_no_sentence_is_longer_than_is_readable(alert: str) -> None:
-    """Labels of a megabyte, long messages and names are cut where they are put into words; the words around them stay."""
+    """Labels of a megabyte, long messages and names are cut where they are put into words; the rest stays."""
     path = notebook_of(alert).parent / "recordings" / f"{alert}.jsonl.gz"
     context = Incident.replay(path).investigation().context
     found = Investigator(alerts.load(alert), context, LongWinded(Replay(path)), Frozen(context.now)).investigation()

@@ -1,4 +1,4 @@
-"""The whole chain while it happens: the alert fires, the runbook finds the cause, its command mends it, it has recovered."""
+"""The whole chain while it happens: the alert fires, the runbook finds the cause, its command mends it."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def iso(moment: float) -> str:
 
 
 def test_a_bad_release_is_found_in_every_way_then_rolled_back_and_verified(tmp_path: Path) -> None:
-    """From the real alert to “recovered” by the runbook's own first command that changes something; each way to run it finds the same."""
+    """From the real alert to “recovered” by the runbook's own first change; each way to run it finds the same."""
     with LiveLab(tmp_path / "lab") as lab:
         time.sleep(QUIET_SECONDS)
         assert not alerted(lab)

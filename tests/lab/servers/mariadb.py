@@ -42,7 +42,7 @@ SCHEMA = (
 
 
 class MariaDB(Server):
-    """One server; with a `certificate` (and its key) it offers TLS. Its `settings` are those of the runbooks' account."""
+    """A server, with TLS if it has a `certificate` (and key). Its `settings` are those of the runbooks' account."""
 
     def __init__(
         self,

@@ -1,4 +1,7 @@
-"""A real HTTP server that repeats what a real Kubernetes API server said (tests/fixtures/kubernetes, see tests.lab.service.shop)."""
+"""A real HTTP server that repeats what a real Kubernetes API server said.
+
+The answers are in tests/fixtures/kubernetes; tests.lab.service.shop takes them.
+"""
 
 from __future__ import annotations
 

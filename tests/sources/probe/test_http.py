@@ -220,7 +220,7 @@ def test_a_login_without_a_token_asks_nobody(tmp_path: Path):
 
 
 def test_a_load_test_is_how_long_and_how_often_it_failed():
-    """Every request is made, a few at once; the times are those of the answers, the failures are counted by their words."""
+    """Every request is made, a few at once; the times are the answers', the failures are counted by their words."""
     busy, most, lock, number = [0], [0], threading.Lock(), itertools.count()
 
     def work(request: Request) -> Reply:
