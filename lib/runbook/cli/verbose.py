@@ -100,6 +100,8 @@ class Verbose(logging.Handler):
 
     def _shows(self, line: str) -> bool:
         """Whether a line is of the wanted level; one that belongs to the line before goes with it."""
+        if line == "\n":
+            return False
         if not line.startswith(" "):
             self._showing = _LEVELS.get(" ".join(line.split(" ", 2)[1:2]), 0) >= self.shown
         return self._showing

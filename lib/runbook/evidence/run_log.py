@@ -15,6 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
+from runbook.evidence import atomic
 from runbook.evidence.listening import listen, unlisten
 from runbook.redaction.log_lines import Lines
 from runbook.redaction.redactor import Redactor
@@ -92,7 +93,7 @@ class RunLog(logging.Handler):
                 return
             if size + len(lines) > self._limit:
                 lines = f"{self.format(_cut())}\n".encode()
-            torn = tail and not tail.endswith(b"\n")  # its writer was killed, or the disk was full
+            torn = tail and not tail.endswith(b"\n")  # its writer was killed, the disk was full, or it is not done yet
             os.write(file, b"\n" + lines if torn else lines)
         finally:
             os.close(file)
@@ -109,13 +110,16 @@ def current() -> RunLog | None:
 
 
 def settle(draft: Path) -> None:
-    """Before the draft is sealed: what was torn off goes, and so does what came after the log was cut."""
+    """Before the draft is sealed: a torn end goes, and so do empty lines and what came after the log was cut."""
     with suppress(OSError):  # there is no log
-        file = os.open(draft / NAME, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
-        with os.fdopen(file, "rb+") as log:
+        file = os.open(draft / NAME, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        with os.fdopen(file, "rb") as log:
             raw = log.read(2 * LIMIT)
-            cut = raw.find(_END)
-            log.truncate(raw.rfind(b"\n") + 1 if cut < 0 else cut + len(_END))
+        before, end, _ = raw.partition(_END)
+        *whole, _ = (before + end).split(b"\n")
+        kept = b"".join(line + b"\n" for line in whole if line)
+        if kept != raw:
+            atomic.put(draft / NAME, kept)
 
 
 def _cut() -> logging.LogRecord:

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import traceback
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,6 +20,7 @@ from runbook.text import escape
 INDENT: Final = "    "
 MOST: Final = 200_000  # characters that are looked through for secrets: a tenth of a second
 SHOWN: Final = 16_000  # of these
+_BOX: Final = re.compile(r"^ +\| ?", re.MULTILINE)  # around errors of a group: it would hide what continues on a line
 
 
 class Lines(logging.Formatter):
@@ -50,7 +52,7 @@ def _said(record: logging.LogRecord) -> str:
     error = record.exc_info[1] if record.exc_info else None
     if error is None:
         return message
-    told = "".join(traceback.format_exception(error)).rstrip()
+    told = _BOX.sub("", "".join(traceback.format_exception(error)).removesuffix("\n"))
     if len(told) > MOST:
         told = f"{''.join(traceback.format_tb(error.__traceback__, -20))}{type(error).__name__}: {_limited(told)}"
     return f"{message}\n{told}"

@@ -59,7 +59,6 @@ class Deadline:
         try:
             return self._source.ask(query)
         except RunbookError as error:
-            logger.debug("%s (%s) failed", query.source, query.kind, exc_info=True)
             return failed(query, str(error), self._clock() - began)
         except Exception as error:  # a client library's own fault must cost its check, never the notebook
             logger.exception("The %s client failed (%s)", query.source, query.kind)
