@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import re
 import signal
 import subprocess
@@ -256,6 +255,6 @@ def test_a_program_s_own_logging_hears_what_it_asked_for(tmp_path: Path) -> None
 def test_the_log_of_another_account_s_file_is_not_followed(tmp_path: Path) -> None:
     """Sealing settles the draft's own file only: a link in its place is left alone."""
     (tmp_path / "elsewhere").write_text("torn")
-    os.symlink(tmp_path / "elsewhere", tmp_path / NAME)
+    (tmp_path / NAME).symlink_to(tmp_path / "elsewhere")
     run_log.settle(tmp_path)
     assert (tmp_path / "elsewhere").read_text() == "torn"

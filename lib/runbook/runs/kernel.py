@@ -96,7 +96,8 @@ class Kernel:
 
     def kill(self) -> None:
         """End it and all that it started, at once."""
-        logger.debug("Ending the kernel")
+        if self.process.poll() is None:
+            logger.debug("Ending the kernel")
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
 
