@@ -55,7 +55,7 @@ def test_the_log_is_sealed_with_the_bundle(tmp_path: Path) -> None:
         logger.debug("before")
         bundle = draft.seal("complete")
         logger.error("after")
-    assert messages(bundle) == ["before", "Sealing INC-2026-01-15-01/HighErrorRate-20260115T104700Z: complete"]
+    assert messages(bundle) == ["before", "Sealing INC-2026-01-15-01/HighErrorRate-20260115T104700Z: complete."]
     found = audit(bundle)
     assert found.manifest
     assert NAME in found.manifest.files

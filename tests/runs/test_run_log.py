@@ -22,7 +22,7 @@ from runbook.evidence.run_log import RunLog
 from runbook.investigation.definitions import Answers, Context
 from runbook.investigation.investigator import Investigator
 from runbook.investigation.results import Results
-from runbook.model import Answer, Query, Result
+from runbook.model import Answer, Result
 from runbook.recording import file
 from runbook.recording.file import MAX_BYTES, Writer
 from runbook.redaction.redactor import Redactor
@@ -61,7 +61,7 @@ def test_the_bundle_holds_what_runner_and_kernel_did(verbose: subprocess.Complet
         r"^Check changes: abnormal\. Revision ",
         r"^Cause deployment: supported \(0\.\d\d\), ",
         r"^Cell \d+ of the notebook \(What changed\?\) ended after \d+\.\d\d s$",
-        r"^Sealing INC-2026-01-15-01/HighErrorRate-\d+T\d+Z: complete$",
+        r"^Sealing INC-2026-01-15-01/HighErrorRate-\d+T\d+Z: complete\.$",
     ):
         assert re.search(expected, said, re.MULTILINE), expected
     assert audit(bundle).unedited
@@ -100,7 +100,7 @@ def test_a_replay_is_equal_whatever_its_run_logged(verbose: subprocess.Completed
     again = bundle_of(done)
     assert done.stderr == ""
     assert (again / "run.log").read_bytes() != (first / "run.log").read_bytes()
-    assert messages(again)[-1].endswith(": complete")
+    assert messages(again)[-1].endswith(": complete.")
     for bundle in (first, again):
         assert json.loads(runbook(shipped(), "replay", bundle, "--json").stdout)["equal"] is True
 
@@ -115,7 +115,7 @@ def test_a_notebook_run_by_plain_papermill_leaves_its_log(tmp_path: Path) -> Non
     assert done.returncode == 0, done.stderr
     (bundle,) = (tmp_path / "evidence").glob("*/*")
     said = messages(bundle)
-    assert said[-1] == f"Sealing INC-2026-01-15-01/{bundle.name}: incomplete"
+    assert said[-1] == f"Sealing INC-2026-01-15-01/{bundle.name}: incomplete."
     assert [one for one in said if one.startswith("Check changes: unknown. ")]
     assert audit(bundle).unedited
 

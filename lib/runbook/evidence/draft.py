@@ -135,10 +135,8 @@ class Draft:
         with self._opened():
             if self._reservation is None:
                 raise EvidenceError(f"{self.path} is the draft of another process, which will seal it.")
-            because = f", {about.reason}" if about.reason else ""
-            logger.info("Sealing %s/%s: %s%s", self.incident, self.name, status, because)
-            if self._log is not None:
-                self._log.close()
+            logger.info("Sealing %s/%s: %s", self.incident, self.name, f"{status}. {about.reason}".rstrip())
+            self._end_log()
             if about.reason:
                 seal.mark(self.path, about)
             sealed, self.manifest_sha256 = seal.seal(self.path, self._reservation.final, about, self._key)
@@ -146,6 +144,10 @@ class Draft:
         self._reservation, self.path, self.name = None, sealed, sealed.name
         logger.info("Sealed %s/%s: its manifest's SHA-256 is %s", self.incident, self.name, self.manifest_sha256)
         return sealed
+
+    def _end_log(self) -> None:
+        if self._log is not None:
+            self._log.close()
 
     @contextmanager
     def _opened(self) -> Iterator[None]:
