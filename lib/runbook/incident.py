@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from math import ceil, inf
@@ -31,10 +32,12 @@ from runbook.reporting.findings import finding_view, recovery_view
 from runbook.reporting.presentation import header, present
 from runbook.sources.base import Deadline
 from runbook.sources.connect import connect
+from runbook.text.time import iso
 
 if TYPE_CHECKING:  # half a second to import: on first use only
     from pandas import DataFrame
 
+logger = logging.getLogger(__name__)
 POINTS = 360  # a chart has a few hundred points
 REPLAY_SECONDS = 60.0  # no recorded answer takes that long to find
 
@@ -101,10 +104,11 @@ class Incident:
         if replay.header.alert != alert.name:
             raise ParameterError(f"{path} is a recording of {replay.header.alert}, not of {alert.name}; give another.")
         recorded = _Recorded.of(replay, path)
-        given = replace(given, environment=recorded.environment_name)
-        context = _context(alert, given, recorded.environment, recorded.service, now=replay.now, latest=inf)
+        given, service = replace(given, environment=recorded.environment_name), recorded.service
+        context = _context(alert, given, recorded.environment, service, now=replay.now, latest=inf)
+        draft = _logged(_runners_draft(context), context, Redactor(service.redact_emails, service.redact_patterns))
         investigator = Investigator(alert, context, Deadline(replay, REPLAY_SECONDS), Frozen(replay.now))
-        return cls(investigator, given, Trail(replayed=file_of(path), draft=_runners_draft(context)))
+        return cls(investigator, given, Trail(replayed=file_of(path), draft=draft))
 
     @classmethod
     def _ask(cls, alert: Alert, given: Given, environment: Environment, service: Service) -> Incident:
@@ -113,7 +117,7 @@ class Incident:
         redactor = Redactor(service.redact_emails, service.redact_patterns, secrets.secrets(environment))
         told = msgspec.structs.replace(environment, kubernetes=_told(environment.kubernetes, redactor))
         context = _context(alert, given, told, service, now=now, latest=now)
-        draft = _runners_draft(context) or _own_draft(context)
+        draft = _logged(_runners_draft(context) or _own_draft(context), context, redactor)
         recorder = Recorder(
             connect(given.environment, environment),
             draft.recording if draft else None,
@@ -267,6 +271,16 @@ def _runners_draft(context: Context) -> Draft | None:
     """The draft that `runbook run` opened for this kernel, and will seal."""
     folder = process_env.draft_folder()
     return Draft.at(folder, context.alert, context.started_at) if folder else None
+
+
+def _logged(draft: Draft | None, context: Context, redactor: Redactor) -> Draft | None:
+    """The draft, its log begun; a replay of which nothing is kept has none."""
+    if draft:
+        draft.log(redactor).open()
+    where = f"{context.service.name} in {context.environment_name}"
+    window = f"{iso(context.start)} to {iso(context.end)}, every {context.step} s"
+    logger.info("%s of %s: %s, data from %s", context.alert, context.incident, where, window)
+    return draft
 
 
 def _own_draft(context: Context) -> Draft | None:

@@ -483,7 +483,7 @@ def test_help_loads_nothing_heavy():
         }
 
 
-@pytest.mark.parametrize("size", ["32k", "124k"])
+@pytest.mark.parametrize("size", ["32k", "144k"])
 def test_a_run_on_a_full_disk_keeps_its_verdict(settings: Settings, tmp_path: Path, size: str):
     """What was found is printed though it could not be kept; the disk is named, and what lies where."""
     (tmp_path / "small").mkdir()

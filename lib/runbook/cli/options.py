@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from runbook.cli import verbose
+
 if TYPE_CHECKING:
     from runbook.config.settings import Settings
 
@@ -97,8 +99,19 @@ def chosen_environment(settings: Settings, name: str | None) -> str:
         raise UsageError(
             f"Say where to ask with --environment or RUNBOOK_ENVIRONMENT; {hint('', settings.environments)}"
         )
-    settings.environment(found)
+    _redact_as(settings, found)
     return found
+
+
+def _redact_as(settings: Settings, environment: str) -> None:
+    """Let what `--verbose` prints keep the secrets of that environment."""
+    from runbook.config.secrets import secrets
+    from runbook.redaction.redactor import Redactor
+
+    asked = settings.environment(environment)
+    if verbose.on():
+        service = settings.service(asked.service)
+        verbose.know(Redactor(service.redact_emails, service.redact_patterns, secrets(asked)))
 
 
 def print_json(value: object) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ from runbook.config.schema import Environment, Service
 from runbook.errors import SettingsError
 from runbook.text.suggest import hint
 
+logger = logging.getLogger(__name__)
 PACKAGE = Path(__file__).resolve().parent.parent
 FILE_NAME = "runbook.toml"
 
@@ -44,6 +46,7 @@ def load(path: Path | None = None) -> Settings:
     file = _find() if path is None else path
     file = file.expanduser().absolute()
     raw = toml.read(file)
+    logger.info("Settings: %s", file)
     toml.known(raw, ("service", "environment"), file)
     tables = {
         name: toml.convert(raw.get(name, {}), dict[str, dict[str, object]], file, name)

@@ -5,6 +5,7 @@ All questions go out in parallel, through the same sources and deadlines as a ru
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 
@@ -17,6 +18,7 @@ from runbook.recording.replay import Replay
 from runbook.sources.base import Source
 from runbook.sources.connect import connect
 
+logger = logging.getLogger(__name__)
 Sources = Mapping[str, Source]
 
 
@@ -63,6 +65,7 @@ def _recording(environment: Environment, alert: Alert) -> Line:
     try:
         replay = Replay(path)
     except Exception as error:
+        logger.exception("The recording of %s cannot be read", alert.name)
         return Line("recording", alert.name, "failed", str(error))
     return Line(
         "recording",

@@ -9,8 +9,10 @@ marked incomplete: evidence is never deleted.
 
 from __future__ import annotations
 
+import logging
 import re
 import time
+import weakref
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,13 +23,16 @@ from runbook.errors import EvidenceError, ParameterError
 from runbook.evidence import atomic, contents, manifest, seal
 from runbook.evidence.lock import Holder, Reservation, name_of, reserve
 from runbook.evidence.manifest import Manifest, Status
+from runbook.evidence.run_log import RunLog
 from runbook.evidence.sweep import sweep_folder
 from runbook.investigation.result import Investigation
 from runbook.recording.file import RECORDING
+from runbook.redaction.redactor import Redactor
 from runbook.reporting.report import Proof
 from runbook.text.escape import json_text, plain
 from runbook.text.time import iso, stamp
 
+logger = logging.getLogger(__name__)
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
 
 
@@ -47,7 +52,9 @@ class Draft:
             name = f"{self.alert}-{_stamp(started_at)}"
             self._reservation: Reservation | None = reserve(folder, name, Holder(self.alert, started_at))
         self.path, self.name = self._reservation.partial, self._reservation.name
+        logger.info("Drafting %s/%s", self.incident, self.name)
         self.manifest_sha256 = ""
+        self._log: RunLog | None = None
 
     @classmethod
     def at(cls, path: Path, alert: str, started_at: float) -> Draft:
@@ -58,13 +65,19 @@ class Draft:
         draft = cls.__new__(cls)
         draft.incident, draft.alert, draft.started_at = path.parent.name, alert, started_at
         draft.path, draft.name, draft.notices, draft.manifest_sha256 = path, name, (), ""
-        draft._reservation, draft._key, draft._replayed = None, b"", False
+        draft._reservation, draft._key, draft._replayed, draft._log = None, b"", False, None
         return draft
 
     @property
     def recording(self) -> Path:
         """Where the run's recording belongs."""
         return self.path / RECORDING
+
+    def log(self, redactor: Redactor) -> RunLog:
+        """The run's log, to be opened or entered; it ends when the draft is sealed, or given up."""
+        self._log = RunLog(self.path, redactor)
+        weakref.finalize(self, self._log.end)
+        return self._log
 
     def adopt(self, recording: Path) -> None:
         """Take a copy of the recording that was replayed: the bundle then replays by itself."""
@@ -122,12 +135,19 @@ class Draft:
         with self._opened():
             if self._reservation is None:
                 raise EvidenceError(f"{self.path} is the draft of another process, which will seal it.")
+            logger.info("Sealing %s/%s: %s", self.incident, self.name, f"{status}. {about.reason}".rstrip())
+            self._end_log()
             if about.reason:
                 seal.mark(self.path, about)
             sealed, self.manifest_sha256 = seal.seal(self.path, self._reservation.final, about, self._key)
             self._reservation.release()
         self._reservation, self.path, self.name = None, sealed, sealed.name
+        logger.info("Sealed %s/%s: its manifest's SHA-256 is %s", self.incident, self.name, self.manifest_sha256)
         return sealed
+
+    def _end_log(self) -> None:
+        if self._log is not None:
+            self._log.close()
 
     @contextmanager
     def _opened(self) -> Iterator[None]:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import msgspec
 
-from runbook.evidence import contents, manifest
+from runbook.evidence import contents, manifest, run_log
 from runbook.evidence.atomic import put, unfinished
 from runbook.evidence.manifest import Manifest
 from runbook.evidence.signature import signature
@@ -21,6 +21,7 @@ def seal(partial: Path, final: Path, about: Manifest, key: bytes) -> tuple[Path,
     """List the files, bring all of it to the disk, give it its name. Returns the bundle and its manifest's SHA-256."""
     for unwanted in (*(partial / name for name in manifest.OWN), *partial.rglob(unfinished("*"))):
         unwanted.unlink(missing_ok=True)
+    run_log.settle(partial)
     raw = manifest.encoded(msgspec.structs.replace(about, files=manifest.entries(partial)))
     digest = hashlib.sha256(raw).hexdigest()
     put(partial / manifest.NAME, raw)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 import time
 from collections.abc import Iterator
@@ -17,6 +18,7 @@ from runbook.recording.keys import Header
 from runbook.recording.replay import Replay
 from runbook.text.time import iso
 
+logger = logging.getLogger(__name__)
 _UNFINISHED = "the run ended without sealing its evidence: it was killed, or the machine failed"
 
 
@@ -32,7 +34,7 @@ def sweep_folder(folder: Path) -> Iterator[str]:
     for partial in sorted(folder.glob(".*.partial")):
         if partial.is_symlink() or _never_locked(partial):
             continue
-        with suppress(OSError):
+        try:
             if dead := hold(folder, name_of(partial)):
                 try:
                     yield from _recovered(dead)
@@ -41,6 +43,8 @@ def sweep_folder(folder: Path) -> Iterator[str]:
                         dead.abandon()
                     else:
                         dead.release()
+        except OSError:
+            logger.warning("What a killed run left cannot be sealed: %s", partial.name, exc_info=True)
 
 
 def _never_locked(partial: Path) -> bool:
@@ -75,6 +79,7 @@ def _recovered(dead: Reservation) -> Iterator[str]:
     )
     seal.mark(dead.partial, about)
     sealed, _ = seal.seal(dead.partial, dead.folder / f"{dead.name}-unfinished", about, b"")
+    logger.warning("Sealed what a killed run left: %s/%s", dead.folder.name, sealed.name)
     yield (
         f"An earlier run of {run.alert} ended without sealing its evidence; "
         f"what it recorded is kept in {sealed}, marked incomplete."

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextvars import copy_context
 from dataclasses import replace
 
 from runbook.clock import Clock
@@ -19,6 +21,7 @@ from runbook.text.escape import READABLE, shortened
 from runbook.text.format import source_text
 from runbook.text.suggest import hint
 
+logger = logging.getLogger(__name__)
 PARALLEL = 64  # more than any alert has queries: a source that hangs costs one deadline, not two
 SHOWN_CAUSES = 2
 
@@ -31,12 +34,13 @@ class Investigator:
         self._source, self._clock = source, clock
         self._found: dict[str, Result] = {}
         self._results = Results(self._found, alert.checks)
+        self._ranked: tuple[Verdict, ...] = ()
         self._recovery: Recovery | None = None
         self._pool = ThreadPoolExecutor(PARALLEL, thread_name_prefix="ask")
         self._asked = {check.name: self._send(check.queries(context)) for check in alert.checks}
 
     def _send(self, queries: Mapping[str, Query]) -> dict[str, Future[Answer]]:
-        return {name: self._pool.submit(self._source.ask, query) for name, query in queries.items()}
+        return {name: self._pool.submit(copy_context().run, self._source.ask, query) for name, query in queries.items()}
 
     def _answers(self, check: str) -> Answers:
         return {name: future.result() for name, future in self._asked[check].items()}
@@ -45,7 +49,9 @@ class Investigator:
         """Every check judged, in the catalogue's order, so that each knows what those before it found."""
         for check in self.alert.checks:
             if check.name not in self._found:
-                self._found[check.name] = judge(check, self.context, self._answers(check.name), self._results)
+                result = judge(check, self.context, self._answers(check.name), self._results)
+                self._found[check.name] = result
+                logger.info("Check %s: %s. %s", check.name, result.status, result.sentence)
         return self._results
 
     def finding(self, name: str) -> Finding:
@@ -61,7 +67,12 @@ class Investigator:
 
     def verdicts(self) -> tuple[Verdict, ...]:
         """The probable causes, ranked."""
-        return ranking.of(self.alert, self.results())
+        if not self._ranked:
+            self._ranked = ranking.of(self.alert, self.results())
+            for one in self._ranked:
+                score = "" if one.score is None else f" ({one.score:.2f})"
+                logger.info("Cause %s: %s%s, %s", one.cause, one.state, score, one.because)
+        return self._ranked
 
     def mitigations(self) -> tuple[Mitigation, ...]:
         """What to do about the supported causes, most probable first."""
@@ -75,6 +86,7 @@ class Investigator:
             self._recovery = verification.verify(
                 self.context, self.alert.recovery, ask=self._ask_now, clock=self._clock, tell=tell
             )
+            logger.info("Recovery: %s", self._recovery.sentence)
         return self._recovery
 
     def _ask_now(self, queries: Mapping[str, Query]) -> Answers:
@@ -116,6 +128,7 @@ def _judged(check: Check, context: Context, answers: Answers, earlier: Results) 
     try:
         result = check.judge(context, answers, earlier)
     except Exception as error:  # odd data must cost this check, never the notebook
+        logger.exception("Check %s cannot judge its answers", check.name)
         return Result("unknown", _unreadable(answers), fault=fault(error))
     if result.status == "normal" and (gap := _gap(check, answers)):
         return replace(

@@ -7,6 +7,7 @@ for want of support alone, with nothing seen against it, says so.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import replace
 from math import prod
@@ -18,6 +19,7 @@ from runbook.investigation.results import Results
 from runbook.model import State, Verdict
 from runbook.text.escape import READABLE, shortened
 
+logger = logging.getLogger(__name__)
 SUPPORTED_FROM = 0.5
 
 
@@ -53,6 +55,7 @@ def judge(cause: Cause, results: Results) -> Verdict:
     try:
         return _weighed(cause, results)
     except Exception as error:  # a sign that meets odd facts must cost its cause, never the ranking
+        logger.exception("Cause %s cannot be judged", cause.name)
         named = ", ".join(results.name_of(facts) for facts in cause.requires)
         why = f"its signs could not be read off {named}: judge by what these checks found"
         return replace(_untested(cause, results, why), fault=fault(error))

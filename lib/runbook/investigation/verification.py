@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -19,6 +20,7 @@ Ask = Callable[[Mapping[str, Query]], Answers]
 ProgressCallback = Callable[[str], None]
 Outcome = Literal["recovered", "not recovered", "relapsed", "not enough data"]
 
+logger = logging.getLogger(__name__)
 EVERY_SECONDS = 30
 STALE_SECONDS, STALE_STEPS = 60, 2  # a newest value older than both is none
 PATIENCE = 3  # times the observed span: a roll-back takes minutes to reach every pod
@@ -65,6 +67,7 @@ def verify(context: Context, watched: Recovering, *, ask: Ask, clock: Clock, tel
         look = _look(context, watched, ask(watched.queries(context, end)))
         if look.outcome == "recovered" or end >= _whole_step(context, latest):
             break
+        logger.info("%s so far; looking again in %d s at most", look.outcome, pause)
         tell(f"{look.outcome} so far; watching until {clock_text(latest)} at most")
         moment = min(max(moment, end) + pause, latest)
         clock.wait_until(moment)

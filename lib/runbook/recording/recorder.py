@@ -6,6 +6,7 @@ replay cannot differ from it.
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 from collections.abc import Callable, Mapping
@@ -17,10 +18,13 @@ from typing import IO, Self
 
 from runbook.errors import RecordingError, RunbookError
 from runbook.model import JSON, Answer, Query, failed
+from runbook.recording import asked
 from runbook.recording.file import MAX_BYTES, Writer
 from runbook.recording.keys import Header, Keys
 from runbook.redaction.redactor import Redactor
 from runbook.sources.base import Source
+
+logger = logging.getLogger(__name__)
 
 
 class Recorder:
@@ -63,6 +67,7 @@ class Recorder:
             try:
                 future.set_result(self._record(self._redacted(self._answer(query), clean)))
             except BaseException as error:  # those who wait for the same answer must learn of it
+                logger.exception("%s %s %s got no answer", clean.source, clean.kind, clean.key[: asked.KEY_DIGITS])
                 future.set_exception(error)
         return future.result()
 
@@ -102,6 +107,7 @@ class Recorder:
                 raise RecordingError(f"The recording was closed before {answer.query.source} answered; run again.")
             if writer := self._writer:
                 self._attempt(lambda: writer.answer(answer))
+        asked.log(logger, answer)
         return answer
 
     def _open(self) -> None:
@@ -120,6 +126,7 @@ class Recorder:
             write()
         except OSError as error:
             self._writer = None
+            logger.error("The recording cannot be written", exc_info=True)
             self.trouble = self.trouble or _trouble(self._path, error)
 
 

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 
 from runbook.errors import RecordingMiss
 from runbook.model import Answer, Query
-from runbook.recording import file
+from runbook.recording import asked, file
 from runbook.recording.file import MAX_BYTES
 from runbook.recording.keys import Header, Keys
 from runbook.recording.miss import miss
 from runbook.redaction.redactor import Redactor
+
+logger = logging.getLogger(__name__)
 
 
 class Replay:
@@ -60,4 +63,6 @@ class Replay:
         line = self._lines.get(clean.key)
         if line is None:
             raise RecordingMiss(miss(clean, self._recording))
-        return self._recording.answer(line)
+        answer = self._recording.answer(line)
+        asked.log(logger, answer)
+        return answer

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import json
+import logging
 import os
 import secrets
 import shutil
@@ -22,6 +23,7 @@ from typing import Any, Final, Self
 
 from runbook.config.process_env import child_environment
 
+logger = logging.getLogger(__name__)
 CONNECTION, LOCK = "connection.json", "lock"  # who holds the lock lives
 LONGEST_FOLDER: Final = 60  # the path of a socket has at most 107 characters
 _ARGUMENTS: Final = (
@@ -94,6 +96,8 @@ class Kernel:
 
     def kill(self) -> None:
         """End it and all that it started, at once."""
+        if self.process.poll() is None:
+            logger.debug("Ending the kernel")
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
 

@@ -26,6 +26,7 @@ from runbook.text.format import plural, source_text
 if TYPE_CHECKING:  # half a second to import: the kernel is started first
     from runbook.evidence.draft import Draft
 
+logger = logging.getLogger(__name__)
 PRELOAD: Final = ("runbook.incident", "matplotlib.figure", "matplotlib.backends.backend_agg")
 CELL_SECONDS: Final = 120.0
 PATIENCE: Final = 3  # a recovery is waited for three times the span that it is judged by
@@ -77,6 +78,7 @@ def run(
     """
     began = time.monotonic()
     prepared = plan(alert, parameters, settings, evidence=evidence, now=time.time(), notebook=notebook)
+    redactor = _redactor(prepared, settings)
     with (
         Interruptible() as interruptible,
         Kernel({"MPLBACKEND": "agg", "RUNBOOK_SETTINGS": str(settings.path)}, PRELOAD) as kernel,
@@ -84,25 +86,40 @@ def run(
         from runbook.evidence.draft import Draft  # the kernel imports at the same time
 
         draft = Draft(prepared.evidence, prepared.incident, alert, prepared.started_at, key=prepared.seal_key)
-        try:
-            executed = _execute(prepared, settings, kernel, draft.path, tell=progress, limits=limits)
-        except KeyboardInterrupt as stop:
-            executed = Executed(None, "The run was interrupted before its notebook began.", signals.number(stop))
-        interruptible.deaf = True
-        kernel.kill()
-        return _conclude(draft, prepared, executed, by=by, began=began)
+        with draft.log(redactor):
+            _log_begin(prepared, kernel)
+            try:
+                executed = _execute(prepared, kernel, draft.path, redactor=redactor, tell=progress, limits=limits)
+            except KeyboardInterrupt as stop:
+                executed = Executed(None, "The run was interrupted before its notebook began.", signals.number(stop))
+            interruptible.deaf = True
+            kernel.kill()
+            return _conclude(draft, prepared, executed, by=by, began=began)
+
+
+def _redactor(prepared: Plan, settings: Settings) -> Redactor:
+    """Knows the environment's secrets."""
+    service = settings.service(prepared.environment.service)
+    return Redactor(service.redact_emails, service.redact_patterns, secrets(prepared.environment))
+
+
+def _log_begin(prepared: Plan, kernel: Kernel) -> None:
+    from runbook.evidence.manifest import versions
+
+    given = ", ".join(f"{name}={value!r}" for name, value in prepared.values.items())
+    logger.info("Run of %s for %s begins: %s", prepared.alert, prepared.incident, given)
+    logger.info("Versions: %s", ", ".join(f"{name} {version}" for name, version in versions().items()))
+    logger.info("The kernel is process %d", kernel.process.pid)
 
 
 def _execute(
-    prepared: Plan, settings: Settings, kernel: Kernel, draft: Path, *, tell: Tell, limits: Limits | None
+    prepared: Plan, kernel: Kernel, draft: Path, *, redactor: Redactor, tell: Tell, limits: Limits | None
 ) -> Executed:
     from runbook import alerts
     from runbook.runs.cell_labels import label
 
     _hush()
     alert = alerts.load(prepared.alert)
-    service = settings.service(prepared.environment.service)
-    redactor = Redactor(service.redact_emails, service.redact_patterns, secrets(prepared.environment))
     wait = 0.0 if prepared.mitigated_at is None else PATIENCE * alert.recovery.seconds
     cell = CELL_SECONDS + prepared.environment.deadline_seconds + wait
     limits = limits or Limits(cell, 2 * CELL_SECONDS + cell)
@@ -121,10 +138,13 @@ def _execute(
 def _conclude(draft: Draft, prepared: Plan, executed: Executed, *, by: str | None, began: float) -> Outcome:
     """Whatever was found, under its name, with its true status."""
     reason = executed.failure
+    if reason:
+        logger.error("%s", reason)
     found = _findings(draft.path)
     if not found:
         reason = reason or "The notebook left no findings; let its last cell be incident.record()."
         salvaged, found = _salvage(draft, prepared)
+        logger.warning("The notebook left no findings: %s", salvaged)
         reason = reason if salvaged in reason else f"{reason} {salvaged}"
     unkept = _keep(executed.notebook, draft)
     reason = reason or unkept
@@ -139,6 +159,7 @@ def _conclude(draft: Draft, prepared: Plan, executed: Executed, *, by: str | Non
             by=by,
         )
     except EvidenceError as error:
+        logger.exception("The draft cannot be sealed")
         status, bundle, reason = "failed", draft.path, _unsealed(draft, reason, str(error))
     return Outcome(
         status,
@@ -184,6 +205,7 @@ def _salvage(draft: Draft, prepared: Plan) -> tuple[str, Mapping[str, Any]]:
     except RunbookError as error:
         return f"What was recorded until then is kept, but cannot be judged: {error}", found
     except Exception:  # it must be sealed in any case
+        logger.exception("What was recorded cannot be judged")
         why = "What was recorded until then is kept, but cannot be judged; `runbook replay` of the bundle says why."
         return why, found
     return "The findings are judged by what was recorded until then.", found

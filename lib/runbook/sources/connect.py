@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import importlib
+import logging
 import threading
+import time
 from collections.abc import Callable, Mapping
 
 from runbook.config import schema
@@ -12,6 +14,8 @@ from runbook.errors import SourceError
 from runbook.model import Answer, Query, SourceName, failed
 from runbook.sources.base import Deadline, Source
 from runbook.text.format import source_text
+
+logger = logging.getLogger(__name__)
 
 # Client libraries import each other's parts in circles: two threads that enter a circle at different places see halves
 # of modules ("cannot import name"). So one thread imports at a time, and all that a source needs.
@@ -40,6 +44,7 @@ class Lazy:
         try:
             source = self._source or self._made()
         except Exception as error:  # an installation that is not whole must cost its checks, never the notebook
+            logger.exception("The %s client cannot be loaded", self._name)
             said = f"{type(error).__name__}: {str(error)[:200]}"
             return failed(
                 query, f"{source_text(self._name)} client cannot be loaded ({said}); install the package again."
@@ -49,9 +54,11 @@ class Lazy:
     def _made(self) -> Source:
         with _importing:
             if self._source is None:
+                began = time.monotonic()
                 for module in _NEEDED[self._name]:
                     importlib.import_module(f"runbook.sources.{module}")
                 self._source = Deadline(self._make(), self._deadline)
+                logger.debug("The %s client is loaded after %.2f s", self._name, time.monotonic() - began)
             return self._source
 
 
