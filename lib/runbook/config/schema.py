@@ -6,6 +6,7 @@ that holds it.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal
 
 import msgspec
@@ -23,11 +24,12 @@ from runbook.config.types import (
     ObjectNameOrNone,
     Port,
     Positive,
-    Ratio,
     Url,
     UrlPath,
     Variable,
 )
+
+Thresholds = Mapping[str, int | float]  # what a profile sets, by name; the rest is as the alerts declare it
 
 
 class _Strict(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -98,21 +100,12 @@ class MySQL(_Strict, frozen=True):
     tls: Literal["auto", "required", "off"] = "auto"
 
 
-class Thresholds(_Strict, frozen=True):
-    """The limits that the alerts fire at; ratios in 0..1, times in seconds."""
-
-    error_ratio: Ratio = 0.05
-    auth_failure_ratio: Ratio = 0.20
-    database_errors_per_second: Positive = 0.1
-    latency_p95_seconds: Positive = 2.0
-    memory_bytes: Count = 500 * 1024 * 1024
-
-
 class Service(_Strict, frozen=True):
     """What one service calls things, in metrics, logs and Kubernetes.
 
     `login_phrase` is in every message about a login that succeeded; `proxy_deployment` is what clients connect to, if
-    that is a deployment of the namespace.
+    that is a deployment of the namespace; `thresholds` are the limits that the alerts fire at, by the names that they
+    declare.
     """
 
     name: str
@@ -141,15 +134,23 @@ class Service(_Strict, frozen=True):
     display_path: UrlPath = "/display?username=test"
     scrape_interval_seconds: Count = 15
     database_pool_size: Count = 20
-    thresholds: Thresholds = Thresholds()
+    thresholds: dict[str, int | float] = {}
     redact_emails: bool = True
     redact_patterns: list[str] = []
+
+
+class Alerts(_Strict, frozen=True):
+    """Alerts of your own, beside those of the package."""
+
+    folder: str
+    """Where their modules, notebooks, `recordings/` and `rules/` are; `runbook new` writes there."""
 
 
 class Environment(_Strict, frozen=True):
     """Where to ask. A source without a section is not asked and its checks are unknown.
 
-    `recording` replays instead of asking; `evidence` is the folder a run leaves its bundle in. `database_address` is
+    `recording` replays instead of asking: in it {alert} is the alert's name, and {recordings} the folder where those of
+    its pack are; `evidence` is the folder a run leaves its bundle in. `database_address` is
     the "host:port" that the service connects to; the probe's token is sent to `base_url` alone, to try a login.
     """
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from runbook.alerts.checks.toolkit import histogram
 from runbook.alerts.checks.toolkit.series import FAILED, metric
+from runbook.alerts.thresholds import AUTH_FAILURE_RATIO, ERROR_RATIO, LATENCY_P95
 from runbook.config.schema import Service
 from runbook.investigation.definitions import Context
 from runbook.text.format import duration_text, share_text
@@ -58,7 +59,7 @@ FAILED_REQUESTS = Signal(
     of="of requests",
     part=lambda c, window: f"rate({metric(c.service, 'http_requests_total', FAILED)}[{window}])",
     whole=lambda c, window: f"rate({metric(c.service, 'http_requests_total')}[{window}])",
-    threshold=lambda service: service.thresholds.error_ratio,
+    threshold=lambda service: ERROR_RATIO.of(service.thresholds),
     scale=100,
     beyond=of_the_rest,
 )
@@ -72,7 +73,7 @@ REQUEST_SECONDS = Signal(
     of="a request",
     part=lambda c, window: histogram.rates(c.service, histogram.REQUESTS, "sum", window),
     whole=lambda c, window: histogram.rates(c.service, histogram.REQUESTS, "count", window),
-    threshold=lambda service: service.thresholds.latency_p95_seconds * SLOW_MEAN,
+    threshold=lambda service: LATENCY_P95.of(service.thresholds) * SLOW_MEAN,
     text=duration_text,
     drawn=False,
 )
@@ -84,7 +85,7 @@ FAILED_LOGINS = Signal(
     of="of logins",
     part=lambda c, window: f"rate({metric(c.service, 'auth_attempts_total', FAILURE)}[{window}])",
     whole=lambda c, window: f"rate({metric(c.service, 'auth_attempts_total')}[{window}])",
-    threshold=lambda service: service.thresholds.auth_failure_ratio,
+    threshold=lambda service: AUTH_FAILURE_RATIO.of(service.thresholds),
     scale=100,
     beyond=of_the_rest,
 )
