@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -99,6 +99,15 @@ def chosen_environment(settings: Settings, name: str | None) -> str:
         )
     settings.environment(found)
     return found
+
+
+def told(problems: Sequence[str]) -> int:
+    """What is wrong with other alerts, on stderr; exit code 1 if anything is."""
+    from runbook.text.escape import plain
+
+    for problem in problems:
+        click.echo(f"runbook: {plain(problem, 2000)}", err=True)
+    return 1 if problems else 0
 
 
 def print_json(value: object) -> None:

@@ -25,6 +25,7 @@ from runbook.text.format import plural, source_text
 
 if TYPE_CHECKING:  # half a second to import: the kernel is started first
     from runbook.evidence.draft import Draft
+    from runbook.investigation.definitions import Alert
 
 PRELOAD: Final = ("runbook.incident", "matplotlib.figure", "matplotlib.backends.backend_agg")
 CELL_SECONDS: Final = 120.0
@@ -83,24 +84,23 @@ def run(
     ):
         from runbook.evidence.draft import Draft  # the kernel imports at the same time
 
+        loaded = prepared.catalogue.ready(alert, settings, prepared.environment)
         draft = Draft(prepared.evidence, prepared.incident, alert, prepared.started_at, key=prepared.seal_key)
         try:
-            executed = _execute(prepared, settings, kernel, draft.path, tell=progress, limits=limits)
+            executed = _execute(prepared, settings, kernel, draft.path, alert=loaded, tell=progress, limits=limits)
         except KeyboardInterrupt as stop:
             executed = Executed(None, "The run was interrupted before its notebook began.", signals.number(stop))
         interruptible.deaf = True
         kernel.kill()
-        return _conclude(draft, prepared, executed, by=by, began=began)
+        return _conclude(draft, prepared, executed, settings, by=by, began=began)
 
 
 def _execute(
-    prepared: Plan, settings: Settings, kernel: Kernel, draft: Path, *, tell: Tell, limits: Limits | None
+    prepared: Plan, settings: Settings, kernel: Kernel, draft: Path, *, alert: Alert, tell: Tell, limits: Limits | None
 ) -> Executed:
-    from runbook import alerts
     from runbook.runs.cell_labels import label
 
     _hush()
-    alert = alerts.load(prepared.alert)
     service = settings.service(prepared.environment.service)
     redactor = Redactor(service.redact_emails, service.redact_patterns, secrets(prepared.environment))
     wait = 0.0 if prepared.mitigated_at is None else PATIENCE * alert.recovery.seconds
@@ -118,13 +118,15 @@ def _execute(
     )
 
 
-def _conclude(draft: Draft, prepared: Plan, executed: Executed, *, by: str | None, began: float) -> Outcome:
+def _conclude(
+    draft: Draft, prepared: Plan, executed: Executed, settings: Settings, *, by: str | None, began: float
+) -> Outcome:
     """Whatever was found, under its name, with its true status."""
     reason = executed.failure
     found = _findings(draft.path)
     if not found:
         reason = reason or "The notebook left no findings; let its last cell be incident.record()."
-        salvaged, found = _salvage(draft, prepared)
+        salvaged, found = _salvage(draft, prepared, settings)
         reason = reason if salvaged in reason else f"{reason} {salvaged}"
     unkept = _keep(executed.notebook, draft)
     reason = reason or unkept
@@ -162,7 +164,7 @@ def _unsealed(draft: Draft, reason: str, error: str) -> str:
     return f"{said} Not sealed: {draft.path} holds {kept}; the next run of this incident seals it."
 
 
-def _salvage(draft: Draft, prepared: Plan) -> tuple[str, Mapping[str, Any]]:
+def _salvage(draft: Draft, prepared: Plan, settings: Settings) -> tuple[str, Mapping[str, Any]]:
     """Judge again by what was recorded until the notebook failed; how far that went in one sentence, and the findings.
 
     They are there even where the disk takes no more.
@@ -176,7 +178,7 @@ def _salvage(draft: Draft, prepared: Plan) -> tuple[str, Mapping[str, Any]]:
             draft.adopt(prepared.replayed)
         if not draft.recording.is_file():
             return "Nothing had been recorded yet.", found
-        investigation = Incident.replay(draft.recording, partial_ok=True).investigation(verified=True)
+        investigation = Incident.replay(draft.recording, settings, partial_ok=True).investigation(verified=True)
         found = findings_json(investigation)
         draft.write(investigation)
     except EvidenceError as error:

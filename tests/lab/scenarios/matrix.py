@@ -19,7 +19,7 @@ from dataclasses import asdict, dataclass
 from math import ceil
 from pathlib import Path
 
-from runbook import alerts
+from runbook.alerts.registry import SHIPPED
 from runbook.investigation.result import Investigation
 from tests.lab.faults import FAULTS
 from tests.lab.scenarios.investigating import investigate
@@ -29,7 +29,7 @@ from tests.lab.servers.lab import Lab
 from tests.lab.service.front import Front
 
 REPORTED = range(100, 110)
-KNOWN = tuple(name for name, fault in FAULTS.items() if fault.alert in alerts.names())
+KNOWN = tuple(name for name, fault in FAULTS.items() if fault.alert in SHIPPED.names)
 
 
 @dataclass(frozen=True)
