@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
+
 from runbook.alerts.checks.toolkit import histogram
-from runbook.alerts.checks.toolkit.series import FAILED, metric
+from runbook.alerts.checks.toolkit.series import FAILED, Floats, metric
 from runbook.alerts.thresholds import AUTH_FAILURE_RATIO, ERROR_RATIO, LATENCY_P95
 from runbook.config.schema import Service
 from runbook.investigation.definitions import Context
@@ -33,6 +35,7 @@ class Signal:
     them. Above `threshold(service)` a revision counts as affected; the chart shows the threshold where it is `drawn`.
     `title` and `unit` are the chart's, which shows values times `scale`; `verb` and `of` make a clause around
     `text(value)`: "fail 11.8 % of requests". `beyond(own, others)` is by how much some pods are worse than the others.
+    With `below`, less is worse; `badness` turns values so that more is.
     """
 
     title: str
@@ -46,6 +49,12 @@ class Signal:
     scale: float = 1.0
     drawn: bool = True
     beyond: Callable[[float, float], float] = beyond_twice
+    below: bool = False
+
+    def badness(self, values: Floats) -> Floats:
+        """The more, the worse, and twice as much is twice as bad: the reciprocal where less is worse."""
+        with np.errstate(divide="ignore"):
+            return np.reciprocal(values) if self.below else values
 
     def clause(self, value: float) -> str:
         """E.g. "fail 11.8 % of requests"."""
