@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
-from runbook import alerts
+from runbook.alerts.registry import SHIPPED
 from runbook.incident import Incident
 from runbook.investigation.definitions import Alert, Context
 from runbook.investigation.result import Investigation
@@ -51,7 +51,7 @@ def rows() -> list[Row]:
     """Every step of the procedure; raises Gap where one is not answered."""
     procedure = tomllib.loads(PROCEDURE.read_text(encoding="utf-8"))
     return [
-        row(alerts.load(name), kind, entry)
+        row(SHIPPED.load(name), kind, entry)
         for name in procedure
         for kind in KINDS
         for entry in procedure[name].get(kind, ())
@@ -133,7 +133,7 @@ def page() -> str:
     for name in dict.fromkeys(row.alert for row in table):
         lines += ["", f"## {name}", "", "| | step | answered by | cell |", "|---|---|---|---|"]
         lines += [f"| {row.kind} | {row.step} | {row.answer} | [{row.cell}] |" for row in table if row.alert == name]
-        causes = ", ".join(f"`{cause.name}`" for cause in alerts.load(name).causes)
+        causes = ", ".join(f"`{cause.name}`" for cause in SHIPPED.load(name).causes)
         lines += ["", f"Candidate causes: {causes}."]
     return "\n".join(lines) + "\n"
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from runbook import alerts
+from runbook.alerts import registry, thresholds
 from runbook.clock import Frozen, Wall
 from runbook.config import process_env, secrets, settings
 from runbook.config.schema import Auth, Environment, Kubernetes, Service
@@ -22,6 +22,7 @@ from runbook.investigation import window
 from runbook.investigation.definitions import Alert, Context
 from runbook.investigation.investigator import Investigator
 from runbook.investigation.result import Investigation
+from runbook.investigation.thresholds import effective
 from runbook.recording.file import file_of
 from runbook.recording.keys import Header
 from runbook.recording.recorder import Recorder
@@ -76,27 +77,32 @@ class Incident:
         """Check the parameters (see Given), then send all queries of the alert's checks at once.
 
         `known`: settings other than those of runbook.toml. Replays instead of asking where `recording` or the
-        environment names a recording or a bundle.
+        environment names a recording or a bundle, and takes the incident from that where none is given.
         Raises UsageError for wrong parameters or settings, RecordingError for a recording that cannot be read.
         """
-        catalogued, wanted = alerts.load(alert), Given(**given)
-        window.incident_id(wanted.incident_id)
         known = known or settings.load()
+        catalogue = registry.of(known)
+        wanted = Given(**given)
         environment = known.environment(wanted.environment)
-        recorded = wanted.recording or environment.recording.format(alert=alert)
+        catalogued = catalogue.ready(alert, known, environment)
+        recorded = Path(wanted.recording) if wanted.recording else catalogue.replayed(alert, environment)
+        if recorded and not wanted.started_at:
+            wanted = _as_recorded(Replay(file_of(recorded)).header)
+        window.incident_id(wanted.incident_id)
         if recorded:
-            return cls._replay(catalogued, wanted, Path(recorded))
+            return cls._replay(catalogued, wanted, recorded)
         return cls._ask(catalogued, wanted, environment, known.service(environment.service))
 
     @classmethod
-    def replay(cls, path: Path, *, partial_ok: bool = False) -> Incident:
+    def replay(cls, path: Path, known: settings.Settings | None = None, *, partial_ok: bool = False) -> Incident:
         """The run that a recording or a bundle holds, with the parameters that it was run with.
 
-        `partial_ok` accepts the recording of a run that was killed.
+        `known`: settings other than those of runbook.toml, which say where alerts of one's own are; a shipped alert
+        needs none. `partial_ok` accepts the recording of a run that was killed.
         """
         header = Replay(file_of(path), partial_ok=partial_ok).header
-        given = Given(**{name: str(value) for name, value in header.parameters.items()})
-        return cls._replay(alerts.load(header.alert), given, path, partial_ok=partial_ok)
+        catalogued = registry.recorded(header.alert, known)
+        return cls._replay(catalogued, _as_recorded(header), path, partial_ok=partial_ok)
 
     @classmethod
     def _replay(cls, alert: Alert, given: Given, path: Path, *, partial_ok: bool = False) -> Incident:
@@ -114,6 +120,8 @@ class Incident:
     def _ask(cls, alert: Alert, given: Given, environment: Environment, service: Service) -> Incident:
         clock = Wall()
         now = clock.now()
+        declared = (*thresholds.SHIPPED, *alert.thresholds)
+        service = msgspec.structs.replace(service, thresholds=effective(declared, service.thresholds))
         redactor = Redactor(service.redact_emails, service.redact_patterns, secrets.secrets(environment))
         told = msgspec.structs.replace(environment, kubernetes=_told(environment.kubernetes, redactor))
         context = _context(alert, given, told, service, now=now, latest=now)
@@ -203,6 +211,11 @@ class _Recorded(msgspec.Struct, frozen=True):
             raise RecordingCorrupt(
                 f"{path} says nothing usable about its service ({error}); replay the recording of a bundle."
             ) from error
+
+
+def _as_recorded(header: Header) -> Given:
+    """What the recorded run was given."""
+    return Given(**{name: str(value) for name, value in header.parameters.items()})
 
 
 def _header(context: Context, given: Given) -> Header:

@@ -13,12 +13,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runbook import alerts
 from runbook.alerts.checks.database import database_health
 from runbook.alerts.checks.requests import scope
 from runbook.alerts.checks.workload import changes, down_instances, nodes, pod_states, policies, resource_limits
 from runbook.alerts.high_error_rate import ALERT
 from runbook.alerts.mitigations.commands import kubectl, mysql
+from runbook.alerts.registry import SHIPPED
 from runbook.config.schema import Environment, Kubernetes
 from runbook.config.settings import Settings
 from runbook.incident import Incident
@@ -79,9 +79,9 @@ NAMES = {facts: check_name(facts) for facts in KNOWN}
 
 PLANS = {cause.name: cause.plan for cause in ALERT.causes} | {
     f"{name}.{cause.name}": cause.plan
-    for name in alerts.names()
+    for name in SHIPPED.names
     if name != ALERT.name
-    for cause in alerts.load(name).causes
+    for cause in SHIPPED.load(name).causes
 }
 
 

@@ -17,7 +17,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from runbook import alerts
+from runbook.alerts.registry import SHIPPED
 from runbook.cli import main
 from runbook.config.settings import Settings
 from tests import ROOT
@@ -68,7 +68,7 @@ RUN = ("run", "HighErrorRate", "--environment", "bare")
         (("rnu",), "did you mean run?"),
         (("run",), "Missing argument 'ALERT' (see `runbook run --help`)"),
         (("list", "--jsno"), "No such option"),
-        (("run", "HighErrorRate"), "--environment or RUNBOOK_ENVIRONMENT; known: bare"),
+        (("run", "HighErrorRate"), "--environment or RUNBOOK_ENVIRONMENT; known: bare, demo"),
         (("run", "HighErrorRate", "--environment", "bear"), "did you mean bare?"),
         (("run", "HighErorRate", "--environment", "bare"), "did you mean HighErrorRate?"),
         ((*RUN, "-p", "lookbak", "1h"), "did you mean lookback?"),
@@ -86,7 +86,7 @@ RUN = ("run", "HighErrorRate", "--environment", "bare")
         (("rules", "--environment", "x"), "There is no environment 'x'"),
         (("audit", "nowhere"), "does not exist"),
         (("replay", "nowhere"), "does not exist"),
-        (("open", "x", "--environment", "bare"), "There is no notebook for an alert 'x'"),
+        (("open", "x", "--environment", "bare"), "There is no alert 'x'"),
     ],
 )
 def test_wrong_use_is_one_sentence_and_exit_code_2(
@@ -214,7 +214,7 @@ def test_a_run_prints_verdict_ledger_bundle_and_digest(ran: Ran):
     assert re.fullmatch(r"Manifest: sha256 [0-9a-f]{64}", manifest)
 
 
-@pytest.mark.parametrize("alert", alerts.names())
+@pytest.mark.parametrize("alert", SHIPPED.names)
 def test_each_runbook_without_sources_leaves_evidence_and_exit_code_3(alert: str, tmp_path: Path):
     """Headless, with nobody to ask: the run ends, its bundle is whole, and nothing is claimed."""
     bare(tmp_path)

@@ -116,11 +116,20 @@ def test_a_wrong_value_names_its_key_and_what_was_expected(
     assert expected in sentence
 
 
-@pytest.mark.parametrize("value", ["0", "-0.05", "5", "1.01", "nan", "true", '"5%"'])
-def test_a_ratio_lies_between_nought_and_one(tmp_path: Path, value: str):
-    """A threshold of 5 for 5 % would never fire, so it is refused."""
-    sentence = refusal(tmp_path, GOOD + f"[service.shop.thresholds]\nerror_ratio = {value}\n")
-    assert "`service.shop.thresholds.error_ratio`" in sentence
+@pytest.mark.parametrize("value", ["0", "0.0", "-0.05", "nan", "inf", "true", '"5%"', "[]"])
+def test_a_threshold_is_a_number_above_nought(tmp_path: Path, value: str):
+    """What no alert could fire at is refused by its name, whatever alerts there are."""
+    sentence = refusal(tmp_path, GOOD + f"[service.shop.thresholds]\nqueue_length = {value}\n")
+    assert "`service.shop.thresholds.queue_length` should be a number above 0" in sentence
+
+
+def test_thresholds_keep_their_kind_of_number(tmp_path: Path):
+    """Any name may stand there, since the alerts declare them; a whole number stays one."""
+    file = tmp_path / "runbook.toml"
+    file.write_text(GOOD + "[service.shop.thresholds]\nqueue_length = 10\nerror_ratio = 0.5\n")
+    limits = settings.load(file).service("shop").thresholds
+    assert limits == {"queue_length": 10, "error_ratio": 0.5}
+    assert [type(value) for value in limits.values()] == [int, float]
 
 
 @pytest.mark.parametrize("url", ["http://me:canary@prometheus", "https://canary@prometheus/x", "http://p?token=canary"])
@@ -268,9 +277,11 @@ def test_lists_in_lists_without_end_are_one_sentence(tmp_path: Path):
     assert "nested too deeply" in refusal(tmp_path, f"x = {'[' * 5000}")
 
 
-@pytest.mark.parametrize("path", ["{alert.__class__}", "{alert:>99}", "{alert!r}", "{{alert}", "{}", "}"])
+@pytest.mark.parametrize(
+    "path", ["{alert.__class__}", "{alert:>99}", "{alert!r}", "{{alert}", "{}", "}", "a/{recordings}/b"]
+)
 def test_a_recording_has_no_braces_but_the_alerts(tmp_path: Path, path: str):
-    """Only {alert} itself stands for the name."""
+    """Only {alert} itself stands for the name, and {recordings}/ at the beginning for the folder."""
     assert "no other braces" in refusal(tmp_path, f"{GOOD}recording = '{path}'\n")
 
 
@@ -325,9 +336,9 @@ def test_unknown_names_list_the_known(tmp_path: Path):
     """A wrong environment or service names those that there are."""
     (tmp_path / "runbook.toml").write_text(GOOD)
     found = settings.load(tmp_path / "runbook.toml")
-    with pytest.raises(SettingsError, match=r"no environment 'life' in .*did you mean live\? Known: live\."):
+    with pytest.raises(SettingsError, match=r"no environment 'life' in .*did you mean live\? Known: demo, live\."):
         found.environment("life")
-    with pytest.raises(SettingsError, match=r"no service 'x' in .*known: shop\."):
+    with pytest.raises(SettingsError, match=r"no service 'x' in .*known: micro-frontend, shop\."):
         found.service("x")
 
 
@@ -384,18 +395,61 @@ def test_the_file_is_found_by_variable_then_upward_then_as_shipped(tmp_path: Pat
     assert load_in(other) == [str(settings.shipped()), str(other / "evidence")]
 
 
+def test_the_demonstration_is_there_in_any_case(tmp_path: Path):
+    """Settings without an environment `demo` have the shipped one, its evidence beside them; the others are theirs."""
+    (tmp_path / "runbook.toml").write_text(GOOD)
+    found = settings.load(tmp_path / "runbook.toml")
+    shipped = settings.load(settings.shipped())
+    assert set(found.environments) == {"live", "demo"}
+    assert found.environment("demo").recording == shipped.environment("demo").recording
+    assert found.environment("demo").evidence == str(tmp_path / "evidence")
+    assert found.service("micro-frontend") == shipped.service("micro-frontend")
+
+
+def test_a_demonstration_of_one_s_own_wins(tmp_path: Path):
+    """Who has an environment `demo` keeps it, and gets no service that nobody named."""
+    (tmp_path / "runbook.toml").write_text(f'{GOOD}[environment.demo]\nservice = "shop"\nrecording = "{{alert}}.gz"\n')
+    found = settings.load(tmp_path / "runbook.toml")
+    assert found.environment("demo").recording == str(tmp_path / "{alert}.gz")
+    assert set(found.services) == {"shop"}
+
+
+def test_the_folder_of_one_s_own_alerts(tmp_path: Path):
+    """It is relative to the file, and needs not be there yet; without it there is none."""
+    file = tmp_path / "runbook.toml"
+    for text, folder in (('[alerts]\nfolder = "mine"\n', tmp_path / "mine"), ("", None)):
+        file.write_text(GOOD + text)
+        assert settings.load(file).alerts_folder == folder
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("[alerts]\n", "`alerts` lacks `folder`"),
+        ('[alerts]\nfolder = ""\n', "`alerts.folder` is empty"),
+        ('[alerts]\nfolders = "x"\n', "did you mean folder?"),
+        ('[alert]\nfolder = "x"\n', "did you mean alerts?"),
+    ],
+)
+def test_a_folder_of_alerts_that_is_none_is_refused(tmp_path: Path, text: str, told: str):
+    """A table without its key, or with another one, would silently have no alerts."""
+    assert told in refusal(tmp_path, GOOD + text)
+
+
 def test_the_shipped_file_has_every_environment_of_the_procedure():
     """production, staging, lab and demo are there, with the thresholds of the procedure."""
     shipped = settings.load(settings.shipped())
     assert set(shipped.environments) == {"production", "staging", "lab", "demo"}
     service = shipped.service("micro-frontend")
-    limits = service.thresholds
-    assert (limits.error_ratio, limits.auth_failure_ratio, limits.latency_p95_seconds) == (0.05, 0.20, 2.0)
-    assert limits.memory_bytes == 500 * 1024 * 1024
+    assert service.thresholds == {
+        "error_ratio": 0.05,
+        "auth_failure_ratio": 0.20,
+        "database_errors_per_second": 0.1,
+        "latency_p95_seconds": 2.0,
+        "memory_bytes": 500 * 1024 * 1024,
+    }
     assert (service.metric_prefix, service.index, service.namespace) == ("micro_frontend_", "micro-apps-*", "web")
-    assert shipped.environment("demo").recording == str(
-        settings.shipped().parent / "notebooks/recordings/{alert}.jsonl.gz"
-    )
+    assert shipped.environment("demo").recording == "{recordings}/{alert}.jsonl.gz"
 
 
 def test_nothing_else_reads_the_process_environment():

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from runbook import alerts
+from runbook.alerts.registry import SHIPPED
 from runbook.clock import Frozen
 from runbook.config.settings import Settings
 from runbook.doctor import examine as examination
@@ -21,13 +21,12 @@ from runbook.incident import Incident
 from runbook.investigation.investigator import Investigator
 from runbook.model import JSON, Answer, Query, failed
 from runbook.recording.replay import Replay
-from runbook.runs.notebooks import notebook_of
 from runbook.sources.base import Source
 from tests.bare import bare
 from tests.fakes import context
 
 NOW = 1_768_474_020.0
-ALERTS = [alerts.load(name) for name in alerts.names()]
+ALERTS = [SHIPPED.load(name) for name in SHIPPED.names]
 NEEDED = {need.metric: need for need in requirements.metrics(ALERTS, context())}
 KEYWORDS = dict.fromkeys(("level", "app", "username", "pod"), "keyword")
 FIELDS = {"timestamp": "date", "message": "text", "client_ip": "ip", **KEYWORDS}
@@ -99,7 +98,7 @@ def wrong(lines: tuple[Line, ...]) -> Line:
 
 def test_what_the_named_alerts_do_not_ask_is_no_trouble(world: World, tmp_path: Path):
     """HighErrorRate asks no MySQL, so that one without it is not ill; what it does ask counts."""
-    named = [alerts.load("HighErrorRate")]
+    named = [SHIPPED.load("HighErrorRate")]
     world.down = {"mysql"}
     asked = dict.fromkeys(("prometheus", "elasticsearch", "kubernetes", "mysql", "probe"), world)
     lines = examination.examine("bare", bare(tmp_path), named, NOW, sources=asked)
@@ -136,17 +135,17 @@ def test_a_metric_that_no_check_needs_is_optional(world: World, examine: Callabl
 def test_metrics_of_which_a_check_needs_any_are_missing_together():
     """Each alone costs the check nothing; without all of them it has nothing to judge by."""
     some = [metric for metric in NEEDED if "_database_" in metric]
-    alert = alerts.load("HighErrorRate")
+    alert = SHIPPED.load("HighErrorRate")
     for metric in some:
         assert requirements.lost([alert], context(), frozenset({metric})) == {metric: ()}
     whole = requirements.lost([alert], context(), frozenset(some))
     assert whole["micro_frontend_database_connections"] == ("database_health",)
 
 
-@pytest.mark.parametrize("alert", alerts.names())
+@pytest.mark.parametrize("alert", SHIPPED.names)
 def test_what_is_said_to_cost_no_check_costs_none(alert: str):
     """Each metric in turn is taken out of the recorded incident: the checks that then know nothing are those named."""
-    replayed = notebook_of(alert).parent / "recordings" / f"{alert}.jsonl.gz"
+    replayed = SHIPPED.notebook(alert).parent / "recordings" / f"{alert}.jsonl.gz"
     found = Incident.replay(replayed).investigation()
     recorded, context = Replay(replayed), found.context
     ran = {finding.check for finding in found.findings if finding.ran}

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import msgspec
 
-from runbook import alerts
+from runbook.alerts.registry import SHIPPED
 from runbook.config.schema import Environment, Service
 from runbook.monitoring import alerting_rules, yaml_text
 from tests.lab.faults import FAULTS
@@ -67,7 +67,7 @@ class LiveLab:
         self.lab.stop()
 
     def _rules(self, path: Path) -> Path:
-        shortened = [replace(alerts.load(name), for_seconds=FOR_SECONDS) for name in alerts.names()]
+        shortened = [replace(SHIPPED.load(name), for_seconds=FOR_SECONDS) for name in SHIPPED.names]
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(
             yaml_text.as_yaml(alerting_rules.rules(shortened, live_profile(), Environment(service="micro-frontend")))

@@ -18,6 +18,7 @@ from pathlib import Path
 
 import pytest
 
+from runbook.alerts.registry import SHIPPED
 from runbook.config.schema import Elasticsearch, Environment, Prometheus
 from runbook.config.settings import Settings, shipped
 from runbook.errors import RecordingError, UsageError
@@ -27,13 +28,12 @@ from runbook.incident import Incident
 from runbook.recording.file import RECORDING
 from runbook.recording.replay import Replay
 from runbook.reporting.findings_json import compare
-from runbook.runs.notebooks import notebook_of
 from tests.canned import Canned, Reply, Request
 from tests.command_line import BIN, findings, manifest, options, run, runbook, surroundings, write_settings
 from tests.fakes import SERVICE
 
 ALERT = "HighErrorRate"
-RECORDED = notebook_of(ALERT).parent / "recordings" / f"{ALERT}.jsonl.gz"
+RECORDED = SHIPPED.notebook(ALERT).parent / "recordings" / f"{ALERT}.jsonl.gz"
 START = "2026-01-15T10:47:00Z"
 GIVEN = {"incident_id": "INC-2026-01-15-01", "started_at": START, "ended_at": "2026-01-15T11:12:00Z", "lookback": "1h"}
 
@@ -335,7 +335,7 @@ def test_the_command_refuses_wrong_parameters(known: Settings, name: str, value:
 
 def test_plain_papermill_with_a_wrong_parameter_stops_at_the_first_cell(known: Settings, tmp_path: Path) -> None:
     """papermill shows the library's sentence, its exit code is 1, and no evidence is begun."""
-    command = [str(BIN / "papermill"), str(notebook_of(ALERT)), str(tmp_path / "out.ipynb")]
+    command = [str(BIN / "papermill"), str(SHIPPED.notebook(ALERT)), str(tmp_path / "out.ipynb")]
     done = run([*command, *options({"environment": "here", **GIVEN, "incident_id": "../x"})], known.path)
     assert done.returncode == 1
     assert "ParameterError: The parameter incident_id is '../x'; it should be" in done.stderr

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from runbook import alerts
+from runbook.alerts.registry import SHIPPED
 from runbook.clock import Frozen
 from runbook.config.schema import Elasticsearch, Environment, Kubernetes, MySQL, Prometheus
 from runbook.config.settings import Settings
@@ -41,11 +41,11 @@ def investigated(alert: str, lost: str) -> Investigation:
     file = RECORDINGS / f"{alert}.jsonl.gz"
     whole = Incident.replay(file).investigation()
     replay = Replay(file)
-    return Investigator(alerts.load(alert), whole.context, Without(replay, lost), Frozen(replay.now)).investigation()
+    return Investigator(SHIPPED.load(alert), whole.context, Without(replay, lost), Frozen(replay.now)).investigation()
 
 
 @pytest.mark.parametrize("lost", SOURCES)
-@pytest.mark.parametrize("alert", alerts.names())
+@pytest.mark.parametrize("alert", SHIPPED.names)
 def test_a_lost_source_costs_its_own_checks(alert: str, lost: str):
     """Checks that need it are unknown with its words, no normal rests on its silence, and no cause on what is unknown."""
     found = investigated(alert, lost)
@@ -90,7 +90,7 @@ def surrounded(server: Faulty, folder: Path) -> Settings:
 
 
 @pytest.mark.parametrize("mode", ["down", "hanging", "403"])
-@pytest.mark.parametrize("alert", alerts.names())
+@pytest.mark.parametrize("alert", SHIPPED.names)
 def test_with_every_source_broken_it_ends_in_time_and_blames_nobody(alert: str, mode: Mode, tmp_path: Path):
     """Whether nobody listens, nobody answers or all is forbidden: not known whether it is real, no cause tested."""
     with Faulty(mode) as server:

@@ -8,7 +8,7 @@ from functools import cache
 
 import pytest
 
-from runbook import alerts
+from runbook.alerts.registry import SHIPPED
 from runbook.clock import Frozen
 from runbook.incident import Incident
 from runbook.investigation import timeline
@@ -16,7 +16,6 @@ from runbook.investigation.investigator import Investigator
 from runbook.investigation.result import Investigation
 from runbook.model import JSON, Answer, Query
 from runbook.recording.replay import Replay
-from runbook.runs.notebooks import notebook_of
 from runbook.text import shell
 from runbook.text.escape import READABLE
 
@@ -62,12 +61,12 @@ def said(found: Investigation) -> Iterator[str]:
             yield shell.command(step.undo_argv) or step.undo
 
 
-@pytest.mark.parametrize("alert", alerts.names())
+@pytest.mark.parametrize("alert", SHIPPED.names)
 def test_no_sentence_is_longer_than_is_readable(alert: str) -> None:
     """Labels of a megabyte, long messages and names are cut where they are put into words; the rest stays."""
-    path = notebook_of(alert).parent / "recordings" / f"{alert}.jsonl.gz"
+    path = SHIPPED.notebook(alert).parent / "recordings" / f"{alert}.jsonl.gz"
     context = Incident.replay(path).investigation().context
-    found = Investigator(alerts.load(alert), context, LongWinded(Replay(path)), Frozen(context.now)).investigation()
+    found = Investigator(SHIPPED.load(alert), context, LongWinded(Replay(path)), Frozen(context.now)).investigation()
     for sentence in said(found):
         assert len(sentence) <= READABLE, sentence[:200]
     for finding in found.findings:

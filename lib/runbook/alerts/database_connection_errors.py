@@ -32,6 +32,7 @@ from runbook.alerts.checks.toolkit.series import (
 from runbook.alerts.checks.workload import changes, policies, secrets
 from runbook.alerts.mitigations.connections import enlarge_pool, relieve_database, restore_login, restore_network
 from runbook.alerts.shared_causes import DEPLOYMENT, ONLY_NEW_PODS
+from runbook.alerts.thresholds import DATABASE_ERRORS
 from runbook.config.schema import Service
 from runbook.investigation.definitions import Alert, Answers, Cause, Conclusive, Context, Recovering, Sign
 from runbook.investigation.results import Results
@@ -44,7 +45,7 @@ from runbook.text.time import duration_text
 def expression(service: Service) -> str:
     """The alerting rule's PromQL: the procedure's rate, for the service as a whole."""
     counter = metric(service, connection_errors.COUNTER)
-    return f"sum(rate({counter}[{WINDOW}])) > {service.thresholds.database_errors_per_second:g}"
+    return f"sum(rate({counter}[{WINDOW}])) > {DATABASE_ERRORS.of(service.thresholds):g}"
 
 
 def _reason(reason: str) -> tuple[Sign[error_messages.Facts], ...]:
@@ -250,17 +251,16 @@ def _problem(c: Context, answers: Answers) -> str:
 
 ALERT = Alert(
     name="DatabaseConnectionErrors",
-    summary=lambda limits: (
-        f"Connections to the database fail at more than {per_second(limits.database_errors_per_second)}"
-    ),
+    summary=lambda limits: f"Connections to the database fail at more than {per_second(DATABASE_ERRORS.of(limits))}",
     meaning=lambda limits: (
-        f"More than {limits.database_errors_per_second:g} connections per second to the database have failed, "
+        f"More than {DATABASE_ERRORS.of(limits):g} connections per second to the database have failed, "
         "across the whole service, for at least five minutes."
     ),
     impact="Pages that need the database are slow or fail; what users submit may be lost. Other pages still work.",
     severity="high",
     for_seconds=300,
     expression=expression,
+    thresholds=(DATABASE_ERRORS,),
     checks=(
         connection_errors.CHECK,
         failing_pods.CHECK,
@@ -281,7 +281,7 @@ ALERT = Alert(
         what="Failed connections to the database",
         unit="errors / s",
         seconds=300,
-        threshold=lambda service: service.thresholds.database_errors_per_second,
+        threshold=lambda service: DATABASE_ERRORS.of(service.thresholds),
         queries=_recovery_queries,
         series=_recovery_series,
         probes=endpoint_probes.queries,

@@ -20,6 +20,7 @@ from runbook.alerts.checks.requests import endpoint_probes
 from runbook.alerts.checks.toolkit.series import WINDOW, metric, recent, share, since_mitigation, watched
 from runbook.alerts.checks.toolkit.signal import FAILED_LOGINS, FAILURE
 from runbook.alerts.checks.workload import changes
+from runbook.alerts.thresholds import AUTH_FAILURE_RATIO
 from runbook.config.schema import Service
 from runbook.investigation.definitions import Alert, Answers, Context, Recovering
 from runbook.investigation.results import Results
@@ -31,7 +32,9 @@ from runbook.text.format import share_text
 def expression(service: Service) -> str:
     """The alerting rule's PromQL; 0/0 gives no value, so that without attempts nothing fires."""
     failed, total = (metric(service, "auth_attempts_total", *matchers) for matchers in ((FAILURE,), ()))
-    return f"sum(rate({failed}[{WINDOW}])) / sum(rate({total}[{WINDOW}])) > {service.thresholds.auth_failure_ratio:g}"
+    return (
+        f"sum(rate({failed}[{WINDOW}])) / sum(rate({total}[{WINDOW}])) > {AUTH_FAILURE_RATIO.of(service.thresholds):g}"
+    )
 
 
 def note(results: Results, verdicts: Sequence[Verdict]) -> str:
@@ -80,9 +83,9 @@ def _probes(c: Context) -> Mapping[str, Query]:
 
 ALERT = Alert(
     name="HighAuthFailureRate",
-    summary=lambda limits: f"More than {share_text(limits.auth_failure_ratio)} of logins fail",
+    summary=lambda limits: f"More than {share_text(AUTH_FAILURE_RATIO.of(limits))} of logins fail",
     meaning=lambda limits: (
-        f"More than {share_text(limits.auth_failure_ratio)} of authentication attempts have failed for at least "
+        f"More than {share_text(AUTH_FAILURE_RATIO.of(limits))} of authentication attempts have failed for at least "
         "five minutes."
     ),
     impact=(
@@ -92,6 +95,7 @@ ALERT = Alert(
     severity="high",
     for_seconds=300,
     expression=expression,
+    thresholds=(AUTH_FAILURE_RATIO,),
     checks=(
         login_failure_rate.CHECK,
         attempts.CHECK,
@@ -109,7 +113,7 @@ ALERT = Alert(
         "Failed logins",
         "% of attempts",
         300,
-        lambda service: service.thresholds.auth_failure_ratio * 100,
+        lambda service: AUTH_FAILURE_RATIO.of(service.thresholds) * 100,
         _recovery_queries,
         _recovery_series,
         _probes,

@@ -14,6 +14,7 @@ from runbook.alerts.checks.workload import changes, resource_limits
 from runbook.alerts.mitigations.capacity import more_room
 from runbook.alerts.mitigations.dependencies import restore_connections, restore_verification
 from runbook.alerts.shared_causes import DEPLOYMENT, ONLY_NEW_PODS, TRAFFIC, about, share_of, times_as_many
+from runbook.alerts.thresholds import ERROR_RATIO
 from runbook.config.schema import Service
 from runbook.investigation.definitions import Alert, Answers, Cause, Conclusive, Context, Recovering, Sign
 from runbook.model import Query, Series
@@ -23,7 +24,7 @@ from runbook.text.format import plural, share_text
 def expression(service: Service) -> str:
     """The alerting rule's PromQL; 0/0 gives no value, so that no traffic fires nothing."""
     failed, every = metric(service, "http_requests_total", FAILED), metric(service, "http_requests_total")
-    return f"sum(rate({failed}[{WINDOW}])) / sum(rate({every}[{WINDOW}])) > {service.thresholds.error_ratio:g}"
+    return f"sum(rate({failed}[{WINDOW}])) / sum(rate({every}[{WINDOW}])) > {ERROR_RATIO.of(service.thresholds):g}"
 
 
 DATABASE = Cause(
@@ -146,9 +147,9 @@ def _recovery_series(c: Context, answers: Answers) -> Series:
 
 ALERT = Alert(
     name="HighErrorRate",
-    summary=lambda limits: f"More than {share_text(limits.error_ratio)} of requests fail",
+    summary=lambda limits: f"More than {share_text(ERROR_RATIO.of(limits))} of requests fail",
     meaning=lambda limits: (
-        f"More than {share_text(limits.error_ratio)} of HTTP requests have failed with a 5xx status"
+        f"More than {share_text(ERROR_RATIO.of(limits))} of HTTP requests have failed with a 5xx status"
         " for at least five minutes."
     ),
     impact=(
@@ -157,6 +158,7 @@ ALERT = Alert(
     severity="high",
     for_seconds=300,
     expression=expression,
+    thresholds=(ERROR_RATIO,),
     checks=(
         request_error_rate.CHECK,
         changes.watching(FAILED_REQUESTS),
@@ -173,7 +175,7 @@ ALERT = Alert(
         "Failed requests",
         "% of requests",
         300,
-        lambda service: service.thresholds.error_ratio * 100,
+        lambda service: ERROR_RATIO.of(service.thresholds) * 100,
         _recovery_queries,
         _recovery_series,
         endpoint_probes.queries,

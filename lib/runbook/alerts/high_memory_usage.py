@@ -15,6 +15,7 @@ from runbook.alerts.checks.toolkit.series import line, metric, since_mitigation,
 from runbook.alerts.checks.workload import changes, resource_limits
 from runbook.alerts.mitigations.memory import bound_cache, grant_memory, release_connections, restart_leaking
 from runbook.alerts.shared_causes import DEPLOYMENT, times_as_many
+from runbook.alerts.thresholds import MEMORY
 from runbook.config.schema import Service
 from runbook.investigation.definitions import Alert, Answers, Cause, Conclusive, Context, Recovering, Severity, Sign
 from runbook.investigation.results import Results
@@ -37,7 +38,7 @@ def fullest(service: Service) -> str:
 
 def expression(service: Service) -> str:
     """The alerting rule's PromQL."""
-    return f"{fullest(service)} > {service.thresholds.memory_bytes}"
+    return f"{fullest(service)} > {MEMORY.of(service.thresholds)}"
 
 
 def _or_nan(value: float | None) -> float:
@@ -229,9 +230,9 @@ def _probes(c: Context) -> Mapping[str, Query]:
 
 ALERT = Alert(
     name="HighMemoryUsage",
-    summary=lambda limits: f"A pod uses more than {bytes_text(limits.memory_bytes)} of memory",
+    summary=lambda limits: f"A pod uses more than {bytes_text(MEMORY.of(limits))} of memory",
     meaning=lambda limits: (
-        f"The resident memory of a pod has been above {bytes_text(limits.memory_bytes)} for at least fifteen minutes."
+        f"The resident memory of a pod has been above {bytes_text(MEMORY.of(limits))} for at least fifteen minutes."
     ),
     impact=(
         "Near its memory limit a pod gets slow. At the limit it is killed: its requests under way fail, and the other "
@@ -240,6 +241,7 @@ ALERT = Alert(
     severity=SEVERITY,
     for_seconds=900,
     expression=expression,
+    thresholds=(MEMORY,),
     checks=(
         memory_level.CHECK,
         changes.watching(memory_growth.SIGNAL),
@@ -255,7 +257,7 @@ ALERT = Alert(
         "Resident memory of the fullest pod",
         "MiB",
         900,
-        lambda service: service.thresholds.memory_bytes / MIB,
+        lambda service: MEMORY.of(service.thresholds) / MIB,
         _recovery_queries,
         _recovery_series,
         _probes,

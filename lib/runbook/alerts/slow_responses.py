@@ -16,6 +16,7 @@ from runbook.alerts.checks.workload import changes, cpu_throttling
 from runbook.alerts.mitigations.capacity import more_room
 from runbook.alerts.mitigations.slowness import spare_dependency, speed_up_queries, widen_pool
 from runbook.alerts.shared_causes import DEPLOYMENT, ONLY_NEW_PODS, TRAFFIC, about, share_of, times_as_many
+from runbook.alerts.thresholds import LATENCY_P95
 from runbook.config.schema import Service
 from runbook.investigation.definitions import Alert, Answers, Cause, Conclusive, Context, LoadTest, Recovering, Sign
 from runbook.model import Query, Series
@@ -25,7 +26,7 @@ from runbook.text.time import duration_text
 
 def expression(service: Service) -> str:
     """The alerting rule's PromQL; without traffic the quantile is NaN, which is above nothing."""
-    return f"{histogram.p95(service, histogram.REQUESTS, WINDOW)} > {service.thresholds.latency_p95_seconds:g}"
+    return f"{histogram.p95(service, histogram.REQUESTS, WINDOW)} > {LATENCY_P95.of(service.thresholds):g}"
 
 
 def slowest_queries(f: slow_queries.Facts) -> str:
@@ -257,15 +258,16 @@ def _recovery_series(c: Context, answers: Answers) -> Series:
 
 ALERT = Alert(
     name="SlowResponses",
-    summary=lambda limits: f"5 % of requests take longer than {duration_text(limits.latency_p95_seconds)}",
+    summary=lambda limits: f"5 % of requests take longer than {duration_text(LATENCY_P95.of(limits))}",
     meaning=lambda limits: (
         "The 95th percentile of request durations has been above "
-        f"{duration_text(limits.latency_p95_seconds)} for at least five minutes."
+        f"{duration_text(LATENCY_P95.of(limits))} for at least five minutes."
     ),
     impact="Users wait for pages and some give up; the service is degraded but still answers.",
     severity="high",
     for_seconds=300,
     expression=expression,
+    thresholds=(LATENCY_P95,),
     checks=(
         latency.CHECK,
         changes.watching(REQUEST_SECONDS),
@@ -284,11 +286,11 @@ ALERT = Alert(
         what="Request duration, 95th percentile,",
         unit="s",
         seconds=300,
-        threshold=lambda service: service.thresholds.latency_p95_seconds,
+        threshold=lambda service: LATENCY_P95.of(service.thresholds),
         queries=_recovery_queries,
         series=_recovery_series,
         probes=endpoint_probes.queries,
-        load=LoadTest(50, lambda service: service.thresholds.latency_p95_seconds),
+        load=LoadTest(50, lambda service: LATENCY_P95.of(service.thresholds)),
     ),
     escalate_if=(
         "p95 still rises 15 minutes after the mitigation, or is above 10 s",

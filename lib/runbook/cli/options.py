@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -112,6 +112,15 @@ def _redact_as(settings: Settings, environment: str) -> None:
     if verbose.on():
         service = settings.service(asked.service)
         verbose.know(Redactor(service.redact_emails, service.redact_patterns, secrets(asked)))
+
+
+def told(problems: Sequence[str]) -> int:
+    """What is wrong with other alerts, on stderr; exit code 1 if anything is."""
+    from runbook.text.escape import plain
+
+    for problem in problems:
+        click.echo(f"runbook: {plain(problem, 2000)}", err=True)
+    return 1 if problems else 0
 
 
 def print_json(value: object) -> None:

@@ -12,15 +12,16 @@ from runbook.errors import SettingsError
 
 Struct = TypeVar("Struct", bound=msgspec.Struct)
 EVIDENCE = "evidence"
+RECORDINGS = "{recordings}/"  # the beginning of a recording's path: where the alert's own recordings are
 _FILES = ("probe_token_file", "base_url_ca_file", "seal_key_file")
 
 
 def located(environment: Environment, beside: Path, home: Path) -> Environment:
     """The environment with absolute paths: the evidence folder's from `home`, all others from the file's folder."""
     changes: dict[str, object] = {
-        "evidence": _absolute(environment.evidence or EVIDENCE, home),
-        "recording": _absolute(environment.recording, beside),
-        **{name: _absolute(getattr(environment, name), beside) for name in _FILES},
+        "evidence": absolute(environment.evidence or EVIDENCE, home),
+        "recording": _recording(environment.recording, beside),
+        **{name: absolute(getattr(environment, name), beside) for name in _FILES},
     }
     for name in ("prometheus", "elasticsearch"):
         source: Prometheus | Elasticsearch | None = getattr(environment, name)
@@ -29,18 +30,24 @@ def located(environment: Environment, beside: Path, home: Path) -> Environment:
     if environment.mysql is not None:
         changes["mysql"] = _with_absolute_files(environment.mysql, beside)
     if environment.kubernetes is not None:
-        kubeconfig = _absolute(environment.kubernetes.kubeconfig, beside)
+        kubeconfig = absolute(environment.kubernetes.kubeconfig, beside)
         changes["kubernetes"] = msgspec.structs.replace(environment.kubernetes, kubeconfig=kubeconfig)
     return msgspec.structs.replace(environment, **changes)
 
 
-def _with_absolute_files(one: Struct, folder: Path) -> Struct:
-    files = {name: _absolute(getattr(one, name), folder) for name in one.__struct_fields__ if name.endswith("_file")}
-    return msgspec.structs.replace(one, **files)
-
-
-def _absolute(name: str, folder: Path) -> str:
+def absolute(name: str, folder: Path) -> str:
+    """A path of the settings, from a folder where it does not begin at the root or a home; "" where none is named."""
     try:
         return str(folder / Path(name).expanduser()) if name else ""
     except RuntimeError:
         raise SettingsError(f"There is no home folder for the path {name[:200]!r}; write it in full.") from None
+
+
+def _recording(name: str, folder: Path) -> str:
+    """Where {recordings} is, only the catalogue of alerts knows."""
+    return name if name.startswith(RECORDINGS) else absolute(name, folder)
+
+
+def _with_absolute_files(one: Struct, folder: Path) -> Struct:
+    files = {name: absolute(getattr(one, name), folder) for name in one.__struct_fields__ if name.endswith("_file")}
+    return msgspec.structs.replace(one, **files)

@@ -6,6 +6,7 @@ that holds it. The text below each setting is its line in docs/settings.md (`pyt
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal
 
 import msgspec
@@ -23,11 +24,12 @@ from runbook.config.types import (
     ObjectNameOrNone,
     Port,
     Positive,
-    Ratio,
     Url,
     UrlPath,
     Variable,
 )
+
+Thresholds = Mapping[str, int | float]  # what a profile sets, by name; the rest is as the alerts declare it
 
 
 class _Strict(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -127,16 +129,6 @@ class MySQL(_Strict, frozen=True):
     which keeps listeners out and not impostors; with "off" never."""
 
 
-class Thresholds(_Strict, frozen=True):
-    """The limits that the alerts fire at; ratios in 0..1, times in seconds."""
-
-    error_ratio: Ratio = 0.05
-    auth_failure_ratio: Ratio = 0.20
-    database_errors_per_second: Positive = 0.1
-    latency_p95_seconds: Positive = 2.0
-    memory_bytes: Count = 500 * 1024 * 1024
-
-
 class Service(_Strict, frozen=True):
     """What one service calls things, in metrics, logs and Kubernetes. The table's own name is the service's name."""
 
@@ -192,12 +184,19 @@ class Service(_Strict, frozen=True):
     """How often Prometheus scrapes the service; the steps of charts are multiples of it."""
     database_pool_size: Count = 20
     """How many connections one pod's pool may hold."""
-    thresholds: Thresholds = Thresholds()
-    """What the alerts fire at; see the table `thresholds`."""
+    thresholds: dict[str, int | float] = {}
+    """What the alerts fire at, by the names that they declare; see the table `thresholds`."""
     redact_emails: bool = True
     """Whether e-mail addresses are redacted as well."""
     redact_patterns: list[str] = []
     """Regular expressions of your own; what they find is redacted."""
+
+
+class Alerts(_Strict, frozen=True):
+    """Alerts of your own, beside those of the package."""
+
+    folder: str
+    """Where their modules, notebooks, `recordings/` and `rules/` are; `runbook new` writes there."""
 
 
 class Environment(_Strict, frozen=True):
@@ -222,7 +221,8 @@ class Environment(_Strict, frozen=True):
     mysql: MySQL | None = None
     """Where the database is; see the table `mysql`."""
     recording: str = ""
-    """A recording or bundle to replay instead of asking; `{alert}` in it stands for the alert's name."""
+    """A recording or bundle to replay instead of asking; in it `{alert}` stands for the alert's name, `{recordings}` for the
+    folder with the recordings that came with the alert."""
     evidence: str = ""
     """The folder that runs leave their bundles in; without it `evidence` beside runbook.toml, or in the current
     folder where the shipped runbook.toml is used."""

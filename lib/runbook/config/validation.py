@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from math import inf
 from pathlib import Path
 
 from runbook.config import toml
+from runbook.config.paths import RECORDINGS
 from runbook.config.schema import Auth, Elasticsearch, Environment, MySQL, Prometheus, Service
 from runbook.config.types import leaves
 from runbook.text.suggest import hint
@@ -26,12 +28,21 @@ def check_service(service: Service, file: Path, key: str) -> None:
             toml.refuse(file, f"{key}.{name}", f"{trouble}; it is asked below base_url, write it like /health.")
 
 
+def check_thresholds(limits: Mapping[str, object], file: Path, key: str) -> None:
+    """Refuse what can be no limit of any alert; which names there are, and how far each may go, the alerts declare."""
+    for name, value in limits.items():
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < inf:
+            toml.refuse(file, f"{key}.{name}", "should be a number above 0.")
+
+
 def check_environment(environment: Environment, services: Mapping[str, Service], file: Path, key: str) -> None:
     """Refuse what no type can express, for one environment."""
     if environment.service not in services:
         toml.refuse(file, f"{key}.service", f"names no service of this file; {hint(environment.service, services)}")
-    if "{" in (plain := environment.recording.replace("{alert}", "")) or "}" in plain:
-        toml.refuse(file, f"{key}.recording", "may hold {alert} for the alert's name, and no other braces.")
+    plain = environment.recording.removeprefix(RECORDINGS).replace("{alert}", "")
+    if "{" in plain or "}" in plain:
+        told = "may begin with {recordings}/, the folder of the alert's own recordings, and hold {alert}, its name"
+        toml.refuse(file, f"{key}.recording", f"{told}, and no other braces.")
     for name in ("probe_token", "seal_key"):
         if getattr(environment, f"{name}_env") and getattr(environment, f"{name}_file"):
             toml.refuse(file, key, f"names the same secret twice; keep one of `{name}_env` and `{name}_file`.")

@@ -9,6 +9,8 @@ import logging
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 
+from runbook.alerts import registry
+from runbook.alerts.registry import Catalogue
 from runbook.config.schema import Environment, Service
 from runbook.config.settings import Settings
 from runbook.doctor import elasticsearch, kubernetes, mysql, probe, prometheus, requirements
@@ -31,9 +33,10 @@ def examine(
     """
     environment = settings.environment(name)
     service = settings.service(environment.service)
-    catalogue = tuple(alerts)
+    catalogue, known = tuple(alerts), registry.of(settings)
+    known.check(service, settings.path, catalogue)
     if environment.recording:
-        return tuple(_recording(environment, alert) for alert in catalogue)
+        return tuple(_recording(known, environment, alert) for alert in catalogue)
     asked = sources if sources is not None else connect(name, environment)
     context = _context(name, environment, service, now)
     every: Mapping[str, Callable[[], list[Line]]] = {
@@ -60,10 +63,9 @@ def _context(name: str, environment: Environment, service: Service, now: float) 
     return Context("", "INC-2000-01-01-01", name, environment, service, now, start, now, 60, now, 300, "")
 
 
-def _recording(environment: Environment, alert: Alert) -> Line:
-    path = environment.recording.format(alert=alert.name)
+def _recording(known: Catalogue, environment: Environment, alert: Alert) -> Line:
     try:
-        replay = Replay(path)
+        replay = Replay(known.replayed(alert.name, environment) or "")
     except Exception as error:
         logger.exception("The recording of %s cannot be read", alert.name)
         return Line("recording", alert.name, "failed", str(error))

@@ -12,6 +12,7 @@ from typing import Any, Generic, Literal, TypeVar
 from runbook.config.schema import Environment, Service, Thresholds
 from runbook.errors import DefinitionError
 from runbook.investigation.results import Results, asks, check_name
+from runbook.investigation.thresholds import Threshold
 from runbook.model import AlertFacts, Answer, Facts, Query, Result, Series, Step, Verdict
 from runbook.text.suggest import hint
 from runbook.text.time import duration_text
@@ -190,7 +191,8 @@ def no_note(results: Results, verdicts: Sequence[Verdict]) -> str:
 
 @dataclass(frozen=True)
 class Alert:
-    """All of one alert. `expression` is PromQL for the rule; `for_seconds` its `for`.
+    """All of one alert. `expression` is PromQL for the rule; `for_seconds` its `for`; `thresholds` the limits of its own,
+    which `expression`, `summary` and `meaning` read from the service's profile.
 
     The first check says whether the alert is real: its facts are AlertFacts. `note` is said before the verdict, e.g.
     whether to call security; what it says of an alert that is not real is its own.
@@ -209,6 +211,7 @@ class Alert:
     causes: tuple[Cause, ...]
     recovery: Recovering
     escalate_if: tuple[str, ...]
+    thresholds: tuple[Threshold, ...] = ()
     note: Callable[[Results, Sequence[Verdict]], str] = no_note
 
     def __post_init__(self) -> None:
@@ -220,7 +223,8 @@ class Alert:
         """What is wrong with it, a sentence each."""
         if not self.checks or not issubclass(self.checks[0].facts, AlertFacts):
             yield "its first check must say whether the alert is real, with facts of the type AlertFacts."
-        for kind, names in (("check", [c.name for c in self.checks]), ("cause", [c.name for c in self.causes])):
+        for kind, named in (("check", self.checks), ("cause", self.causes), ("threshold", self.thresholds)):
+            names = [one.name for one in named]
             yield from (
                 f"it has two {kind}s named {name}." for name in sorted({n for n in names if names.count(n) > 1})
             )

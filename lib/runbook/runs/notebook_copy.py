@@ -21,6 +21,7 @@ from runbook.text.time import stamp
 def make(alert: str, given: Mapping[str, Value], settings: Settings, *, evidence: Path | None = None) -> Path:
     """Write the copy into the incident's folder and return its path; the parameters are checked as for a run."""
     prepared = plan(alert, given, settings, evidence=evidence, now=time.time())
+    prepared.catalogue.ready(alert, settings, prepared.environment)
     notebook = json.loads(prepared.notebook.read_text(encoding="utf-8"))
     _fill(notebook, prepared.values)
     folder = prepared.evidence / prepared.incident

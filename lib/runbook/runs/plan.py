@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from runbook.alerts import registry
+from runbook.alerts.registry import Catalogue
 from runbook.config.schema import Environment
 from runbook.config.secrets import seal_key
 from runbook.config.settings import Settings
@@ -18,7 +20,6 @@ from runbook.investigation.window import Value
 from runbook.recording.file import file_of
 from runbook.redaction.redactor import Redactor
 from runbook.runs import parameters
-from runbook.runs.notebooks import notebook_of
 from runbook.text.time import iso, stamp
 
 
@@ -35,6 +36,7 @@ class Plan:
     environment: Environment
     replayed: Path | None
     seal_key: bytes
+    catalogue: Catalogue
 
     @property
     def incident(self) -> str:
@@ -55,15 +57,16 @@ def plan(
 
     Where real sources are asked, the defaults of an alert are: it started now, goes on, and has the next free ID.
     """
-    file = notebook or notebook_of(alert)
+    catalogue = registry.of(settings)
+    file = notebook or catalogue.notebook(alert)
     declared = parameters.declared(_read(file))
     values: dict[str, Value] = {name: one.default for name, one in declared.items()}
     checked = parameters.check(declared, given)
     _refuse_secrets(checked)
     environment = settings.environment(str(checked.get("environment", values.get("environment", ""))))
     given_recording = str(checked.get("recording", ""))
-    recording = given_recording or environment.recording.format(alert=alert)
-    replayed = file_of(Path(recording)) if recording else None
+    recording = Path(given_recording) if given_recording else catalogue.replayed(alert, environment)
+    replayed = file_of(recording) if recording else None
     values |= (_recorded(replayed, own=not given_recording) if replayed else _fresh(now)) | checked
     texts = {name: str(value) for name, value in values.items()}
     span = window.span(
@@ -76,7 +79,16 @@ def plan(
     root = evidence or Path(environment.evidence)
     values["incident_id"] = window.incident_id(texts["incident_id"] or _next_incident(root, alert, span.started_at))
     return Plan(
-        alert, file, values, root, span.started_at, span.mitigated_at, environment, replayed, seal_key(environment)
+        alert=alert,
+        notebook=file,
+        values=values,
+        evidence=root,
+        started_at=span.started_at,
+        mitigated_at=span.mitigated_at,
+        environment=environment,
+        replayed=replayed,
+        seal_key=seal_key(environment),
+        catalogue=catalogue,
     )
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import msgspec
 
+from runbook.config.settings import Settings
 from runbook.errors import RecordingError
 from runbook.incident import Incident
 from runbook.model import JSON
@@ -28,9 +29,9 @@ class Replayed:
     complete: bool
 
 
-def replay(target: Path) -> Replayed:
-    """Judge a recording, or the one of a bundle, anew; nobody is asked anything."""
-    found = findings_json(Incident.replay(target, partial_ok=True).investigation(verified=True))
+def replay(target: Path, settings: Settings | None = None) -> Replayed:
+    """Judge a recording, or the one of a bundle, anew; nobody is asked anything. Settings as for Incident.replay."""
+    found = findings_json(Incident.replay(target, settings, partial_ok=True).investigation(verified=True))
     then = _then(target if target.is_dir() else target.parent)
     complete = Replay(file_of(target), partial_ok=True).complete
     return Replayed(found, None if then is None else tuple(compare(then, found)), complete)

@@ -25,6 +25,7 @@ from runbook.text.format import plural, source_text
 
 if TYPE_CHECKING:  # half a second to import: the kernel is started first
     from runbook.evidence.draft import Draft
+    from runbook.investigation.definitions import Alert
 
 logger = logging.getLogger(__name__)
 PRELOAD: Final = ("runbook.incident", "matplotlib.figure", "matplotlib.backends.backend_agg")
@@ -85,16 +86,19 @@ def run(
     ):
         from runbook.evidence.draft import Draft  # the kernel imports at the same time
 
+        loaded = prepared.catalogue.ready(alert, settings, prepared.environment)
         draft = Draft(prepared.evidence, prepared.incident, alert, prepared.started_at, key=prepared.seal_key)
         with draft.log(redactor):
             _log_begin(prepared, kernel)
             try:
-                executed = _execute(prepared, kernel, draft.path, redactor=redactor, tell=progress, limits=limits)
+                executed = _execute(
+                    prepared, kernel, draft.path, alert=loaded, redactor=redactor, tell=progress, limits=limits
+                )
             except KeyboardInterrupt as stop:
                 executed = Executed(None, "The run was interrupted before its notebook began.", signals.number(stop))
             interruptible.deaf = True
             kernel.kill()
-            return _conclude(draft, prepared, executed, by=by, began=began)
+            return _conclude(draft, prepared, executed, settings, by=by, began=began)
 
 
 def _redactor(prepared: Plan, settings: Settings) -> Redactor:
@@ -113,13 +117,11 @@ def _log_begin(prepared: Plan, kernel: Kernel) -> None:
 
 
 def _execute(
-    prepared: Plan, kernel: Kernel, draft: Path, *, redactor: Redactor, tell: Tell, limits: Limits | None
+    prepared: Plan, kernel: Kernel, draft: Path, *, alert: Alert, redactor: Redactor, tell: Tell, limits: Limits | None
 ) -> Executed:
-    from runbook import alerts
     from runbook.runs.cell_labels import label
 
     _hush()
-    alert = alerts.load(prepared.alert)
     wait = 0.0 if prepared.mitigated_at is None else PATIENCE * alert.recovery.seconds
     cell = CELL_SECONDS + prepared.environment.deadline_seconds + wait
     limits = limits or Limits(cell, 2 * CELL_SECONDS + cell)
@@ -135,7 +137,9 @@ def _execute(
     )
 
 
-def _conclude(draft: Draft, prepared: Plan, executed: Executed, *, by: str | None, began: float) -> Outcome:
+def _conclude(
+    draft: Draft, prepared: Plan, executed: Executed, settings: Settings, *, by: str | None, began: float
+) -> Outcome:
     """Whatever was found, under its name, with its true status."""
     reason = executed.failure
     if reason:
@@ -143,7 +147,7 @@ def _conclude(draft: Draft, prepared: Plan, executed: Executed, *, by: str | Non
     found = _findings(draft.path)
     if not found:
         reason = reason or "The notebook left no findings; let its last cell be incident.record()."
-        salvaged, found = _salvage(draft, prepared)
+        salvaged, found = _salvage(draft, prepared, settings)
         logger.warning("The notebook left no findings: %s", salvaged)
         reason = reason if salvaged in reason else f"{reason} {salvaged}"
     unkept = _keep(executed.notebook, draft)
@@ -183,7 +187,7 @@ def _unsealed(draft: Draft, reason: str, error: str) -> str:
     return f"{said} Not sealed: {draft.path} holds {kept}; the next run of this incident seals it."
 
 
-def _salvage(draft: Draft, prepared: Plan) -> tuple[str, Mapping[str, Any]]:
+def _salvage(draft: Draft, prepared: Plan, settings: Settings) -> tuple[str, Mapping[str, Any]]:
     """Judge again by what was recorded until the notebook failed; how far that went in one sentence, and the findings.
 
     They are there even where the disk takes no more.
@@ -197,7 +201,7 @@ def _salvage(draft: Draft, prepared: Plan) -> tuple[str, Mapping[str, Any]]:
             draft.adopt(prepared.replayed)
         if not draft.recording.is_file():
             return "Nothing had been recorded yet.", found
-        investigation = Incident.replay(draft.recording, partial_ok=True).investigation(verified=True)
+        investigation = Incident.replay(draft.recording, settings, partial_ok=True).investigation(verified=True)
         found = findings_json(investigation)
         draft.write(investigation)
     except EvidenceError as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -123,3 +124,13 @@ def test_a_release_into_the_trouble_of_another_is_supported_beside_it():
 def test_a_release_into_the_trouble_of_another_is_innocent_where_it_suffers_alike():
     """As above, and the new pods fail like the others."""
     assert verdict(DEPLOYMENT, judged(since_onset(0.2), since_onset(0.22), after=150)) == "refuted"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [(20.0, 2.0, ["only_new"]), (20.0, 18.0, []), (6.0, 6.0, ["alike"]), (9.0, 1.0, ["worse"]), (9.0, 0.0, ["worse"])],
+)
+def test_where_less_is_worse_the_pods_with_less_are_to_blame(old: float, new: float, expected: list[str]):
+    """An alert that fires below 10 compares revisions the other way round: few is as bad as nothing at all."""
+    signal = replace(REQUEST_SECONDS, below=True, threshold=lambda service: 10.0)
+    assert told(judged(lambda t: old, lambda t: new, lambda t: new, signal=signal)) == expected

@@ -19,7 +19,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from runbook import alerts
+from runbook.alerts.registry import SHIPPED
 from runbook.investigation.result import Investigation
 from runbook.text.format import percentile
 from tests.lab.faults import FAULTS
@@ -30,7 +30,7 @@ from tests.lab.servers.lab import Lab
 from tests.lab.service.front import Front
 
 REPORTED = range(100, 110)
-KNOWN = tuple(name for name, fault in FAULTS.items() if fault.alert in alerts.names())
+KNOWN = tuple(name for name, fault in FAULTS.items() if fault.alert in SHIPPED.names)
 
 
 @dataclass(frozen=True)

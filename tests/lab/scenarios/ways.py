@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from runbook.runs.notebooks import notebook_of
+from runbook.alerts.registry import SHIPPED
 from tests.command_line import BIN, PATIENCE, findings, options, run, runbook, surroundings
 from tests.lab.servers.jupyter import JupyterLab
 
@@ -52,7 +52,7 @@ class Ways:
     def papermill(self, folder: Path) -> Path:
         """papermill's own command on the notebook as it is."""
         out = folder / "out.ipynb"
-        command = [str(BIN / "papermill"), str(notebook_of(self.alert)), str(out), *options(self.given)]
+        command = [str(BIN / "papermill"), str(SHIPPED.notebook(self.alert)), str(out), *options(self.given)]
 
         def act() -> None:
             done = run(command, self.settings, cwd=folder)

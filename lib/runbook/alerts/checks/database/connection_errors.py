@@ -11,6 +11,7 @@ from runbook.alerts.checks.requests.request_error_rate import count, failed_rate
 from runbook.alerts.checks.toolkit import threshold_check
 from runbook.alerts.checks.toolkit.series import Floats, grid, line, metric, over_window, short_window, split_time
 from runbook.alerts.checks.toolkit.signal import Signal
+from runbook.alerts.thresholds import DATABASE_ERRORS
 from runbook.investigation.definitions import Answers, Context
 from runbook.model import Query
 from runbook.text.format import count_text, plural, share_text
@@ -94,8 +95,8 @@ CHECK = threshold_check.check(
         value=_counted,
         parts=("errors", "pods"),
         requires=("errors",),
-        threshold=lambda service: service.thresholds.database_errors_per_second,
-        least=lambda service: service.thresholds.database_errors_per_second / 2,
+        threshold=lambda service: DATABASE_ERRORS.of(service.thresholds),
+        least=lambda service: DATABASE_ERRORS.of(service.thresholds) / 2,
         noise=NOISE,
         text=per_second,
         find=_find,

@@ -20,6 +20,7 @@ from runbook.alerts.checks.toolkit.series import (
     shown_of,
     split_time,
 )
+from runbook.alerts.thresholds import DATABASE_ERRORS
 from runbook.investigation.definitions import Answers, Check, Context
 from runbook.investigation.results import Results
 from runbook.model import Chart, Query, Result, Table
@@ -59,7 +60,7 @@ def _judge(c: Context, answers: Answers, earlier: Results) -> Result:
     affected = [
         pod
         for pod, rate in known.items()
-        if total > c.service.thresholds.database_errors_per_second / 2 and rate > AFFECTED * total / len(known)
+        if total > DATABASE_ERRORS.of(c.service.thresholds) / 2 and rate > AFFECTED * total / len(known)
     ]
     ranked = sorted(known, key=lambda pod: (-known[pod], pod))
     facts = Facts(

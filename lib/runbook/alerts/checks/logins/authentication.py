@@ -10,6 +10,7 @@ import numpy as np
 from runbook import model
 from runbook.alerts.checks.toolkit.series import change, number, over_window, rate_window, series, share
 from runbook.alerts.checks.toolkit.signal import FAILED_LOGINS
+from runbook.alerts.thresholds import AUTH_FAILURE_RATIO
 from runbook.investigation.definitions import Answers, Check, Context
 from runbook.investigation.results import Results
 from runbook.model import Chart, Query, Result
@@ -40,7 +41,7 @@ def _judge(c: Context, answers: Answers, earlier: Results) -> Result:
     level = change(c, failing, earlier.onset, lambda values: float(np.percentile(values, 75)))
     if np.isnan(level.since):
         return Result("unknown", "Not known: no authentication attempts were counted since the onset.")
-    threshold = c.service.thresholds.auth_failure_ratio
+    threshold = AUTH_FAILURE_RATIO.of(c.service.thresholds)
     usual = 0.0 if np.isnan(level.before) else level.before
     facts = Facts(
         since=round(level.since, 6),

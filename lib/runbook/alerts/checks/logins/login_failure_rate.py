@@ -9,6 +9,7 @@ from runbook.alerts.checks.requests.request_error_rate import failed_since, fail
 from runbook.alerts.checks.toolkit import threshold_check
 from runbook.alerts.checks.toolkit.series import over_window, share
 from runbook.alerts.checks.toolkit.signal import FAILED_LOGINS
+from runbook.alerts.thresholds import AUTH_FAILURE_RATIO
 from runbook.investigation.definitions import Answers, Context
 from runbook.model import Query
 
@@ -50,7 +51,7 @@ CHECK = threshold_check.check(
         parts=("failed", "attempts"),
         requires=("attempts",),
         threshold=FAILED_LOGINS.threshold,
-        least=lambda service: service.thresholds.auth_failure_ratio / 2,
+        least=lambda service: AUTH_FAILURE_RATIO.of(service.thresholds) / 2,
         noise=NOISE,
         scale=100,
         find=_find,

@@ -10,6 +10,7 @@ import numpy as np
 from runbook.alerts.checks.toolkit import threshold_check
 from runbook.alerts.checks.toolkit.memory_growth import MIB, NOISE, calm_seconds, first_seen, grows, resident, trend_of
 from runbook.alerts.checks.toolkit.series import grid, highest, number, over_window, pods
+from runbook.alerts.thresholds import MEMORY
 from runbook.investigation.definitions import Answers, Context
 from runbook.model import Query
 from runbook.text.format import bytes_text, plural
@@ -51,7 +52,7 @@ def _began(c: Context, answers: Answers, found: float | None) -> float | None:
 
 def _find(c: Context, answers: Answers, measured: threshold_check.Facts) -> Facts:
     """How many pods were above the threshold since it was passed, for how long, and how far."""
-    firing, limit = grid(c) >= c.started_at - c.for_seconds, c.service.thresholds.memory_bytes
+    firing, limit = grid(c) >= c.started_at - c.for_seconds, MEMORY.of(c.service.thresholds)
     seen = {pod: row[firing] for pod, row in pods(c, answers["by pod"]).items() if not np.isnan(row[firing]).all()}
     peaks = [peak for row in seen.values() if (peak := float(np.nanmax(row))) > limit]
     facts = Facts(**vars(measured), pods=len(seen), pods_above=len(peaks))
@@ -81,8 +82,8 @@ CHECK = threshold_check.check(
         value=lambda answers: highest(answers["by pod"]),
         parts=("by pod",),
         requires=("by pod",),
-        threshold=lambda service: service.thresholds.memory_bytes,
-        least=lambda service: RISE * service.thresholds.memory_bytes,
+        threshold=lambda service: MEMORY.of(service.thresholds),
+        least=lambda service: RISE * MEMORY.of(service.thresholds),
         noise=NOISE,
         text=bytes_text,
         scale=1 / MIB,

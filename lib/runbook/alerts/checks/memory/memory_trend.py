@@ -30,6 +30,7 @@ from runbook.alerts.checks.toolkit.series import (
     shown_of,
 )
 from runbook.alerts.checks.workload import changes
+from runbook.alerts.thresholds import MEMORY
 from runbook.analysis.trend import Shape
 from runbook.investigation.definitions import Answers, Check, Context
 from runbook.investigation.results import Results
@@ -195,7 +196,7 @@ def _chart(c: Context, ranked: Sequence[Growth], since: NDArray[np.bool_]) -> Ch
     lines = [series(c, one.pod, one.row, scale=1 / MIB) for one in ranked[:SHOWN]]
     if top.trend.shape == "growing":
         lines.insert(0, _line(c, top, since))
-    limit = c.service.thresholds.memory_bytes / MIB
+    limit = MEMORY.of(c.service.thresholds) / MIB
     return Chart(
         "memory-by-pod", shown_of("Resident memory by pod", SHOWN, len(ranked)), "MiB", tuple(lines), threshold=limit
     )

@@ -10,6 +10,7 @@ import numpy as np
 from runbook.alerts.checks.requests.request_error_rate import since_onset
 from runbook.alerts.checks.toolkit import histogram, threshold_check
 from runbook.alerts.checks.toolkit.series import grid, line, over_window, split_time
+from runbook.alerts.thresholds import LATENCY_P95
 from runbook.investigation.definitions import Answers, Context
 from runbook.model import Query
 from runbook.text.format import count_text, plural, share_text
@@ -44,7 +45,7 @@ def _find(c: Context, answers: Answers, measured: threshold_check.Facts) -> Fact
 
 def _counted(c: Context, answers: Answers, began: float | None) -> tuple[int | None, int | None, str | None]:
     """Slow requests and all requests since the onset; both with the highest share of slow ones in one sentence."""
-    limit, short = c.service.thresholds.latency_p95_seconds, answers["by bucket, short"]
+    limit, short = LATENCY_P95.of(c.service.thresholds), answers["by bucket, short"]
     slow_share, rate = histogram.beyond(short, limit), histogram.every(short)
     since = grid(c) >= split_time(c, began)
     if np.isnan(slow_share[since]).all():
@@ -75,11 +76,11 @@ CHECK = threshold_check.check(
         value=lambda answers: line(answers["p95"]),
         parts=("p95", "by bucket"),
         requires=("p95",),
-        threshold=lambda service: service.thresholds.latency_p95_seconds,
+        threshold=lambda service: LATENCY_P95.of(service.thresholds),
         least=lambda service: LATE / 2,
         noise=NOISE,
         text=duration_text,
-        moving=lambda service, answers: histogram.beyond(answers["by bucket"], service.thresholds.latency_p95_seconds),
+        moving=lambda service, answers: histogram.beyond(answers["by bucket"], LATENCY_P95.of(service.thresholds)),
         find=_find,
         count=_count,
     )

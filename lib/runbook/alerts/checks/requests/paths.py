@@ -12,6 +12,7 @@ from runbook import model
 from runbook.alerts.checks.toolkit import histogram
 from runbook.alerts.checks.toolkit.duration_breakdown import Kind, kinds, of_all, queries
 from runbook.alerts.checks.toolkit.series import number, series
+from runbook.alerts.thresholds import LATENCY_P95
 from runbook.investigation.definitions import Answers, Check, Context
 from runbook.investigation.results import Results
 from runbook.model import Chart, Query, Result, Status, Table
@@ -50,7 +51,7 @@ def _queries(c: Context) -> Mapping[str, Query]:
 
 
 def _judge(c: Context, answers: Answers, earlier: Results) -> Result:
-    limit = c.service.thresholds.latency_p95_seconds
+    limit = LATENCY_P95.of(c.service.thresholds)
     found = kinds(c, answers, earlier.onset, *LABELS)
     used = [one for one in found if one.per_second > 0 and not one.name.endswith(c.service.health_path)]
     if not used:

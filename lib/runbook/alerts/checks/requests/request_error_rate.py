@@ -9,6 +9,7 @@ import numpy as np
 
 from runbook.alerts.checks.toolkit import threshold_check
 from runbook.alerts.checks.toolkit.series import FAILED, grid, line, metric, over_window, rate_window, share, split_time
+from runbook.alerts.thresholds import ERROR_RATIO
 from runbook.investigation.definitions import Answers, Context
 from runbook.model import Answer, Query
 from runbook.text.format import count_text, plural, share_text
@@ -92,8 +93,8 @@ CHECK = threshold_check.check(
         value=lambda answers: share(answers["failed"], answers["total"]),
         parts=("failed", "total"),
         requires=("total",),
-        threshold=lambda service: service.thresholds.error_ratio,
-        least=lambda service: service.thresholds.error_ratio / 2,
+        threshold=lambda service: ERROR_RATIO.of(service.thresholds),
+        least=lambda service: ERROR_RATIO.of(service.thresholds) / 2,
         noise=NOISE,
         scale=100,
         find=_find,

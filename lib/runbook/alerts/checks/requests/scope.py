@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from runbook import model
 from runbook.alerts.checks.toolkit.series import FAILED, by_label, metric, over_window, rate_window, series
+from runbook.alerts.thresholds import ERROR_RATIO
 from runbook.investigation.definitions import Answers, Check, Context
 from runbook.investigation.results import Results
 from runbook.model import Answer, Chart, Query, Result, Table
@@ -80,7 +81,7 @@ def _judge(c: Context, answers: Answers, earlier: Results) -> Result:
         overload_share=round(overloaded / sum_failed, 3) if sum_failed else 0.0,
         one_pod=len(every["pod"]) > FEW_PODS and tops["pod"][1] >= ALONE,
     )
-    abnormal = sum_failed / sum_all > c.service.thresholds.error_ratio
+    abnormal = sum_failed / sum_all > ERROR_RATIO.of(c.service.thresholds)
     tables = tuple(
         _table(name, failed[name], every[name], sum_failed) for name in ("status code", "path", "pod") if failed[name]
     )

@@ -9,6 +9,7 @@ import numpy as np
 
 from runbook.alerts.checks.toolkit.series import Floats, grid, last, metric, rate_window
 from runbook.alerts.checks.toolkit.signal import Signal
+from runbook.alerts.thresholds import MEMORY
 from runbook.analysis.breakpoint import bend
 from runbook.analysis.trend import Trend, trend
 from runbook.config.schema import Service
@@ -48,7 +49,7 @@ SIGNAL = Signal(
     of="",
     part=lambda c, window: _where_scraped(c, f"clamp_min(deriv({_memory(c)}[{rate_window(c)}]), 0)"),
     whole=lambda c, window: _where_scraped(c, f"({_memory(c)} > bool 0)"),
-    threshold=lambda service: FAST * service.thresholds.memory_bytes,
+    threshold=lambda service: FAST * MEMORY.of(service.thresholds),
     text=pace_text,
     scale=HOUR / MIB,
     drawn=False,
@@ -115,7 +116,7 @@ def trend_of(c: Context, values: Floats, limit: float | None = None) -> Trend | 
 
 
 def _trend(c: Context, values: Floats) -> Trend | None:
-    least = LEAST * c.service.thresholds.memory_bytes
+    least = LEAST * MEMORY.of(c.service.thresholds)
     return trend(grid(c), values, least=least, noise_floor=NOISE)
 
 
@@ -134,7 +135,7 @@ def only_new_grow(
 def calm_seconds(c: Context, row: Floats) -> float:
     """Seconds from a pod's first value until its memory began to grow; 0 where it grew from the start."""
     first = first_seen(c, row)
-    young = (grid(c) <= first + YOUNG_SECONDS) & (row < c.service.thresholds.memory_bytes)
+    young = (grid(c) <= first + YOUNG_SECONDS) & (row < MEMORY.of(c.service.thresholds))
     began = bend(grid(c), np.where(young, row, np.nan), noise_floor=NOISE / 2)
     return 0.0 if began is None else began - first
 

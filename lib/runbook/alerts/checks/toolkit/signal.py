@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
+
 from runbook.alerts.checks.toolkit import histogram
-from runbook.alerts.checks.toolkit.series import FAILED, metric
+from runbook.alerts.checks.toolkit.series import FAILED, Floats, metric
+from runbook.alerts.thresholds import AUTH_FAILURE_RATIO, ERROR_RATIO, LATENCY_P95
 from runbook.config.schema import Service
 from runbook.investigation.definitions import Context
 from runbook.text.format import share_text
@@ -33,6 +36,7 @@ class Signal:
     them. Above `threshold(service)` a revision counts as affected; the chart shows the threshold where it is `drawn`.
     `title` and `unit` are the chart's, which shows values times `scale`; `verb` and `of` make a clause around
     `text(value)`: "fail 11.8 % of requests". `beyond(own, others)` is by how much some pods are worse than the others.
+    With `below`, less is worse; `badness` turns values so that more is.
     """
 
     title: str
@@ -46,6 +50,12 @@ class Signal:
     scale: float = 1.0
     drawn: bool = True
     beyond: Callable[[float, float], float] = beyond_twice
+    below: bool = False
+
+    def badness(self, values: Floats) -> Floats:
+        """The more, the worse, and twice as much is twice as bad: the reciprocal where less is worse."""
+        with np.errstate(divide="ignore"):
+            return np.reciprocal(values) if self.below else values
 
     def clause(self, value: float) -> str:
         """E.g. "fail 11.8 % of requests"."""
@@ -59,7 +69,7 @@ FAILED_REQUESTS = Signal(
     of="of requests",
     part=lambda c, window: f"rate({metric(c.service, 'http_requests_total', FAILED)}[{window}])",
     whole=lambda c, window: f"rate({metric(c.service, 'http_requests_total')}[{window}])",
-    threshold=lambda service: service.thresholds.error_ratio,
+    threshold=lambda service: ERROR_RATIO.of(service.thresholds),
     scale=100,
     beyond=of_the_rest,
 )
@@ -73,7 +83,7 @@ REQUEST_SECONDS = Signal(
     of="a request",
     part=lambda c, window: histogram.rates(c.service, histogram.REQUESTS, "sum", window),
     whole=lambda c, window: histogram.rates(c.service, histogram.REQUESTS, "count", window),
-    threshold=lambda service: service.thresholds.latency_p95_seconds * SLOW_MEAN,
+    threshold=lambda service: LATENCY_P95.of(service.thresholds) * SLOW_MEAN,
     text=duration_text,
     drawn=False,
 )
@@ -85,7 +95,7 @@ FAILED_LOGINS = Signal(
     of="of logins",
     part=lambda c, window: f"rate({metric(c.service, 'auth_attempts_total', FAILURE)}[{window}])",
     whole=lambda c, window: f"rate({metric(c.service, 'auth_attempts_total')}[{window}])",
-    threshold=lambda service: service.thresholds.auth_failure_ratio,
+    threshold=lambda service: AUTH_FAILURE_RATIO.of(service.thresholds),
     scale=100,
     beyond=of_the_rest,
 )

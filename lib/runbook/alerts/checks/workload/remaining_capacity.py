@@ -22,6 +22,7 @@ from runbook.alerts.checks.toolkit.series import (
     short_window,
 )
 from runbook.alerts.checks.workload import down_instances
+from runbook.alerts.thresholds import ERROR_RATIO
 from runbook.investigation.definitions import Answers, Check, Context
 from runbook.investigation.results import Results
 from runbook.model import Chart, Query, Result
@@ -78,7 +79,7 @@ def _judge(c: Context, answers: Answers, earlier: Results) -> Result:
         series(c, "other instances", _sum(c, {p: r for p, r in by_pod.items() if p not in up})),
     )
     chart = Chart("serving", "Requests to instances that are up now, and to others", "requests / s", lines)
-    bad = not up or (facts.failing is not None and facts.failing > c.service.thresholds.error_ratio)
+    bad = not up or (facts.failing is not None and facts.failing > ERROR_RATIO.of(c.service.thresholds))
     return Result("abnormal" if bad else "normal", _sentence(facts), facts, (chart,))
 
 

@@ -49,6 +49,10 @@ class Served:
         return np.asarray(self.whole.sum(axis=0) > 0)
 
 
+def _bad(signal: Signal, value: float) -> float:
+    return float(signal.badness(np.asarray(value, dtype=np.float64)))
+
+
 def _beside(part: Floats, whole: Floats, others: Floats) -> tuple[float, float]:
     """The signal of some pods, and what it would be if they were like the others at the same times; NaN without any."""
     total = float(whole.sum())
@@ -79,25 +83,28 @@ def compare(
     """The signal in the pods of the new revision against the others while both serve."""
     if rollout is None or rollout.number not in served or onset is None:
         return Comparison(compared=None, only_new=False, worse=False, alike=False, calm_minutes=0.0)
-    times, new, threshold = grid(c), served[rollout.number], signal.threshold(c.service)
+    times, new = grid(c), served[rollout.number]
+    threshold, newest = _bad(signal, signal.threshold(c.service)), np.nan_to_num(signal.badness(new.share))
     others = [one for number_, one in served.items() if number_ != rollout.number]
     none = np.zeros((1, len(times)))
     old = Served(*(np.concatenate([none, *(getattr(one, name) for one in others)]) for name in ("part", "whole")))
     together = new.serves & old.serves
     both = together & (times >= onset)
     if not both.any():  # the others may be gone before an onset that was found late
-        both = together & (times >= onset - SLACK_SECONDS) & (np.nan_to_num(new.share) > threshold)
+        both = together & (times >= onset - SLACK_SECONDS) & (newest > threshold)
     part, whole, others_then = new.part[:, both], new.whole[:, both], old.share[both]
     new_share, old_share = _beside(part, whole, others_then)
     each = [_beside(*one, others_then) for one in zip(part, whole, strict=True) if one[1].any()]
-    worse = old_share > threshold and min(signal.beyond(*one) for one in each) >= WORSE * threshold
-    calm = (times < onset - 60) & new.serves & (np.nan_to_num(new.share) < threshold / 2)
+    bad, bad_others = _bad(signal, new_share), _bad(signal, old_share)
+    beyond = (signal.beyond(_bad(signal, own), _bad(signal, other)) for own, other in each)
+    worse = bad_others > threshold and min(beyond) >= WORSE * threshold
+    calm = (times < onset - 60) & new.serves & (newest < threshold / 2)
     comparable = np.isfinite(new_share) and np.isfinite(old_share)
     compared = f"its pods {signal.clause(new_share)}, the others {signal.text(old_share)} while both served"
     return Comparison(
         compared=compared if comparable else None,
-        only_new=bool(new_share > threshold and new_share >= 3 * old_share and old_share <= threshold),
+        only_new=bool(bad > threshold and bad >= 3 * bad_others and bad_others <= threshold),
         worse=bool(worse),
-        alike=bool(not worse and old_share > threshold / 2 and old_share * 2 >= new_share),
+        alike=bool(not worse and bad_others > threshold / 2 and bad_others * 2 >= bad),
         calm_minutes=round(float(calm.sum()) * c.step / 60, 1),
     )
