@@ -10,22 +10,28 @@ import inspect
 import types
 from collections.abc import Iterator, Mapping
 from itertools import pairwise
+from math import inf
 from typing import Any, Literal, Union, get_args, get_origin
 
 import msgspec
 from msgspec.structs import FieldInfo
 
-from runbook import alerts
-from runbook.config import schema, settings
+from runbook.alerts.thresholds import SHIPPED
+from runbook.config import schema
 from runbook.config.types import KINDS, WORDS
+from runbook.investigation.thresholds import Threshold
 from tests import ROOT
 
 PAGE = ROOT / "docs/settings.md"
 THRESHOLDS = "[service.NAME.thresholds]"
+OPEN_TABLE = (
+    "What the alerts fire at. The table is open: an alert declares its thresholds by name, default and unit, one of your "
+    "own as well. A name that no alert declares is refused, with the nearest one that is. The shipped alerts declare:"
+)
 PATHS = ("kubeconfig", "recording", "evidence")  # and every key that ends in _file
 TABLES: Mapping[str, type[msgspec.Struct]] = {
     "[service.NAME]": schema.Service,
-    THRESHOLDS: schema.Thresholds,
+    "[alerts]": schema.Alerts,
     "[environment.NAME]": schema.Environment,
     "[environment.NAME.prometheus]": schema.Prometheus,
     "[environment.NAME.elasticsearch]": schema.Elasticsearch,
@@ -45,9 +51,9 @@ INTRODUCTION = """\
 Made from `lib/runbook/config/schema.py` by `python -m tests.settings_reference`; a test holds it fresh. How to fill the
 file in, step by step: [Your service](your-service.md).
 
-The file has two kinds of tables. A *service profile*, `[service.NAME]`, says what one service calls its metrics, log
+The file has three kinds of tables. A *service profile*, `[service.NAME]`, says what one service calls its metrics, log
 fields and Kubernetes objects. An *environment*, `[environment.NAME]`, says where to ask, and which profile runs there.
-Several environments may share a profile.
+Several environments may share a profile. `[alerts]` says where alerts of your own are.
 
 - A key that is not in these tables is refused, with the nearest one that is.
 - Secrets never stand in the file. A key that ends in `_env` names an environment variable, one that ends in `_file` a
@@ -129,7 +135,7 @@ def default(field: FieldInfo) -> str:
 
 def rows(table: type[msgspec.Struct]) -> Iterator[str]:
     """A line for each key of a table."""
-    told = descriptions(table) if table is not schema.Thresholds else fired_by()
+    told = descriptions(table)
     for field in msgspec.structs.fields(table):
         if table is schema.Service and field.name == "name":
             continue  # the table's own name
@@ -139,16 +145,17 @@ def rows(table: type[msgspec.Struct]) -> Iterator[str]:
         yield f"| `{field.name}` | {value}{measured} | {default(field)} |{f' {said} ' if said else ' '}|"
 
 
-def fired_by() -> dict[str, str]:
-    """For each threshold the alerts whose rule it changes: proved against the catalogue."""
-    service = settings.load(ROOT / "runbook.toml").services["micro-frontend"]
-    found: dict[str, str] = {}
-    for name in service.thresholds.__struct_fields__:
-        doubled = msgspec.structs.replace(service.thresholds, **{name: 2 * getattr(service.thresholds, name)})
-        other = msgspec.structs.replace(service, thresholds=doubled)
-        changed = [a for a in map(alerts.load, alerts.names()) if a.expression(service) != a.expression(other)]
-        found[name] = f"{', '.join(alert.name for alert in changed)} fires above it."
-    return found
+def thresholds() -> list[str]:
+    """The table of thresholds: those that the shipped alerts declare."""
+    head = ["", f"## `{THRESHOLDS}`", "", OPEN_TABLE, "", "| key | value | default | meaning |", "|---|---|---|---|"]
+    return head + [
+        f"| `{one.name}` | {_limits(one)}; {one.unit} | `{one.default}` | {one.meaning}. |" for one in SHIPPED
+    ]
+
+
+def _limits(one: Threshold) -> str:
+    below = "" if one.less_than == inf else f", below {one.less_than:g}"
+    return f"{'a whole' if one.whole else 'a'} number above 0{below}"
 
 
 def section(heading: str, table: type[msgspec.Struct]) -> list[str]:
@@ -163,6 +170,8 @@ def page() -> str:
     lines = INTRODUCTION.splitlines()
     for heading, table in TABLES.items():
         lines += section(heading, table)
+        if table is schema.Service:
+            lines += thresholds()
     lines += ["", "## The kinds of value", "", "| in short | in full |", "|---|---|"]
     lines += [f"| {_head(words)} | {words} |" for words in dict.fromkeys(WORDS.values()) if _head(words) != words]
     return "\n".join(lines) + "\n"
