@@ -122,6 +122,9 @@ def crash(cluster: lab_cluster.Kubernetes) -> None:
     cluster.kubectl("patch", "pod", name, "-n", NAMESPACE, "--subresource=status", "--type=merge", "-p", patch)
 
 
+# Rights
+
+
 @pytest.mark.parametrize(
     "rule", ROLE["rules"], ids=lambda rule: f"{rule['verbs'][0]} {rule['resources'][0]} {rule['apiGroups'][0]}"
 )
@@ -211,6 +214,9 @@ def test_a_service_account_in_the_cluster_may_ask(shop: lab_cluster.Kubernetes, 
     assert found["metadata"]["name"] == "web"
 
 
+# What is not there
+
+
 def apiservice(registered: dict[str, Any], **service: Any) -> dict[str, Any]:
     """The registration of metrics.k8s.io, with these changes to where its server is."""
     spec = {**registered["spec"], "service": {**registered["spec"]["service"], **service}}
@@ -242,6 +248,9 @@ def test_usage_without_metrics_server_is_told_plainly(shop: lab_cluster.Kubernet
     finally:
         shop.apply([apiservice(registered)])
         shop.wait_for_metrics(NAMESPACE)
+
+
+# What is there
 
 
 def test_the_version_is_kubectls(shop: lab_cluster.Kubernetes):
