@@ -178,7 +178,8 @@ def test_a_leak_is_real_and_began_when_growth_did() -> None:
     assert level.now == pytest.approx(605 * MIB, rel=0.01) and level.last_week == pytest.approx(220 * MIB, rel=0.01)
     assert "605 MiB (threshold 500 MiB" in first.sentence
     assert (level.pods, level.pods_above, level.seconds_above) == (2, 1, pytest.approx(900, abs=60))
-    assert level.impact == "1 of 2 pods used more than 500 MiB for 15 min, 605 MiB at the peak."
+    assert level.impact is not None
+    assert all(words in level.impact for words in ("1 of 2 pods", "500 MiB", "15 min", "605 MiB"))
 
 
 def test_a_leak_is_reported_with_its_rate_and_the_time_left() -> None:
@@ -311,7 +312,8 @@ def test_a_limit_that_is_near_is_said_before_the_verdict() -> None:
         rf"Probably a memory leak in {A}\.",
         found.headline,
     )
-    assert asked(LEAK, objects=kubernetes(A, B, limit="4Gi")).headline == f"Probably a memory leak in {A}."
+    far = asked(LEAK, objects=kubernetes(A, B, limit="4Gi")).headline
+    assert far.startswith("Probably a memory leak") and "limit" not in far
 
 
 def test_a_pod_near_its_limit_is_restarted_first() -> None:

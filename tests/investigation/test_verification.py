@@ -181,23 +181,18 @@ def test_watching_ends_whatever_the_scrape_interval(interval: int):
 
 
 @pytest.mark.parametrize(
-    ("changes", "state", "ending"),
+    ("changes", "bad"),
     [
-        ({HEALTH: answering(500)}, "not recovered", "but /health does not answer as it should."),
-        (
-            {HEALTH: answering(500), WORK: answering(404)},
-            "not recovered",
-            "but /health and /api/username/test do not answer as they should.",
-        ),
+        ({HEALTH: answering(500)}, "but /health does not"),
+        ({HEALTH: answering(500), WORK: answering(404)}, "but /health and /api/username/test do not"),
     ],
 )
-def test_an_endpoint_that_does_not_answer_well_is_no_recovery(
-    changes: dict[tuple[str, ...], Answering], state: str, ending: str
-):
+def test_an_endpoint_that_does_not_answer_well_is_no_recovery(changes: dict[tuple[str, ...], Answering], bad: str):
     """The sentence begins with the state that it explains, and says what speaks against a recovery."""
     found = check(Scripted({**GOOD, **changes}))
-    assert found.state == state
-    assert found.sentence == f"Not recovered: at or below 5 % of requests for the last 5 min, {ending}"
+    assert found.state == "not recovered"
+    assert found.sentence.startswith("Not recovered: at or below 5 % of requests")
+    assert bad in found.sentence
 
 
 def test_endpoints_that_could_not_be_asked_are_no_recovery():

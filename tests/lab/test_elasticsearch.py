@@ -64,7 +64,8 @@ def test_a_missing_index_is_empty(elasticsearch: Elasticsearch) -> None:
     """Neither a name nor a pattern without index is an error."""
     for index in ("nothing", "nothing-*"):
         answer = elasticsearch.ask(es.search(index, {}))
-        assert (answer.completeness, answer.warnings) == ("empty", (f"No index matches {index}.",))
+        assert (answer.completeness, len(answer.warnings)) == ("empty", 1)
+        assert index in answer.warnings[0]
         assert elasticsearch.ask(es.fields(index, ["level"])).completeness == "empty"
 
 

@@ -45,7 +45,7 @@ def test_a_name_that_does_not_resolve_here_is_no_verdict_on_the_service() -> Non
     nowhere = {"url": "http://web.svc/health", "status": None, "latency_ms": None, "error": "host name not found"}
     found = judged(nowhere)
     assert found.status == "unknown"
-    assert found.sentence == "Not known: http://web.svc/health cannot be asked from here (host name not found)."
+    assert "http://web.svc/health" in found.sentence and "host name not found" in found.sentence
 
 
 @pytest.mark.parametrize(

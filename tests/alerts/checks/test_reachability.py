@@ -67,24 +67,23 @@ def test_a_service_that_is_reached(service: Canned) -> None:
 def test_the_database_is_tried_too(service: Canned, listening: str) -> None:
     """Where the settings say where the database is, its name and port are tried."""
     found = looked(service.url, listening)
-    assert found.sentence == "Yes: /health answers, and the database's port is open."
+    assert found.status == "normal" and "the database's port is open" in found.sentence
     assert found.facts == Facts(**dict.fromkeys(FACTS, True))
 
 
 def test_a_database_that_refuses_is_named(service: Canned, closed: str) -> None:
     """A closed port of the database is abnormal, while the service is healthy."""
     found = looked(service.url, closed)
-    assert (found.status, found.sentence) == (
-        "abnormal",
-        f"No: the database's {closed} does not accept connections (connection refused).",
-    )
+    assert found.status == "abnormal"
+    assert f"the database's {closed}" in found.sentence and "connection refused" in found.sentence
     assert found.facts == replace(UP, database_resolves=True, database_port_open=False)
 
 
 def test_the_first_step_that_fails_is_named(closed: str) -> None:
     """A port that does not open is why health does not answer, so only that is said; both are known."""
     found = looked(f"http://{closed}")
-    assert found.sentence == f"No: {closed} does not accept connections (connection refused)."
+    assert found.status == "abnormal"
+    assert closed in found.sentence and "/health" not in found.sentence
     assert found.facts == replace(UNKNOWN, service_resolves=True, service_port_open=False, health_ok=False)
 
 
@@ -96,11 +95,13 @@ def test_names_that_do_not_resolve_are_named() -> None:
     assert found.facts == Facts(**dict.fromkeys(FACTS, False))
 
 
-@pytest.mark.parametrize(("status", "said"), [(503, "No: /health answers 503."), (302, "Yes: /health answers.")])
-def test_health_is_judged_by_its_status(status: int, said: str) -> None:
+@pytest.mark.parametrize(("status", "judged"), [(503, "abnormal"), (302, "normal")])
+def test_health_is_judged_by_its_status(status: int, judged: str) -> None:
     """A service that is reached but answers with an error is abnormal."""
     with Canned({"/health": Reply(b"", status)}) as server:
-        assert looked(server.url).sentence == said
+        found = looked(server.url)
+    assert (found.status, found.facts.health_ok) == (judged, judged == "normal")
+    assert ("503" in found.sentence) is (status == 503)
 
 
 def test_what_answers_is_reached_by_whatever_proxy(service: Canned) -> None:

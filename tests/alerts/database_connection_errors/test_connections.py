@@ -54,7 +54,7 @@ def test_with_every_source_down_nothing_is_concluded():
     assert {f.result.status for f in found.findings} == {"unknown"}
     assert {v.state for v in found.verdicts} == {"not tested"}
     assert found.mitigations == ()
-    assert found.headline == "Not known whether DatabaseConnectionErrors is real."
+    assert found.headline.startswith("Not known whether")
 
 
 def test_a_step_is_real_and_has_an_onset_and_an_impact():

@@ -104,4 +104,5 @@ def test_a_secret_that_the_pods_do_not_use_is_none_of_theirs():
 def test_a_missing_secret_is_named():
     """The pods refer to one that is not there."""
     found = judged(secrets.CHECK, stored("9d", ONSET, known=[]))
-    assert (found.status, found.sentence) == ("abnormal", "Yes: secret/database is missing.")
+    assert (found.status, found.facts.missing) == ("abnormal", ("secret/database",))
+    assert "secret/database is missing" in found.sentence

@@ -39,14 +39,17 @@ def test_without_settings_it_says_what_to_set():
     """A source that is not set up makes the check unknown, in the source's own words."""
     absent = {STATUS: lambda query: Answer(query, "failed", error="MySQL is not set up; add [environment.x.mysql]")}
     found = judged(database_server.CHECK, absent)
-    assert (found.status, found.sentence) == ("unknown", "Not known: MySQL is not set up; add [environment.x.mysql]")
+    assert (found.status, found.facts) == ("unknown", None)
+    assert "add [environment.x.mysql]" in found.sentence
 
 
 def test_a_server_with_room_is_well():
     """Connections against their limit; idle ones are no statements, however old."""
     script = {**variables(), PROCESSES: given({"processes": [process(3, 9000, "Sleep"), process(4, 1)]})}
     found = judged(database_server.CHECK, script)
-    assert (found.status, found.sentence) == ("normal", "Yes: 30 of 151 connections (19.9 %) in use now.")
+    assert (found.status, found.facts.full, found.facts.long) == ("normal", False, False)
+    assert (found.facts.connected, found.facts.max_connections) == (30, 151)
+    assert "19.9 %" in found.sentence
 
 
 def test_a_full_server():

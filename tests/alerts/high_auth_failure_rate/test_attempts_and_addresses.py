@@ -112,7 +112,7 @@ class TestAddresses:
         lost = from_addresses(
             values({"203.0.113.7": 900}, others=10), before=lambda query: failed(query, "It is down.")
         )
-        assert (lost.status, lost.sentence) == ("unknown", "Not known: It is down.")
+        assert (lost.status, lost.facts, "It is down" in lost.sentence) == ("unknown", None, True)
 
     @pytest.mark.parametrize(("lookback", "status"), [(600, "unknown"), (900, "unknown"), (1800, "normal")])
     def test_a_window_that_begins_too_late_calls_nobody_loud(self, lookback: int, status: Status):

@@ -44,8 +44,8 @@ class TestVerification:
         """Without a token the recovery stands, and says that no login was tried."""
         found = verified(lambda query: failed(query, "The probe has no token for /edit; name one."))
         assert found.state == "recovered"
-        assert found.sentence == (
-            "Recovered: at or below 20 % of attempts for the last 5 min; /health and /api/username/test answer. "
+        assert "20 % of attempts" in found.sentence
+        assert found.sentence.endswith(
             "Not tested: /edit with a valid token (The probe has no token for /edit; name one)."
         )
 

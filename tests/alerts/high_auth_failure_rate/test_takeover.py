@@ -65,9 +65,11 @@ class TestTakeover:
         """An address that failed 400 times and then logs in has taken an account over."""
         result = logins_after_failures(logged_in("203.0.113.7", 400, ["admin"]), logged_in("192.0.2.4", 2, ["mia"]))
         assert result.status == "abnormal"
-        assert result.sentence == (
-            "Yes: 203.0.113.7 logged in as admin after at least 10 failed attempts (400 in all)."
-        )
+        facts = result.facts
+        assert (facts.succeeded, facts.addresses, facts.accounts) == (True, ("203.0.113.7",), ("admin",))
+        assert facts.failures == 400
+        for words in ("203.0.113.7 logged in as admin", "at least 10 failed attempts", "400 in all"):
+            assert words in result.sentence
 
     def test_several_addresses_are_named_with_all_their_failures(self):
         """Two addresses that each failed often and then logged in are both named, with their failures together."""

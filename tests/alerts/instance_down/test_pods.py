@@ -55,7 +55,7 @@ class TestPods:
         """Neither killed nor crashed nor blocked: Kubernetes does not say why, and neither do we."""
         found = judged(pod_states.CHECK, {PODS: cluster(pod("a", ready=False), pod("b"))}, down("a"))
         assert (found.status, of(pod_states.Facts, found).unready) == ("abnormal", ("a",))
-        assert found.sentence == "1 of 2 pods ready; 1 not ready; Kubernetes gives no reason."
+        assert "1 of 2 pods ready" in found.sentence and "gives no reason" in found.sentence
 
     def test_an_end_long_before_is_none_of_it(self) -> None:
         """A container that was killed an hour before the onset, or ended well, explains nothing now."""
@@ -77,7 +77,7 @@ class TestPods:
         left = pod("a", ready=False, over="Evicted")
         found = judged(pod_states.CHECK, {PODS: cluster(left, pod("b"))}, down())
         assert (found.status, of(pod_states.Facts, found).unready) == ("normal", ())
-        assert found.sentence == "1 of 1 pod ready; 1 ended for good and still listed (Evicted)."
+        assert "1 of 1 pod ready" in found.sentence and "(Evicted)" in found.sentence
         assert found.tables[0].rows[0][:2] == ("a", "Evicted")
 
     def test_one_that_is_over_is_told_where_it_is_the_one_that_is_down(self) -> None:
@@ -93,9 +93,7 @@ class TestPods:
         known = of(pod_states.Facts, found)
         assert (found.status, known.gone) == ("unknown", ("a",))
         assert (known.killed, known.crashed, known.blocked) == (None, None, None)
-        assert found.sentence == (
-            "2 of 2 pods ready; 1 pod that went down no longer exists, so how it ended is not known."
-        )
+        assert "2 of 2 pods ready" in found.sentence and "no longer exists" in found.sentence
 
     def test_what_is_seen_of_others_is_known_though_one_is_gone(self) -> None:
         """A pod that was killed was killed, whoever is gone; that none crashed is not known."""
@@ -122,7 +120,7 @@ class TestPreviousLogs:
         """A container may end without logging anything."""
         found = judged(previous_logs.CHECK, {LAST: words()}, ended("a"))
         assert of(previous_logs.Facts, found) == previous_logs.Facts(ended=1, last=None, times=0)
-        assert found.sentence == "1 container ended without logging anything."
+        assert "without logging" in found.sentence
 
     def test_other_containers_do_not_count(self) -> None:
         """The log of a container that ended at another time explains nothing now; where no pods are known, any may."""
@@ -137,8 +135,8 @@ class TestNodes:
         told = {NODES: given({"nodes": [node("n1", "Unknown"), node("n2")], "placed": {"n1": 3, "n2": 3}})}
         found = judged(nodes.CHECK, told, facts(pod_states.Facts, nodes={"a": "n1", "b": "n1", "c": "n2"}))
         known = of(nodes.Facts, found)
-        assert (known.failing, known.down_on_failing) == (("n1",), ("a", "b"))
-        assert found.sentence == "No: n1 has not been ready since 10:40 UTC (Kubelet stopped); 2 pods on it are down."
+        assert (found.status, known.failing, known.down_on_failing) == ("abnormal", ("n1",), ("a", "b"))
+        assert all(words in found.sentence for words in ("n1", "since 10:40 UTC", "Kubelet stopped", "2 pods"))
 
     def test_pressure_is_no_failure_but_told(self) -> None:
         """A node that is ready under pressure is named with it."""

@@ -93,7 +93,7 @@ def test_nothing_is_concluded_from_absence() -> None:
     investigation = investigator.investigation()
     assert {finding.result.status for finding in investigation.findings} == {"unknown"}
     assert {verdict.state for verdict in investigation.verdicts} == {"not tested"}
-    assert investigation.headline == "Not known whether SlowResponses is real."
+    assert investigation.headline.startswith("Not known whether")
 
 
 @pytest.mark.parametrize("check", [kind for kind in HEALTHY if kind is not latency.Facts], ids=check_name)

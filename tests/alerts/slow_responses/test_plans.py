@@ -31,7 +31,7 @@ def test_the_missing_index_is_looked_for_where_it_is_missing() -> None:
     """The table that was found stands in the first command, with the database's address where the settings know it."""
     where = context(environment=Environment(service="shop", database_address="db.internal:3306"))
     title, steps = speed_up_queries(where, slow_users())
-    assert title == "Speed up SELECT on table users"
+    assert "SELECT on table users" in title
     assert commands(steps)[0] == "mysql -h db.internal -P 3306 -u USER -p -e 'SHOW INDEX FROM users FROM DATABASE'"
     _, elsewhere = speed_up_queries(where, slow_users("shop.users"))
     assert commands(elsewhere)[0].endswith(" -e 'SHOW INDEX FROM shop.users'")
@@ -41,7 +41,7 @@ def test_the_missing_index_is_looked_for_where_it_is_missing() -> None:
 def test_no_odd_table_gets_into_a_command(table: object) -> None:
     """A label's value that is no table's name makes no statement."""
     title, steps = speed_up_queries(context(), slow_users(table))
-    assert title == "Speed up the database"
+    assert "database" in title and "table" not in title
     assert not [text for text in commands(steps) if "SHOW INDEX" in text or "DROP TABLE" in text]
     assert not [step for step in steps if "DROP TABLE" in step.text + step.watch]
 
