@@ -87,8 +87,8 @@ def run(
 
         draft = Draft(prepared.evidence, prepared.incident, alert, prepared.started_at, key=prepared.seal_key)
         with draft.log(redactor):
-            _log_begin(prepared, kernel)
             try:
+                _log_begin(prepared, kernel)
                 executed = _execute(prepared, kernel, draft.path, redactor=redactor, tell=progress, limits=limits)
             except KeyboardInterrupt as stop:
                 executed = Executed(None, "The run was interrupted before its notebook began.", signals.number(stop))
