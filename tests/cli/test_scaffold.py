@@ -189,7 +189,7 @@ def test_an_installed_package_is_never_written_into(tmp_path: Path) -> None:
     shutil.copy(ROOT / "runbook.toml", site / "runbook")
     before = sorted(path for path in site.rglob("*") if "__pycache__" not in path.parts)
     ran = subprocess.run(
-        [sys.executable, "-m", "runbook", *NEW],
+        [sys.executable, "-m", "runbook.cli", *NEW],
         cwd=tmp_path,
         env={"PATH": "/usr/bin:/bin", "PYTHONPATH": str(site)},
         capture_output=True,

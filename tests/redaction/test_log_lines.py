@@ -1,4 +1,4 @@
-"""The log's lines: no secret in them wherever it was said, nothing that reads as another line, no folder of this machine."""
+"""The log's lines: no secret in them wherever it was said, none that reads as another, no folder of this machine."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def said(text: str, redactor: Redactor | None = None) -> list[str]:
 @quick
 @given(names, tokens, st.sampled_from(UNQUOTED))
 def test_an_unquoted_secret_is_in_no_line(name: str, secret: str, form: Callable[[str, str], str]) -> None:
-    """Message, argument, exception, the one behind it, and notes: a value after a secret's name reaches none of them."""
+    """Message, argument, exception, the one behind it, notes: a value after a secret's name reaches none of them."""
     assert not [text for text in said(form(name, secret)) if CORE in text]
 
 

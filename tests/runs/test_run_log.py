@@ -1,4 +1,4 @@
-"""What a run logs is in its bundle, whoever ran it: how it went, and where a check raised; on screen only if asked for."""
+"""What a run logs is in its bundle, whoever ran it: how it went, and where a check raised; on screen if asked for."""
 
 from __future__ import annotations
 

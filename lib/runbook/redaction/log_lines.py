@@ -9,13 +9,15 @@ from __future__ import annotations
 import logging
 import re
 import traceback
-from datetime import UTC, datetime
+from collections.abc import Callable
+from functools import cached_property
 from pathlib import Path
 from typing import Final
 
 from runbook.redaction.machine_paths import shortener
 from runbook.redaction.redactor import Redactor
 from runbook.text import escape
+from runbook.text.time import iso
 
 INDENT: Final = "    "
 MOST: Final = 200_000  # characters that are looked through for secrets: a tenth of a second
@@ -31,14 +33,17 @@ class Lines(logging.Formatter):
 
     def __init__(self, redactor: Redactor, *private: Path) -> None:
         super().__init__()
-        self.redactor = redactor
-        self._shortened = shortener(*private)
+        self.redactor, self._private = redactor, private
+
+    @cached_property
+    def _shortened(self) -> Callable[[str], str]:
+        return shortener(*self._private)
 
     def format(self, record: logging.LogRecord) -> str:
         """The lines, without the end of the last one. What other formatters keep in the record is left alone."""
         first, *more = self._clean(_said(record)).split("\n")
-        moment = datetime.fromtimestamp(record.created, UTC)
-        head = f"{moment:%Y-%m-%dT%H:%M:%S}.{moment.microsecond // 1000:03}Z {record.levelname} {record.name}"
+        when = f"{iso(record.created)[:-1]}.{int(record.created % 1 * 1000):03}Z"
+        head = f"{when} {record.levelname} {record.name}"
         return "\n".join([f"{head} {first}", *(f"{INDENT}{line}" for line in more)])
 
     def _clean(self, text: str) -> str:

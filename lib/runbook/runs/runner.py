@@ -89,8 +89,8 @@ def run(
         loaded = prepared.catalogue.ready(alert, settings, prepared.environment)
         draft = Draft(prepared.evidence, prepared.incident, alert, prepared.started_at, key=prepared.seal_key)
         with draft.log(redactor):
-            _log_begin(prepared, kernel)
             try:
+                _log_begin(prepared, kernel)
                 executed = _execute(
                     prepared, kernel, draft.path, alert=loaded, redactor=redactor, tell=progress, limits=limits
                 )
