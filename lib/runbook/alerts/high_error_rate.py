@@ -149,7 +149,8 @@ ALERT = Alert(
     name="HighErrorRate",
     summary=lambda limits: f"More than {share_text(ERROR_RATIO.of(limits))} of requests fail",
     meaning=lambda limits: (
-        f"More than {share_text(ERROR_RATIO.of(limits))} of HTTP requests have failed with a 5xx status for at least five minutes."
+        f"More than {share_text(ERROR_RATIO.of(limits))} of HTTP requests have failed with a 5xx status "
+        "for at least five minutes."
     ),
     impact="Users get error pages or lose what they submit; the service is degraded but still serves the other requests.",
     severity="high",
