@@ -12,6 +12,7 @@ import pytest
 from runbook.alerts import registry
 from runbook.alerts.registry import SHIPPED, Catalogue
 from runbook.config import settings
+from runbook.config.schema import Environment
 from runbook.config.settings import Settings
 from runbook.errors import SettingsError, UsageError
 from runbook.incident import Incident
@@ -226,6 +227,8 @@ def test_the_demonstration_of_an_alert_is_its_pack_s(tmp_path: Path):
     assert alerts.replayed("QueueTooLong", demo) == own
     assert alerts.replayed("HighErrorRate", demo) == SHIPPED.replayed("HighErrorRate", demo)
     assert alerts.replayed("HighErrorRate", found.environment("bare")) is None
+    named = Environment(service="shop", recording="/kept/{alert}.gz")
+    assert alerts.replayed("QueueTooLong", named) == Path("/kept/QueueTooLong.gz")
 
 
 def test_a_replay_needs_the_settings_for_an_alert_of_one_s_own_alone(tmp_path: Path):

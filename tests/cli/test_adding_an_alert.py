@@ -1,4 +1,4 @@
-"""The page about alerts of one's own, followed to the letter: an installed wheel, an empty folder, no server but one."""
+"""The page about alerts of one's own, followed to the letter: an installed wheel, an empty folder, one small server."""
 
 from __future__ import annotations
 
@@ -166,7 +166,7 @@ def test_a_shipped_alert_runs_beside_it(followed: Machine):
 
 
 def test_a_replay_elsewhere_says_what_is_missing(followed: Machine):
-    """Without the settings that name the folder, the sentence says which are needed; with them it works from anywhere."""
+    """Without the settings that name the folder, a sentence says which are needed; with them it works anywhere."""
     bundle = next(followed.folder.glob(BUNDLE))
     ran = followed.sh(f"cd / && runbook replay {bundle}")
     assert (ran.returncode, ran.stdout) == (2, "")

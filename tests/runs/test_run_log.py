@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from runbook.runs.notebooks import notebook_of
 
 from runbook.alerts.high_error_rate import ALERT
 from runbook.clock import Frozen
@@ -26,7 +27,6 @@ from runbook.model import Answer, Result
 from runbook.recording import file
 from runbook.recording.file import MAX_BYTES, Writer
 from runbook.redaction.redactor import Redactor
-from runbook.runs.notebooks import notebook_of
 from tests import ROOT
 from tests.command_line import BIN, options, run, runbook, write_settings
 from tests.evidence.test_run_log import messages

@@ -73,9 +73,8 @@ def notebook(alert: Alert) -> dict[str, Any]:
         "from runbook.incident import Incident",
         "",
         "incident = Incident.open(",
-        f'    "{alert.name}", environment=environment, incident_id=incident_id, started_at=started_at, '
-        "lookback=lookback,",
-        "    ended_at=ended_at, mitigated_at=mitigated_at, recording=recording,",
+        f'    "{alert.name}", environment=environment, incident_id=incident_id, started_at=started_at,',
+        "    lookback=lookback, ended_at=ended_at, mitigated_at=mitigated_at, recording=recording,",
         ")",
         "incident.context()",
     ]

@@ -191,8 +191,8 @@ def no_note(results: Results, verdicts: Sequence[Verdict]) -> str:
 
 @dataclass(frozen=True)
 class Alert:
-    """All of one alert. `expression` is PromQL for the rule; `for_seconds` its `for`; `thresholds` the limits of its own,
-    which `expression`, `summary` and `meaning` read from the service's profile.
+    """All of one alert. `expression` is PromQL for the rule; `for_seconds` its `for`; `thresholds` the limits of its
+    own, which `expression`, `summary` and `meaning` read from the service's profile.
 
     The first check says whether the alert is real: its facts are AlertFacts. `note` is said before the verdict, e.g.
     whether to call security; what it says of an alert that is not real is its own.

@@ -55,7 +55,7 @@ def measured(measure: Measure, answer: Callable[[Query], object]) -> Result:
 def test_a_value_beyond_the_threshold_is_real_since_it_changed(
     measure: Measure, before: float, since: float, said: str
 ):
-    """Above or below, in the unit given: the sentence says the value, and the onset is where it left its usual level."""
+    """Above or below, in its unit: the sentence says the value, and the onset is where it left its usual level."""
     result = judged(measure, before, since)
     assert result.status == "abnormal"
     assert result.sentence.startswith(said)
