@@ -12,9 +12,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from runbook.runs.notebooks import notebook_of
 
 from runbook.alerts.high_error_rate import ALERT
+from runbook.alerts.registry import SHIPPED
 from runbook.clock import Frozen
 from runbook.config.schema import Environment
 from runbook.config.settings import shipped
@@ -34,7 +34,7 @@ from tests.fakes import SERVICE, Scripted, context, line
 from tests.redaction.test_log_lines import HEAD
 
 CANARY = "hunter2-canary"
-RECORDED = notebook_of(ALERT.name).parent / "recordings" / f"{ALERT.name}.jsonl.gz"
+RECORDED = SHIPPED.notebook(ALERT.name).parent / "recordings" / f"{ALERT.name}.jsonl.gz"
 RUN = ("run", ALERT.name, "--environment", "demo")
 
 
@@ -111,7 +111,9 @@ def test_a_notebook_run_by_plain_papermill_leaves_its_log(tmp_path: Path) -> Non
     settings = write_settings(tmp_path / "runbook.toml", {"here": here}, SERVICE)
     given = {"environment": "here", "incident_id": "INC-2026-01-15-01", "started_at": "2026-01-15T10:47:00Z"}
     given["ended_at"] = "2026-01-15T11:12:00Z"
-    done = run([str(BIN / "papermill"), str(notebook_of(ALERT.name)), str(tmp_path / "x"), *options(given)], settings)
+    done = run(
+        [str(BIN / "papermill"), str(SHIPPED.notebook(ALERT.name)), str(tmp_path / "x"), *options(given)], settings
+    )
     assert done.returncode == 0, done.stderr
     (bundle,) = (tmp_path / "evidence").glob("*/*")
     said = messages(bundle)
