@@ -18,7 +18,7 @@ from runbook.redaction.log_lines import MOST, SHOWN, Lines
 from runbook.redaction.redactor import Redactor
 from runbook.text import escape
 from tests import ROOT
-from tests.redaction.test_redaction import CORE, QUOTED, SHAPES, UNQUOTED, alnum, names, spaced, tokens
+from tests.redaction.planted import CORE, QUOTED, SHAPES, UNQUOTED, alnum, names, spaced, tokens
 
 quick = settings(deadline=None, max_examples=150)
 HEAD = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z (DEBUG|INFO|WARNING|ERROR|CRITICAL) runbook\S* .*")
