@@ -25,8 +25,9 @@ from tests import ROOT
 PAGE = ROOT / "docs/settings.md"
 THRESHOLDS = "[service.NAME.thresholds]"
 OPEN_TABLE = (
-    "What the alerts fire at. The table is open: an alert declares its thresholds by name, default and unit, one of your "
-    "own as well. A name that no alert declares is refused, with the nearest one that is. The shipped alerts declare:"
+    "What the alerts fire at. The table is open: an alert declares its thresholds by name, default and unit, one "
+    "of your own as well. A name that no alert declares is refused, with the nearest one that is. "
+    "The shipped alerts declare:"
 )
 PATHS = ("kubeconfig", "recording", "evidence")  # and every key that ends in _file
 TABLES: Mapping[str, type[msgspec.Struct]] = {

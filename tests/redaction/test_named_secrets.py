@@ -10,50 +10,13 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from runbook.model import JSON
-from tests.redaction.planted import AMBIGUOUS, CORE, REDACTOR, leaks, names, quick, spaced
+from tests.redaction.planted import AMBIGUOUS, CORE, QUOTED, REDACTOR, UNQUOTED, leaks, names, quick, spaced, tokens
 
-# What a secret looks like: the core, which must not survive, before or after characters that end a careless match.
-tokens = st.text("abcXYZ019+/_-.~=", max_size=12).map(lambda s: f"{s}{CORE}{s}")
 awkward = (
     st.text("ab9!#$%^*?,;:()[]{}|/@=+~-._\\", max_size=8)
     .map(lambda s: f"a{s}{CORE}")
     .filter(lambda s: not AMBIGUOUS.search(s))
 )
-UNQUOTED: list[Callable[[str, str], str]] = [
-    lambda k, v: f"{k}={v}",
-    lambda k, v: f"{k}: {v}",
-    lambda k, v: f"{k} = {v}",
-    lambda k, v: f"{k}:{v}",
-    lambda k, v: f"{k}=>{v}",
-    lambda k, v: f"retry {k}={v} user=bob",
-    lambda k, v: f"({k}={v})",
-    lambda k, v: f"Config[host=db, {k}={v}, port=3306]",
-    lambda k, v: f"GET /login?user=bob&{k}={v}&next=home HTTP/1.1",
-    lambda k, v: f"- name: {k}\n  value: {v}\n- name: PATH",
-    lambda k, v: f"<{k}>{v}</{k}>",
-    lambda k, v: f'<ns:{k} type="text">{v}</ns:{k}>',
-    lambda k, v: f"map[Host:[db] {k}:[{v}]]",
-    lambda k, v: f"--{k} {v.lstrip('-')} --verbose",
-    lambda k, v: f"--{k}={v}",
-    lambda k, v: f"user[{k}]={v}",
-]
-QUOTED: list[Callable[[str, str], str]] = [
-    lambda k, v: json.dumps({k: v}),
-    lambda k, v: json.dumps({"user": "bob", k: v, "status": 500}, separators=(",", ":")),
-    lambda k, v: f"body was {json.dumps({k: v})} and more",
-    lambda k, v: f"{k}={json.dumps(v)} user=bob",
-    lambda k, v: f"{k}: {json.dumps(v)}",
-    lambda k, v: f"cut off {json.dumps({'a': 1, k: v})[:-2]}",
-    lambda k, v: json.dumps({"env": [{"name": k, "value": v}]}),
-    lambda k, v: json.dumps({k: [v, {"more": v}]}),
-    lambda k, v: json.dumps({k: {"deep": [v]}}),
-    lambda k, v: f"request {json.dumps({k: [v, {'more': v}]})} failed",
-    lambda k, v: repr({k: v}),
-    lambda k, v: f'Config {{ host: "db", {k}: Some({json.dumps(v)}), port: 3306 }}',
-    lambda k, v: f"Config {{ {k}: Secret({json.dumps(v)}) }}",
-    lambda k, v: f"{k}({json.dumps(v)})",
-    lambda k, v: f'<input type="hidden" name="{k}" value={json.dumps(v)}>',
-]
 
 
 @quick
