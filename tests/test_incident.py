@@ -12,7 +12,8 @@ from runbook.alerts.checks.requests import reachability
 from runbook.config.schema import Environment
 from runbook.config.settings import Settings
 from runbook.evidence.audit import audit
-from runbook.incident import Given, Incident
+from runbook.incident import Incident
+from runbook.investigation.recorded import Given
 from runbook.recording.keys import Header
 from runbook.recording.recorder import Recorder
 from runbook.text.time import iso

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from math import ceil, inf
 from pathlib import Path
@@ -14,17 +13,17 @@ import msgspec
 from runbook.alerts import registry, thresholds
 from runbook.clock import Frozen, Wall
 from runbook.config import process_env, secrets, settings
-from runbook.config.schema import Auth, Environment, Kubernetes, Service
-from runbook.errors import ParameterError, RecordingCorrupt, RecordingError
+from runbook.config.schema import Environment, Service
+from runbook.errors import ParameterError, RecordingError
 from runbook.evidence.draft import Draft
 from runbook.evidence.manifest import Status
 from runbook.investigation import window
 from runbook.investigation.definitions import Alert, Context
 from runbook.investigation.investigator import Investigator
+from runbook.investigation.recorded import Given, Recorded, given_of, header_of, shown_cluster
 from runbook.investigation.result import Investigation
 from runbook.investigation.thresholds import effective
 from runbook.recording.file import file_of
-from runbook.recording.keys import Header
 from runbook.recording.recorder import Recorder
 from runbook.recording.replay import Replay
 from runbook.redaction.redactor import Redactor
@@ -41,19 +40,6 @@ if TYPE_CHECKING:  # half a second to import: on first use only
 logger = logging.getLogger(__name__)
 POINTS = 360  # a chart has a few hundred points
 REPLAY_SECONDS = 60.0  # no recorded answer takes that long to find
-
-
-@dataclass(frozen=True)
-class Given:
-    """What a person, a webhook or a recording says about an incident: the notebook's parameters, as text."""
-
-    environment: str
-    incident_id: str
-    started_at: str
-    lookback: str
-    ended_at: str = ""
-    mitigated_at: str = ""
-    recording: str = ""
 
 
 @dataclass(frozen=True)
@@ -87,7 +73,7 @@ class Incident:
         catalogued = catalogue.ready(alert, known, environment)
         recorded = Path(wanted.recording) if wanted.recording else catalogue.replayed(alert, environment)
         if recorded and not wanted.started_at:
-            wanted = _as_recorded(Replay(file_of(recorded)).header)
+            wanted = given_of(Replay(file_of(recorded)).header)
         window.incident_id(wanted.incident_id)
         if recorded:
             return cls._replay(catalogued, wanted, recorded)
@@ -102,14 +88,14 @@ class Incident:
         """
         header = Replay(file_of(path), partial_ok=partial_ok).header
         catalogued = registry.recorded(header.alert, known)
-        return cls._replay(catalogued, _as_recorded(header), path, partial_ok=partial_ok)
+        return cls._replay(catalogued, given_of(header), path, partial_ok=partial_ok)
 
     @classmethod
     def _replay(cls, alert: Alert, given: Given, path: Path, *, partial_ok: bool = False) -> Incident:
         replay = Replay(file_of(path), partial_ok=partial_ok)
         if replay.header.alert != alert.name:
             raise ParameterError(f"{path} is a recording of {replay.header.alert}, not of {alert.name}; give another.")
-        recorded = _Recorded.of(replay, path)
+        recorded = Recorded.of(replay, path)
         given, service = replace(given, environment=recorded.environment_name), recorded.service
         context = _context(alert, given, recorded.environment, service, now=replay.now, latest=inf)
         draft = _logged(_runners_draft(context), context, Redactor(service.redact_emails, service.redact_patterns))
@@ -123,13 +109,13 @@ class Incident:
         declared = (*thresholds.SHIPPED, *alert.thresholds)
         service = msgspec.structs.replace(service, thresholds=effective(declared, service.thresholds))
         redactor = Redactor(service.redact_emails, service.redact_patterns, secrets.secrets(environment))
-        told = msgspec.structs.replace(environment, kubernetes=_told(environment.kubernetes, redactor))
+        told = msgspec.structs.replace(environment, kubernetes=shown_cluster(environment.kubernetes, redactor))
         context = _context(alert, given, told, service, now=now, latest=now)
         draft = _logged(_runners_draft(context) or _own_draft(context), context, redactor)
         recorder = Recorder(
             connect(given.environment, environment),
             draft.recording if draft else None,
-            _header(context, given),
+            header_of(context, given),
             redactor,
         )
         return cls(Investigator(alert, context, recorder, clock), given, Trail(recorder, draft=draft))
@@ -193,62 +179,6 @@ class Incident:
         if trouble:
             raise RecordingError(trouble)
         return draft.path
-
-
-class _Recorded(msgspec.Struct, frozen=True):
-    """What a recording's header keeps of the settings, so that a replay does not depend on today's."""
-
-    environment_name: str
-    environment: Environment
-    service: Service
-
-    @classmethod
-    def of(cls, replay: Replay, path: Path) -> _Recorded:
-        """Raises RecordingCorrupt where the header lacks it."""
-        try:
-            return msgspec.convert(replay.header.context, cls)
-        except msgspec.ValidationError as error:
-            raise RecordingCorrupt(
-                f"{path} says nothing usable about its service ({error}); replay the recording of a bundle."
-            ) from error
-
-
-def _as_recorded(header: Header) -> Given:
-    """What the recorded run was given."""
-    return Given(**{name: str(value) for name, value in header.parameters.items()})
-
-
-def _header(context: Context, given: Given) -> Header:
-    """Settings go in without what proves who we are, and Kubernetes' as the ready commands need them."""
-    environment = context.environment
-    kept = Environment(
-        service=environment.service,
-        base_url=environment.base_url,
-        database_address=environment.database_address,
-        prometheus=environment.prometheus and msgspec.structs.replace(environment.prometheus, auth=Auth()),
-        elasticsearch=environment.elasticsearch and msgspec.structs.replace(environment.elasticsearch, auth=Auth()),
-        kubernetes=environment.kubernetes,
-    )
-    recorded = _Recorded(context.environment_name, kept, context.service)
-    return Header(
-        context.alert, context.incident, context.started_at, context.now, asdict(given), msgspec.to_builtins(recorded)
-    )
-
-
-def _told(cluster: Kubernetes | None, redactor: Redactor) -> Kubernetes | None:
-    """What ready commands need to reach the same cluster, live and replayed alike; the home folder stays private."""
-    if cluster is None:
-        return None
-    named = {"kubeconfig": _from_home(cluster.kubeconfig), "context": cluster.context, "exec": cluster.exec}
-    return msgspec.convert(redactor.json(named), Kubernetes)
-
-
-def _from_home(path: str) -> str:
-    """A path in the home folder from `~` on, as a shell writes it; any other as it is."""
-    with suppress(RuntimeError, ValueError):  # there is no home folder, or the path is elsewhere
-        inside, home = Path(path).relative_to(Path.home()), Path.home()
-        return f"~/{inside}" if home != Path(home.anchor) and inside.parts else path
-    return path
 
 
 def _context(

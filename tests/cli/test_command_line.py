@@ -466,7 +466,10 @@ def test_the_list_of_commands_is_true():
 
 def test_help_loads_nothing_heavy():
     """`runbook --help` and a wrong command answer at once: nothing but click is imported for them."""
-    code = "import sys; from runbook.cli import main; main.guarded(main.cli, sys.argv[1:]); print(*sys.modules, file=sys.stderr)"
+    code = (
+        "import sys; from runbook.cli import main; main.guarded(main.cli, sys.argv[1:]); "
+        "print(*sys.modules, file=sys.stderr)"
+    )
     for argument in ("--help", "--version"):
         process = subprocess.run([sys.executable, "-c", code, argument], capture_output=True, text=True, check=True)
         loaded = {name.split(".")[0] for name in process.stderr.split()}

@@ -212,7 +212,7 @@ def test_nothing_is_written_over(team: Path) -> None:
 
 @pytest.mark.parametrize("there", ["QueueTooLong.ipynb", "rules/QueueTooLong.test.yml"])
 def test_a_module_without_the_rest_is_not_left(team: Path, there: str) -> None:
-    """Where one file cannot be written, the others are taken back and the settings stay: the command can be repeated."""
+    """Where one file cannot be written, the others are taken back and the settings stay: it can be repeated."""
     (team / "alerts/rules").mkdir(parents=True)
     (team / "alerts" / there).symlink_to("nowhere")
     assert f"{there} is there already" in refused(team, *NEW)

@@ -229,7 +229,7 @@ def test_a_databases_secrets_are_known_in_every_spelling(tmp_path: Path):
 
 
 def test_headers_that_prove_who_we_are_are_secrets(tmp_path: Path):
-    """The value of a header named like a key or token is known as a secret, so that it is never recorded; a tenant is none."""
+    """The value of a header named like a key or token is a secret, so that it is never recorded; a tenant is none."""
     (tmp_path / "runbook.toml").write_text(
         f"{GOOD}\n[environment.live.elasticsearch]\nurl = 'http://e'\n[environment.live.elasticsearch.auth.headers]\n"
         "X-Api-Key = 'canary-one'\nX-Forwarded-Access-Token = 'Bearer canary-two'\nX-Scope-OrgID = 'web'\n"
@@ -368,7 +368,10 @@ def test_paths_are_taken_from_the_files_folder(tmp_path: Path):
 
 def load_in(folder: Path, **environment: str) -> list[str]:
     """Path of the settings, and evidence folder of its first environment, for a process started in a folder."""
-    code = "from runbook.config.settings import load; s = load(); print(s.path, next(iter(s.environments.values())).evidence, sep='\\n')"
+    code = (
+        "from runbook.config.settings import load; s = load(); "
+        "print(s.path, next(iter(s.environments.values())).evidence, sep='\\n')"
+    )
     process = subprocess.run(
         [sys.executable, "-c", code],
         cwd=folder,

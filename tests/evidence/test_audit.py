@@ -149,7 +149,8 @@ def test_a_damaged_recording_is_named_even_if_the_manifest_fits(bundle: Path) ->
     recording = bundle / "recording.jsonl.gz"
     recording.write_bytes(recording.read_bytes()[:-20])
     entry = {"sha256": hashlib.sha256(recording.read_bytes()).hexdigest(), "bytes": recording.stat().st_size}
-    reseal(bundle, lambda manifest: manifest["files"].update({"recording.jsonl.gz": entry}))  # type: ignore[attr-defined]
+    added = {"recording.jsonl.gz": entry}
+    reseal(bundle, lambda manifest: manifest["files"].update(added))  # type: ignore[attr-defined]
     (problem,) = audit(bundle).problems
     assert "recording.jsonl.gz" in problem
 

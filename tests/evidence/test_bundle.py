@@ -71,7 +71,9 @@ def sealed(root: Path) -> Path:
 def run(code: str, *arguments: object, **how: object) -> subprocess.CompletedProcess[str]:
     """The code in a process of its own."""
     command = [sys.executable, "-c", code, *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=120, **how)  # type: ignore[call-overload, no-any-return]
+    return subprocess.run(  # type: ignore[call-overload, no-any-return]
+        command, capture_output=True, text=True, check=False, timeout=120, **how
+    )
 
 
 def test_a_bundle_holds_what_the_procedure_needs(tmp_path: Path) -> None:
@@ -260,7 +262,8 @@ def test_a_killed_run_hinders_nobody_and_keeps_its_recording(tmp_path: Path) -> 
     kept = tmp_path / INCIDENT / f"{NAME}-unfinished"
     assert draft.name == NAME
     assert draft.notices == (
-        f"An earlier run of HighErrorRate ended without sealing its evidence; what it recorded is kept in {kept}, marked incomplete.",
+        "An earlier run of HighErrorRate ended without sealing its evidence; "
+        f"what it recorded is kept in {kept}, marked incomplete.",
     )
     assert (kept / "recording.jsonl.gz").read_bytes() == b"what was recorded so far"
     assert json.loads((kept / "manifest.json").read_text())["status"] == "incomplete"
@@ -465,7 +468,8 @@ def test_a_disk_that_fills_up_leaves_nothing_half_written(tmp_path: Path) -> Non
     code = RUN + (
         "from tests import samples\nfrom runbook.errors import EvidenceError\n"
         "from dataclasses import replace\n"
-        "try: draft.write(replace(samples.NOTHING, findings=(samples.LIMITS,) * 40))\nexcept EvidenceError as error: print(error)\n"
+        "try: draft.write(replace(samples.NOTHING, findings=(samples.LIMITS,) * 40))\n"
+        "except EvidenceError as error: print(error)\n"
         "print(sorted(p.name for p in draft.path.iterdir()))\n"
         "print(draft.seal('failed', reason='the disk is full').name)"
     )

@@ -99,7 +99,7 @@ def test_the_unit_tests_notice_another_threshold(tmp_path: Path, name: str, fact
 
 @pytest.mark.parametrize("name", SHIPPED.names)
 def test_what_an_alert_says_follows_the_profile(name: str):
-    """An alert says the threshold that it fires at: another one in the profile changes rule, summary and description."""
+    """An alert says the threshold that it fires at: another one in the profile changes rule, summary, description."""
     rule, other = rule_of(name), rule_of(name, scaled(0.5))
     follows = rule["expr"] != other["expr"]
     for said in ("summary", "description"):
@@ -132,7 +132,7 @@ def test_odd_text_stays_text(tmp_path: Path):
 
 
 def test_each_rule_links_to_its_runbook():
-    """The link is derived from the alert's name, below the environment's address of the notebooks; without it there is none."""
+    """The link is the alert's name below the environment's address of the notebooks; without it there is none."""
     there = schema.Environment(service="x", runbook_base_url="https://git.example/runbooks/")
     for name in SHIPPED.names:
         (rule,) = alerting_rules.rules([SHIPPED.load(name)], SERVICE, there)["groups"][0]["rules"]

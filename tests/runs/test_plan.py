@@ -6,7 +6,7 @@ from pathlib import Path
 
 from runbook.config.schema import Environment
 from runbook.config.settings import Settings
-from runbook.incident import Given
+from runbook.investigation.recorded import Given
 from runbook.runs import plan
 from runbook.text.time import iso
 from tests.fakes import SERVICE, STARTED
@@ -22,7 +22,7 @@ def planned(folder: Path, **given: str) -> plan.Plan:
 
 
 def test_an_environments_own_recording_gives_its_own_times(tmp_path: Path):
-    """The parameters are those that the environment's recording was made with, not the demonstration's; who was asked stays."""
+    """The parameters are those that the environment's recording was made with, not the demo's; who was asked stays."""
     values = planned(tmp_path).values
     assert values == {
         "environment": "ours",

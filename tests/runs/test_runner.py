@@ -322,7 +322,8 @@ import sys
 from pathlib import Path
 from runbook.config import settings
 from runbook.runs import runner
-outcome = runner.run("HighErrorRate", {"environment": "bare"}, settings.load(Path(sys.argv[1])), notebook=Path(sys.argv[2]),
+known = settings.load(Path(sys.argv[1]))
+outcome = runner.run("HighErrorRate", {"environment": "bare"}, known, notebook=Path(sys.argv[2]),
                      progress=lambda p: print(p.what, flush=True))
 print(outcome.bundle, outcome.reason, sep="\\n")
 sys.exit(outcome.exit_code)

@@ -47,7 +47,7 @@ def investigated(alert: str, lost: str) -> Investigation:
 @pytest.mark.parametrize("lost", SOURCES)
 @pytest.mark.parametrize("alert", SHIPPED.names)
 def test_a_lost_source_costs_its_own_checks(alert: str, lost: str):
-    """Checks that need it are unknown with its words, no normal rests on its silence, and no cause on what is unknown."""
+    """Checks that need it are unknown with its words; no normal rests on its silence, no cause on what is unknown."""
     found = investigated(alert, lost)
     results = {finding.check: finding for finding in found.findings}
     for finding in found.findings:

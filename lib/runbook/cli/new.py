@@ -32,7 +32,13 @@ KINDS = ("gauge", "counter", "ratio", "quantile", "pod-maximum")
 @click.option("--environment", metavar="NAME", help="For whose service the rule test is; otherwise your first one.")
 @options.settings_file
 def command(
-    name: str, environment: str | None, settings_path: Path | None, above: float | None, below: float | None, **of: str
+    *,
+    name: str,
+    environment: str | None,
+    settings_path: Path | None,
+    above: float | None,
+    below: float | None,
+    **of: str,
 ) -> None:
     """Write the frame of a new alert NAME: module, notebook and rule test, which work and want your words and causes.
 

@@ -221,8 +221,8 @@ class Environment(_Strict, frozen=True):
     mysql: MySQL | None = None
     """Where the database is; see the table `mysql`."""
     recording: str = ""
-    """A recording or bundle to replay instead of asking; in it `{alert}` stands for the alert's name, `{recordings}` for the
-    folder with the recordings that came with the alert."""
+    """A recording or bundle to replay instead of asking; `{alert}` in it stands for the alert's name, `{recordings}`
+    for the folder with the recordings that came with the alert."""
     evidence: str = ""
     """The folder that runs leave their bundles in; without it `evidence` beside runbook.toml, or in the current
     folder where the shipped runbook.toml is used."""

@@ -34,7 +34,7 @@ _HEADS: Mapping[Outcome, str] = {
 }
 NOT_MITIGATED = Recovery(
     "not mitigated",
-    "Not yet: apply a mitigation, then run again with `--mitigated-at` (mitigated_at in a notebook) set to its time in UTC.",
+    "Not yet: apply a mitigation, then run again with `--mitigated-at` (in a notebook: mitigated_at) set to its time.",
 )
 
 

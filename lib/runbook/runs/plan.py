@@ -61,21 +61,15 @@ def plan(
     file = notebook or catalogue.notebook(alert)
     declared = parameters.declared(_read(file))
     values: dict[str, Value] = {name: one.default for name, one in declared.items()}
-    checked = parameters.check(declared, given)
-    _refuse_secrets(checked)
+    _refuse_secrets(checked := parameters.check(declared, given))
     environment = settings.environment(str(checked.get("environment", values.get("environment", ""))))
     given_recording = str(checked.get("recording", ""))
     recording = Path(given_recording) if given_recording else catalogue.replayed(alert, environment)
     replayed = file_of(recording) if recording else None
     values |= (_recorded(replayed, own=not given_recording) if replayed else _fresh(now)) | checked
     texts = {name: str(value) for name, value in values.items()}
-    span = window.span(
-        texts["started_at"],
-        texts["lookback"],
-        texts["ended_at"],
-        texts["mitigated_at"],
-        now=math.inf if replayed else now,
-    )
+    times = (texts[name] for name in ("started_at", "lookback", "ended_at", "mitigated_at"))
+    span = window.span(*times, now=math.inf if replayed else now)
     root = evidence or Path(environment.evidence)
     values["incident_id"] = window.incident_id(texts["incident_id"] or _next_incident(root, alert, span.started_at))
     return Plan(

@@ -155,13 +155,8 @@ def _conclude(
     ledger: Mapping[str, Any] = found.get("ledger", {})
     status: Status = "failed" if reason else "incomplete" if ledger.get("unknown") else "complete"
     try:
-        bundle = draft.seal(
-            status,
-            reason=reason,
-            parameters=prepared.values,
-            environment=str(prepared.values.get("environment", "")),
-            by=by,
-        )
+        named = str(prepared.values.get("environment", ""))
+        bundle = draft.seal(status, reason=reason, parameters=prepared.values, environment=named, by=by)
     except EvidenceError as error:
         logger.exception("The draft cannot be sealed")
         status, bundle, reason = "failed", draft.path, _unsealed(draft, reason, str(error))

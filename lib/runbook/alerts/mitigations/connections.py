@@ -118,7 +118,8 @@ def restore_login(c: Context, results: Results) -> Planned:
             "Rotate the credentials: first a second account or password in the database, then the Secret, then a "
             "restart; drop the old one last.",
             precondition=(
-                "they may be compromised: logins from unknown addresses, a value in a log or a repository; tell security"
+                "they may be compromised: logins from unknown addresses, a value in a log or a repository; "
+                "tell security"
             ),
             risk="pods that still hold the old password fail once it is dropped",
             undo="the old password is kept until all pods use the new one",

@@ -176,7 +176,8 @@ def _moved(c: Context, failing: Iterable[str]) -> tuple[Step, ...]:
             c,
             kubectl(c, "delete", f"pod/{pod}"),
             precondition=(
-                "the node is cordoned; delete one pod after the other, each once the previous one's replacement is ready"
+                "the node is cordoned; delete one pod after the other, "
+                "each once the previous one's replacement is ready"
             ),
             risk="one pod fewer serves for some seconds",
             undo="nothing to undo: a new pod starts from the same template",

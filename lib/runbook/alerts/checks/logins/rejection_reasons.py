@@ -49,8 +49,8 @@ class Facts(model.Facts):
     """Log messages that say why a login was refused.
 
     `since_onset` counts those with “JWT validation” since the onset. Of all reasons, `per_minute` is how many more
-    there are than at the rate before; `reasons_given` that they are enough to judge by (None: they are not); `shares` is
-    each reason's share of them (0..1; 0 where they are not enough).
+    there are than at the rate before; `reasons_given` that they are enough to judge by (None: not); `shares` is each
+    reason's share of them (0..1; 0 where they are not enough).
     """
 
     since_onset: int
