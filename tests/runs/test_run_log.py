@@ -192,15 +192,17 @@ def test_the_library_is_silent_by_default(tmp_path: Path) -> None:
 
 
 def broad(handler: ast.ExceptHandler) -> bool:
-    return isinstance(handler.type, ast.Name) and handler.type.id == "Exception"
+    kinds = ast.walk(handler.type) if handler.type else ()
+    return any(isinstance(kind, ast.Name) and kind.id == "Exception" for kind in kinds)
 
 
 def told(handler: ast.ExceptHandler) -> bool:
-    """Whether a handler logs where the error came from, or leaves it to a log's own handler of errors."""
+    """Whether a handler logs where the error came from, passes it on, or is that of a log itself."""
     calls = [node for node in ast.walk(handler) if isinstance(node, ast.Call)]
     names = {ast.unparse(call.func) for call in calls}
     detailed = any(keyword.arg == "exc_info" for call in calls for keyword in call.keywords)
-    return detailed or bool(names & {"logger.exception", "self.handleError"})
+    passed = any(isinstance(node, ast.Raise) and node.cause for node in ast.walk(handler))
+    return detailed or passed or bool(names & {"logger.exception", "self.handleError"})
 
 
 def test_every_broad_except_logs_its_traceback() -> None:

@@ -7,6 +7,7 @@ which cannot be imported costs nothing but itself.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -28,6 +29,7 @@ if TYPE_CHECKING:  # a name is found without it
     from runbook.investigation.definitions import Alert
     from runbook.investigation.thresholds import Threshold
 
+logger = logging.getLogger(__name__)
 GROUP: Final = "runbook.alerts"
 
 
@@ -194,6 +196,7 @@ def _installed(point: EntryPoint) -> Pack | str:
         folders = [Path(one) for one in (spec.submodule_search_locations or ()) if Path(one).is_dir()] if spec else []
         why = "it is not there" if spec is None else "it is no package with a folder"
     except Exception as error:
+        logger.exception("The alerts of the package %s cannot be found", point.value)
         folders, why = [], f"{type(error).__name__}: {error}".rstrip(".")
     if not folders:
         return f"The alerts of the package {point.value}{owner} cannot be found ({why}); install it again or remove it."
