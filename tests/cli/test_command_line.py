@@ -324,6 +324,7 @@ def test_a_run_for_machines_is_one_json_document(settings: Settings, tmp_path: P
     assert set(document) == {
         "status",
         "headline",
+        "recovery",
         "ledger",
         "trouble",
         "reason",

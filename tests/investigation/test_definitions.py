@@ -80,6 +80,7 @@ def test_a_fact_that_no_check_finds_is_refused():
         (lambda: replace(ALERT, checks=(*ALERT.checks, ASK)), "it has two checks named authentication"),
         (lambda: replace(ALERT, causes=(*ALERT.causes, DATABASE)), "it has two causes named database"),
         (lambda: replace(ALERT, checks=ALERT.checks[1:]), "its first check must say whether the alert is real"),
+        (lambda: replace(ALERT, severity="midium"), r"the severity .midium.; did you mean medium\?"),  # type: ignore[arg-type]
         (
             lambda: with_cause(replace(DATABASE, supports=(Sign(scope.Facts, 6, lambda f: True, lambda f: ""),))),
             "weighs 6; a weight is above 0 and at most 1",

@@ -64,7 +64,8 @@ def _print(outcome: Outcome, alert: str, json_: bool) -> None:
     if json_:
         options.print_json(_json(outcome))
     elif alert:
-        options.line(f"{alert}: {headline} {outcome.ledger}. {outcome.bundle}")
+        recovery = f" {outcome.recovery}" if outcome.recovery else ""
+        options.line(f"{alert}: {headline}{recovery} {outcome.ledger}. {outcome.bundle}")
     else:
         options.line(headline, bold=True)
         for line in _below(outcome):
@@ -76,6 +77,7 @@ def _json(outcome: Outcome) -> dict[str, object]:
     return {
         "status": outcome.status,
         "headline": outcome.headline,
+        "recovery": outcome.recovery,
         "ledger": outcome.ledger,
         "trouble": outcome.trouble,
         "reason": outcome.reason,
@@ -92,6 +94,8 @@ def _below(outcome: Outcome) -> Iterator[str]:
     if outcome.trouble:
         where = outcome.parameters.get("environment", "")
         yield f"Run `runbook doctor --environment {where}` to see what each source lacks."
+    if outcome.recovery:
+        yield f"Recovery: {outcome.recovery}"
     yield f"{outcome.ledger}."
     yield f"Evidence: {outcome.bundle}"
     if outcome.digest:

@@ -50,6 +50,10 @@ def write(frame: Frame, settings: Settings, environment: str) -> tuple[Path, ...
     if frame.name in registry.of(settings).names:
         raise UsageError(f"There is an alert {frame.name} already; choose another name.")
     service = settings.service(settings.environment(environment).service)
+    if service.metric_prefix and any(one.startswith(service.metric_prefix) for one in (frame.metric, frame.of)):
+        raise UsageError(
+            f"Give the metric without {service.metric_prefix}: that is the prefix of {service.name} already."
+        )
     pack = Pack.of(folder_of(settings), f"the folder of {settings.path}")
     module, opened = pack.folder / f"{frame.module}.py", pack.notebooks / f"{frame.name}.ipynb"
     tested = pack.rules / f"{frame.name}.test.yml"

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import Any, Generic, Literal, TypeVar
+from typing import Any, Generic, Literal, TypeVar, get_args
 
 from runbook.config.schema import Environment, Service, Thresholds
 from runbook.errors import DefinitionError
@@ -221,6 +221,8 @@ class Alert:
 
     def _wrong(self) -> Iterator[str]:
         """What is wrong with it, a sentence each."""
+        if self.severity not in get_args(Severity):
+            yield f"it has the severity {self.severity!r}; {hint(self.severity, get_args(Severity))}"
         if not self.checks or not issubclass(self.checks[0].facts, AlertFacts):
             yield "its first check must say whether the alert is real, with facts of the type AlertFacts."
         for kind, named in (("check", self.checks), ("cause", self.causes), ("threshold", self.thresholds)):

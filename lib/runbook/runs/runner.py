@@ -40,6 +40,7 @@ class Outcome:
     """What a run left. `reason` says why it failed; `digest` is the manifest's SHA-256; `notices` tell of earlier runs.
 
     `trouble`, where not even the alert itself could be judged, says why, then a sentence for each source that failed.
+    `recovery` says whether it recovered, "" where nothing was mitigated.
     `exit_code` is 0 for complete, 3 where a check could not run, 1 for failed, 128 + n where signal n stopped it.
     """
 
@@ -54,6 +55,7 @@ class Outcome:
     notices: tuple[str, ...]
     seconds: float
     parameters: Mapping[str, Value]
+    recovery: str = ""
 
 
 def silent(progress: Progress) -> None:
@@ -87,9 +89,11 @@ def run(
         from runbook.evidence.draft import Draft  # the kernel imports at the same time
 
         loaded = prepared.catalogue.ready(alert, settings, prepared.environment)
+        interruptible.hold()  # else an interruption here would leave half a draft, which nobody seals
         draft = Draft(prepared.evidence, prepared.incident, alert, prepared.started_at, key=prepared.seal_key)
         with draft.log(redactor):
             try:
+                interruptible.release()
                 _log_begin(prepared, kernel)
                 executed = _execute(
                     prepared, kernel, draft.path, alert=loaded, redactor=redactor, tell=progress, limits=limits
@@ -172,6 +176,7 @@ def _conclude(
         draft.notices,
         time.monotonic() - began,
         prepared.values,
+        _recovery(found),
     )
 
 
@@ -228,6 +233,11 @@ def _findings(folder: Path) -> Mapping[str, Any]:
     except (OSError, ValueError):
         return {}
     return found
+
+
+def _recovery(found: Mapping[str, Any]) -> str:
+    recovery: Mapping[str, str] = found.get("recovery", {})
+    return recovery.get("sentence", "") if recovery.get("state") != "not mitigated" else ""
 
 
 def _trouble(found: Mapping[str, Any]) -> tuple[str, ...]:
