@@ -7,7 +7,7 @@ ALERTS := $(basename $(notdir $(wildcard notebooks/[A-Z]*.ipynb)))
 EVIDENCE ?= evidence
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check jupyter notebooks record bench lab-setup lab lab-test lab-matrix lock clean
+.PHONY: help setup demo test check jupyter notebooks record docs bench lab-setup lab lab-test lab-matrix lock clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,6 +39,10 @@ notebooks: setup  ## run the notebooks on their recordings and keep the outputs
 
 record: setup  ## take the bundled recordings anew from the lab
 	$(BIN)/python -m tests.lab.scenarios.record
+
+docs: setup  ## write the generated pages of docs/ anew: what is covered, and the settings
+	$(BIN)/python -m tests.coverage
+	$(BIN)/python -m tests.settings_reference
 
 bench: setup  ## compare with what one would use instead
 	$(BIN)/python -m tests.bench

@@ -13,6 +13,12 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 PEM, PKCS8, OPEN = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
 
+TLS_TROUBLE = [  # what is said of a certificate, for which hosts it is, for how many days, whether it signs itself
+    ("the certificate has expired", ["127.0.0.1"], -2, False),
+    ("the certificate is for another address", ["10.1.2.3"], 30, False),
+    ("the certificate is self-signed", ["127.0.0.1"], 30, True),
+]
+
 
 class Authority:
     """Signs certificates; its own is at `file`."""

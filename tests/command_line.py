@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from runbook.config.settings import Environment, Service
+from runbook.config.schema import Environment, Service
 
 BIN = Path(sys.executable).parent
 PATIENCE = 180.0  # seconds after which a command that should have ended is a failure of its own
@@ -38,7 +38,7 @@ def surroundings(settings: Path) -> dict[str, str]:
 
 def runbook(settings: Path, *arguments: object, **how: Any) -> subprocess.CompletedProcess[str]:
     """`runbook` with these arguments, as a process of its own."""
-    return run([sys.executable, "-m", "runbook", *map(str, arguments)], settings, **how)
+    return run([sys.executable, "-m", "runbook.cli", *map(str, arguments)], settings, **how)
 
 
 def run(

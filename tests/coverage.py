@@ -12,16 +12,24 @@ from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
-from runbook import alerts
+from runbook.alerts.registry import SHIPPED
 from runbook.incident import Incident
 from runbook.investigation.definitions import Alert, Context
 from runbook.investigation.result import Investigation
-from runbook.model import Result
+from runbook.investigation.results import Results
+from runbook.text.shell import command
 from tests import ROOT, fakes
 
 PROCEDURE = ROOT / "tests/procedure.toml"
 PAGE = ROOT / "docs/coverage.md"
 KINDS = ("investigation", "mitigation", "verification")
+INTRODUCTION = """\
+# What the runbooks cover
+
+Every step of the procedure that these runbooks replace, and what answers it: a check, a plan or the verification,
+in which code cell `[n]` of the alert's notebook. Made by `python -m tests.coverage`, which fails where a step is not
+answered; a test holds it fresh.
+"""
 
 
 class Gap(Exception):
@@ -43,7 +51,7 @@ def rows() -> list[Row]:
     """Every step of the procedure; raises Gap where one is not answered."""
     procedure = tomllib.loads(PROCEDURE.read_text(encoding="utf-8"))
     return [
-        row(alerts.load(name), kind, entry)
+        row(SHIPPED.load(name), kind, entry)
         for name in procedure
         for kind in KINDS
         for entry in procedure[name].get(kind, ())
@@ -55,7 +63,7 @@ def row(alert: Alert, kind: str, entry: Mapping[str, Any]) -> Row:
     if "check" in entry:
         return _checked(alert, kind, entry["step"], entry["check"])
     if "cause" in entry:
-        return _mitigated(alert, kind, entry["step"], entry["cause"], entry["says"])
+        return _mitigated(alert, kind, entry["step"], entry["cause"], says=entry["says"])
     return _verified(alert, kind, entry["step"], entry["recovery"])
 
 
@@ -66,7 +74,7 @@ def _checked(alert: Alert, kind: str, step: str, name: str) -> Row:
     return Row(alert.name, kind, step, f"`{name}`: {found[0].question}", _cell(alert, f'"{name}"'))
 
 
-def _mitigated(alert: Alert, kind: str, step: str, name: str, says: Sequence[str]) -> Row:
+def _mitigated(alert: Alert, kind: str, step: str, name: str, *, says: Sequence[str]) -> Row:
     cause = next((cause for cause in alert.causes if cause.name == name), None)
     if cause is None:
         raise Gap(f"{alert.name}: no cause {name!r} for: {step}")
@@ -78,7 +86,11 @@ def _mitigated(alert: Alert, kind: str, step: str, name: str, says: Sequence[str
 
 def _told(plan: tuple[str, Sequence[Any]]) -> str:
     title, steps = plan
-    texts = (text for s in steps for text in (s.command, s.precondition, s.risk, s.undo, s.watch))
+    texts = (
+        text
+        for s in steps
+        for text in (command(s.argv), s.text, s.precondition, s.risk, command(s.undo_argv), s.undo, s.watch)
+    )
     return "\n".join([title, *texts])
 
 
@@ -87,11 +99,11 @@ def _replayed(name: str) -> Investigation:
     return Incident.replay(ROOT / "notebooks/recordings" / f"{name}.jsonl.gz").investigation()
 
 
-def _cases(alert: Alert) -> Iterator[tuple[Context, Mapping[str, Result]]]:
+def _cases(alert: Alert) -> Iterator[tuple[Context, Results]]:
     """The bundled recording's run, and one in which no check ran: what plans say with and without facts."""
     replayed = _replayed(alert.name)
-    yield replayed.context, {finding.check: finding.result for finding in replayed.findings}
-    yield fakes.context(), {}
+    yield replayed.context, Results({finding.check: finding.result for finding in replayed.findings}, alert.checks)
+    yield fakes.context(), Results({}, alert.checks)
 
 
 def _verified(alert: Alert, kind: str, step: str, says: Sequence[str]) -> Row:
@@ -116,18 +128,12 @@ def _cell(alert: Alert, words: str) -> int:
 
 def page() -> str:
     """The table in Markdown."""
-    lines = [
-        "# What the runbooks cover",
-        "",
-        "Every step of the procedure that these runbooks replace, and what answers it: a check, a plan or the verification,",
-        "in which code cell `[n]` of the alert's notebook. Made by `python -m tests.coverage`, which fails where a step is not",
-        "answered; a test holds it fresh.",
-    ]
+    lines = INTRODUCTION.splitlines()
     table = rows()
     for name in dict.fromkeys(row.alert for row in table):
         lines += ["", f"## {name}", "", "| | step | answered by | cell |", "|---|---|---|---|"]
         lines += [f"| {row.kind} | {row.step} | {row.answer} | [{row.cell}] |" for row in table if row.alert == name]
-        causes = ", ".join(f"`{cause.name}`" for cause in alerts.load(name).causes)
+        causes = ", ".join(f"`{cause.name}`" for cause in SHIPPED.load(name).causes)
         lines += ["", f"Candidate causes: {causes}."]
     return "\n".join(lines) + "\n"
 

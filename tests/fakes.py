@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import MISSING, fields
+from typing import TypeVar
 
-from runbook.config.settings import Environment, Service
+from runbook.config.schema import Environment, Service
 from runbook.investigation.definitions import Context
-from runbook.model import JSON, Answer, Query, failed
+from runbook.investigation.results import Results
+from runbook.model import JSON, AlertFacts, Answer, Facts, Query, Result, failed
+
+F = TypeVar("F", bound=Facts)
 
 ONSET = 1_768_473_600.0  # 2026-01-15 10:40 UTC
 STARTED = ONSET + 420
@@ -35,7 +40,7 @@ def context(**changes: object) -> Context:
         "end": STARTED + 1500,
         "step": 30,
         "now": STARTED + 1500,
-        "hold_seconds": 300,
+        "for_seconds": 300,
         "healthy": "failed requests at or below 5 % of requests for 5 min",
     }
     return Context(**{**fields, **changes})  # type: ignore[arg-type]
@@ -73,3 +78,23 @@ def line(value: Callable[[float], float], **labels: str) -> Callable[[Query], An
 def nothing(query: Query) -> Answer:
     """The source knows no such series."""
     return Answer(query, "empty", {"resultType": "matrix", "result": []})
+
+
+def facts(kind: type[F], **given: object) -> F:
+    """Facts of which only some are given; the others are None, empty, or their default."""
+    missing = {field.name: _empty(str(field.type)) for field in fields(kind) if field.default is MISSING}
+    return kind(**{**missing, **given})
+
+
+def _empty(annotation: str) -> object:
+    """What says nothing in a field of that type."""
+    for opening, value in (("tuple[", ()), ("Mapping[", {}), ("dict[", {})):
+        if annotation.startswith(opening) and "| None" not in annotation.rpartition("]")[2]:
+            return value
+    return None if "None" in annotation else {"bool": False, "int": 0, "float": 0.0, "str": ""}.get(annotation)
+
+
+def after_onset(**found: Result) -> Results:
+    """What checks found after one that says that it began at ONSET."""
+    real = Result("abnormal", "", AlertFacts(onset=ONSET))
+    return Results({"real": real, **found})

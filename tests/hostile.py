@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from html.parser import HTMLParser
 
 from runbook.investigation.result import Investigation
-from runbook.model import Answer, Chart, Event, Finding, Mitigation, Recovery, Result, Series, Step, Table, Verdict
+from runbook.model import (
+    AlertFacts,
+    Answer,
+    Chart,
+    Event,
+    Finding,
+    Mitigation,
+    Recovery,
+    Result,
+    Series,
+    Step,
+    Table,
+    Verdict,
+)
 from tests import samples
 
 HOSTILE = [
@@ -59,6 +72,13 @@ class Page(HTMLParser):
         return self.texts["body"][0]
 
 
+@dataclass(frozen=True, kw_only=True)
+class Said(AlertFacts):
+    """Facts with text from outside."""
+
+    words: tuple[str, ...]
+
+
 def with_text(text: str) -> Investigation:
     """An investigation that holds this text wherever text from outside may stand."""
     answer = Answer(replace(samples.SHARE, text=text, params={"index": text}), "partial", {}, (text,))
@@ -66,20 +86,30 @@ def with_text(text: str) -> Investigation:
     table = Table(text, (text, "", "b"), ((text, text, 1.5), (None, "", -3)))
     failed = Answer(samples.LOGS, "failed", error=text)
     findings = tuple(
-        Finding("check", text, Result(status, text, {"impact": text}, (chart,), (table,)), (answer, failed))
+        Finding(
+            "check",
+            text,
+            Result(status, text, Said(onset=None, impact=text, words=(text,)), (chart,), (table,)),
+            (answer, failed),
+        )
         for status in ("abnormal", "unknown", "normal", "abnormal")
     )
     return replace(
         samples.INVESTIGATION,
         findings=findings,
         verdicts=(Verdict("a", text, "supported", 0.9, text), Verdict("b", text, "not tested", None, text)),
-        mitigations=(
-            Mitigation(
-                "a", text, (Step(text, text, text, text, text), Step("ls " + text, text, text, "ls " + text, text))
-            ),
-        ),
+        mitigations=(Mitigation("a", text, (_manual(text), _change(text))),),
         recovery=Recovery("not recovered", text, (chart,), (answer,)),
         headline=text,
         why=text,
         events=(Event(samples.ONSET, text, "rollout"), Event(samples.ONSET, text, "onset")),
     )
+
+
+def _manual(text: str) -> Step:
+    return Step(kind="manual", text=text or "-", precondition=text, risk=text, undo=text or "-", watch=text)
+
+
+def _change(text: str) -> Step:
+    argv = ("ls", text)
+    return Step(kind="change", argv=argv, precondition=text, risk=text, undo_argv=argv, watch=text)

@@ -5,24 +5,27 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
-from runbook.config.settings import Elasticsearch, Environment, Kubernetes, Prometheus, Service
-from runbook.investigation.definitions import Alert, Context, Recovering
+import msgspec
+
+from runbook.config.schema import Elasticsearch, Environment, Kubernetes, Prometheus
+from runbook.investigation.definitions import Alert, Check, Context, Recovering
 from runbook.investigation.result import Investigation
 from runbook.model import (
     Answer,
     Chart,
     Event,
     Finding,
-    Mitigation,
     Query,
     Recovery,
     Result,
     Series,
-    Step,
     Table,
     Verdict,
     failed,
 )
+from tests import fakes
+from tests.sample_facts import Changes, Errors, Latency, Messages
+from tests.sample_steps import MITIGATIONS
 
 ALERTED = 1768474020.0  # 2026-01-15 10:47:00 UTC
 START, END, STEP = ALERTED - 3900, ALERTED + 1500, 15
@@ -32,15 +35,7 @@ PIXEL = bytes.fromhex(
     "1f15c4890000000d49444154789c6360f8cf500f0003030101b4e6c7be0000000049454e44ae426082"
 )
 
-SERVICE = Service(
-    name="rust-micro-front-end",
-    metric_prefix="micro_frontend_",
-    metric_labels={"app": "micro-frontend"},
-    log_app="rust-micro-front-end",
-    deployment="rust-micro-front-end",
-    namespace="web",
-    index="micro-apps-*",
-)
+SERVICE = msgspec.structs.replace(fakes.SERVICE, name="rust-micro-front-end")
 ENVIRONMENT = Environment(
     service="rust-micro-front-end",
     prometheus=Prometheus(url="http://prometheus:9090", external_url="https://prometheus.example"),
@@ -58,7 +53,7 @@ CONTEXT = Context(
     end=END,
     step=STEP,
     now=END,
-    hold_seconds=300,
+    for_seconds=300,
     healthy="failed requests at or below 5 % of requests for 5 min",
 )
 EVENTS = (
@@ -74,7 +69,7 @@ SHARE = Query(
     {"start": START, "end": END, "step": STEP},
 )
 LOGS = Query("elasticsearch", "search", '{"query":{"match":{"level":"error"}},"size":20}', {"index": "micro-apps-*"})
-USAGE = Query("kubernetes", "get", "/apis/metrics.k8s.io/v1beta1/namespaces/web/pods")
+USAGE = Query("kubernetes", "usage", "kubectl -n web top pods | grep '^rust-micro-front-end-'", {"namespace": "web"})
 REFUSED = failed(USAGE, "Kubernetes refused /apis/metrics.k8s.io (403); grant the Role in `deploy/rbac.yaml`.", 0.1)
 
 
@@ -92,22 +87,27 @@ def no_recovering(*_: object) -> Series:
     return Series("now", (), ())
 
 
+def never_judged(*_: object) -> Result:
+    """The samples' results are made by hand."""
+    raise AssertionError
+
+
 ALERT = Alert(
     name="HighErrorRate",
     summary=lambda limits: "More than 5 % of requests fail",
     meaning=lambda limits: "More than 5 % of requests fail with a 5xx status for five minutes.",
     impact="Users get error pages instead of what they asked for.",
     severity="high",
-    hold_seconds=300,
+    for_seconds=300,
     expression=lambda service: "vector(1)",
-    checks=(),
+    checks=(Check("errors", "Is it real?", Errors, lambda context: {}, never_judged),),
     causes=(),
     recovery=Recovering(
         "Failed requests", "%", 300, lambda service: 5.0, lambda context, end: {}, no_recovering, lambda context: {}
     ),
     escalate_if=(
         "the share of failed requests still rises 15 minutes after the mitigation",
-        "no cause is supported and the database is somebody else's",
+        "no cause is supported and another team owns the database",
     ),
 )
 REAL = Finding(
@@ -116,12 +116,12 @@ REAL = Finding(
     Result(
         "abnormal",
         "Yes. 15.1 % of requests fail (threshold 5 %), against 0.7 % at this hour last week.",
-        {
-            "ratio": 0.151,
-            "impact": "4,812 of 31,868 requests failed in 32 minutes, 16.8 % of all at worst.",
-            "onset": ONSET,
-            "last_week": 0.007,
-        },
+        Errors(
+            onset=ONSET,
+            impact="4,812 of 31,868 requests failed in 32 minutes, 16.8 % at the peak.",
+            ratio=0.151,
+            last_week=0.007,
+        ),
         (
             Chart(
                 "failed-requests",
@@ -141,7 +141,7 @@ REVISIONS = Finding(
     Result(
         "abnormal",
         "No: only revision 14 fails.",
-        {"revision": 14, "near": True},
+        Changes(14, True),
         (
             Chart(
                 "failed-by-revision",
@@ -160,7 +160,7 @@ MESSAGES = Finding(
     Result(
         "abnormal",
         "1,902 error messages since onset, 13x before; one new pattern makes up 94 %.",
-        {"since_onset": 1902},
+        Messages(1902),
         (
             Chart(
                 "error-messages",
@@ -193,7 +193,7 @@ MESSAGES = Finding(
 DATABASE = Finding(
     "database",
     "Is the database well?",
-    Result("normal", "Yes: no connection errors, 41 of 100 connections in use, p95 of queries 12 ms.", {"p95": 0.012}),
+    Result("normal", "Yes: no connection errors, 41 of 100 connections in use, p95 of queries 12 ms.", Latency(0.012)),
     (Answer(SHARE, "complete", {"result": []}),),
 )
 LIMITS = Finding(
@@ -218,29 +218,8 @@ VERDICTS = (
     ),
     Verdict("resources", "Resources exhausted", "not tested", None, "no data from: resources", ("resources",)),
 )
-ROLL_BACK = "kubectl --context production -n web rollout undo deployment/rust-micro-front-end --to-revision=13"
-MITIGATIONS = (
-    Mitigation(
-        "deployment",
-        "Roll back to revision 13",
-        (
-            Step(
-                ROLL_BACK,
-                "nobody else has rolled back since 11:10 UTC",
-                "what revision 14 changed in `/edit` is lost",
-                ROLL_BACK.replace("=13", "=14"),
-                "failed requests below 5 % for 5 minutes, then `runbook verify`",
-            ),
-            Step(
-                "Tell the authors of revision 14 what was rolled back.",
-                "the roll-back is done",
-                "none",
-                "nothing to undo",
-                "they have stopped the next rollout",
-            ),
-        ),
-    ),
-)
+
+
 NOT_MITIGATED = Recovery("not mitigated", "Not yet: apply a mitigation, then run again with mitigated_at set.")
 MITIGATED = ALERTED + 600
 RECOVERED = Recovery(

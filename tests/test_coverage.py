@@ -6,14 +6,14 @@ import tomllib
 
 import pytest
 
-from runbook import alerts
+from runbook.alerts.registry import SHIPPED
 from tests import coverage
 
 
 def test_every_step_of_the_procedure_is_answered():
     """Each has its check with a cell, its plan with the words for it, or the verification that asks it."""
     procedure = tomllib.loads(coverage.PROCEDURE.read_text(encoding="utf-8"))
-    assert set(procedure) == set(alerts.names())
+    assert set(procedure) == set(SHIPPED.names)
     assert all(set(procedure[name]) == set(coverage.KINDS) for name in procedure)
     assert len(coverage.rows()) == sum(len(procedure[name][kind]) for name in procedure for kind in coverage.KINDS)
 
@@ -36,4 +36,4 @@ def test_the_page_is_fresh():
 def test_a_step_that_nothing_answers_is_a_gap(entry: dict[str, object]):
     """A check, a cause, words of a plan or a query that is not there is named."""
     with pytest.raises(coverage.Gap):
-        coverage.row(alerts.load("HighErrorRate"), "investigation", entry)
+        coverage.row(SHIPPED.load("HighErrorRate"), "investigation", entry)

@@ -9,11 +9,14 @@ import msgspec
 import pytest
 
 from runbook.alerts.checks.requests import reachability
-from runbook.config.settings import Environment, Settings
+from runbook.config.schema import Environment
+from runbook.config.settings import Settings
 from runbook.evidence.audit import audit
-from runbook.incident import Given, Incident
-from runbook.recording.recorder import Header, Recorder
-from runbook.runs.plan import iso
+from runbook.incident import Incident
+from runbook.investigation.recorded import Given
+from runbook.recording.keys import Header
+from runbook.recording.recorder import Recorder
+from runbook.text.time import iso
 from tests.fakes import SERVICE, STARTED
 
 
@@ -27,7 +30,7 @@ def recorded(path: Path, given: Given, now: float) -> Path:
 
 @pytest.mark.parametrize("mitigated", ["", iso(STARTED + 90)])
 def test_a_time_ahead_of_the_recorded_now_is_that_now(tmp_path: Path, mitigated: str):
-    """Where Alertmanager's clock was ahead of ours, a replay takes the alert's start as the live run did: as its now."""
+    """Where Alertmanager's clock was ahead of ours, a replay takes the alert's start as the live run did: as now."""
     given = Given("test", "INC-2026-01-15-01", iso(STARTED + 60), "90m", mitigated_at=mitigated)
     context = Incident.replay(recorded(tmp_path / "r.jsonl.gz", given, STARTED)).investigation().context
     assert (context.started_at, context.end, context.now) == (STARTED, STARTED, STARTED)
@@ -46,7 +49,7 @@ def test_the_last_cell_run_again_leaves_the_evidence_as_it_is(tmp_path: Path):
 
 
 def test_a_replay_tries_the_same_places(tmp_path: Path):
-    """The recording keeps where the service and its database were, and not where the token is: it asks what was asked."""
+    """The recording keeps where the service and its database were, not where the token is: it asks what was asked."""
     here = Environment(
         service="shop",
         base_url="http://127.0.0.1:9",

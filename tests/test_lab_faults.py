@@ -1,4 +1,4 @@
-"""The faults of every alert make it fire, the harmless ones do not, and each leaves the traces that tell it from the others."""
+"""The faults of every alert make it fire, the harmless ones do not, and each leaves traces of its own."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from tests.lab.scenarios.scenario import Scenario, matrix
 from tests.lab.service import objects, openmetrics
 from tests.lab.service.firing import RULES
 from tests.lab.service.front import Front
+from tests.lab.service.log_lines import MIB, Document
 from tests.lab.service.nodes import lost_nodes, own_nodes
-from tests.lab.service.sentences import MIB, Document
 from tests.lab.service.standing import standing
 from tests.lab.service.world import GUARDED, QUERIES, REASONS, USERS, Bools, Floats, Integers
 
@@ -111,7 +111,7 @@ def test_a_wrong_clock_is_seen_in_the_pods_of_one_node_only(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["pool-held", "pool-shrunk"])
 def test_an_exhausted_pool_is_in_use_whole_and_lets_requests_wait(name: str) -> None:
-    """All that the pool has is in use while queries are as fast as ever, and who waits in vain is a connection error."""
+    """All that the pool has is in use while queries are as fast as ever; who waits in vain is a connection error."""
     one = found(name)
     late = during(one)
     in_use, idle, waiting = one.drawn.connections[:, :, late]
@@ -249,7 +249,7 @@ def test_what_memory_grows_with_is_seen_beside_it(name: str, cache: bool, connec
 
 
 def test_memory_under_load_rises_with_the_requests_and_stays() -> None:
-    """It is high while there are many requests, no higher after half an hour than after a quarter, and low again after."""
+    """It is high while there are many requests, no higher after half an hour than after a quarter, then low again."""
     one = found("memory-load")
     times = one.drawn.times.mean(axis=0)
     at = [int(np.searchsorted(times, one.began + minutes * 60)) for minutes in (-5, 20, 35)]
@@ -294,7 +294,7 @@ def test_a_stuck_rollout_has_one_pod_that_waits_while_the_old_ones_serve(name: s
 
 
 def test_a_lost_node_takes_its_pods_away_and_is_the_scenario_s_own() -> None:
-    """Its pods are down and not ready, those of the other node serve; both nodes have names that no other scenario has."""
+    """Its pods are down and not ready, those of the other node serve; no other scenario has nodes of these names."""
     one = found("node-lost")
     pods = objects.pods(one.fleet, one.namespace, one.ended_at, {})
     (lost,) = lost_nodes(one.fleet, one.ended_at)

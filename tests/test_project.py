@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import re
 import subprocess
@@ -54,3 +55,18 @@ def test_notebooks_give_their_committed_outputs_anywhere(elsewhere: dict[str, st
         timeout=300,
     )
     assert ran.returncode == 0, ran.stdout[-3000:]
+
+
+def test_the_library_stays_in_readable_pieces():
+    """No module has more than 300 lines, no function more than 40 or more than four positional parameters."""
+    found: list[str] = []
+    for path in sorted((ROOT / "lib").rglob("*.py")):
+        text = path.read_text(encoding="utf-8")
+        found += [f"{path.name} has {len(text.splitlines())} lines"] if len(text.splitlines()) > 300 else []
+        for one in ast.walk(ast.parse(text)):
+            if isinstance(one, ast.FunctionDef):
+                lines = (one.end_lineno or one.lineno) - one.lineno + 1
+                given = [a for a in (*one.args.posonlyargs, *one.args.args) if a.arg not in ("self", "cls")]
+                found += [f"{path.name}: {one.name} has {lines} lines"] if lines > 40 else []
+                found += [f"{path.name}: {one.name} takes {len(given)} by position"] if len(given) > 4 else []
+    assert found == []

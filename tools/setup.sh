@@ -20,4 +20,5 @@ by_pip() {
     "$venv/bin/python" -m pip install -q --disable-pip-version-check --no-deps -e .
 }
 
+echo "Installing into $venv (seconds with uv, minutes with pip) ..."
 by_uv || by_pip

@@ -3,7 +3,8 @@
 RunbookError
 ├── UsageError             wrong use, nothing was run or written (exit code 2)
 │   ├── ParameterError     a notebook parameter is unknown, ill-typed or out of range
-│   └── SettingsError      runbook.toml, or a secret it names, is missing or wrong
+│   ├── SettingsError      runbook.toml, or a secret it names, is missing or wrong
+│   └── DefinitionError    an alert's own code names something that is not there
 ├── SourceError            a source did not give an answer; costs its own checks only
 ├── RecordingError         a recording cannot be read or written
 │   ├── RecordingMiss      it holds no answer to this query
@@ -34,6 +35,10 @@ class SettingsError(UsageError):
     """The settings, or a secret they name, are missing or wrong."""
 
 
+class DefinitionError(UsageError):
+    """An alert's own code names a check, fact, cause or threshold that is not there; its author mends it."""
+
+
 class SourceError(RunbookError):
     """A source did not give an answer; `reason` says in which way."""
 
@@ -59,5 +64,5 @@ class EvidenceError(RunbookError):
 
 
 def fault(error: Exception) -> str:
-    """An error that nobody foresaw, for a developer, as it stands in findings.json: its type and the head of its text."""
+    """An unforeseen error, for a developer, as it stands in findings.json: its type and the head of its text."""
     return f"{type(error).__name__}: {str(error)[:200]}"

@@ -2,45 +2,44 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+import logging
 from dataclasses import asdict, dataclass, replace
 from math import ceil, inf
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
-from runbook import alerts
+from runbook.alerts import registry, thresholds
 from runbook.clock import Frozen, Wall
-from runbook.config import settings
-from runbook.config.settings import Auth, Environment, Kubernetes, Service
-from runbook.errors import ParameterError, RecordingCorrupt, RecordingError
-from runbook.evidence.draft import RECORDING, Draft
+from runbook.config import process_env, secrets, settings
+from runbook.config.schema import Environment, Service
+from runbook.errors import ParameterError, RecordingError
+from runbook.evidence.draft import Draft
 from runbook.evidence.manifest import Status
+from runbook.investigation import window
 from runbook.investigation.definitions import Alert, Context
-from runbook.investigation.investigator import Inquiry
+from runbook.investigation.investigator import Investigator
+from runbook.investigation.recorded import Given, Recorded, given_of, header_of, shown_cluster
 from runbook.investigation.result import Investigation
-from runbook.recording.recorder import Header, Recorder, Replay
+from runbook.investigation.thresholds import effective
+from runbook.recording.file import file_of
+from runbook.recording.recorder import Recorder
+from runbook.recording.replay import Replay
 from runbook.redaction.redactor import Redactor
-from runbook.reporting import notebook
-from runbook.runs import parameters
+from runbook.reporting import frames, notebook
+from runbook.reporting.findings import finding_view, recovery_view
+from runbook.reporting.presentation import header, present
 from runbook.sources.base import Deadline
 from runbook.sources.connect import connect
+from runbook.text.time import iso
 
+if TYPE_CHECKING:  # half a second to import: on first use only
+    from pandas import DataFrame
+
+logger = logging.getLogger(__name__)
 POINTS = 360  # a chart has a few hundred points
 REPLAY_SECONDS = 60.0  # no recorded answer takes that long to find
-
-
-@dataclass(frozen=True)
-class Given:
-    """What a person, a webhook or a recording says about an incident: the notebook's parameters, as text."""
-
-    environment: str
-    incident_id: str
-    started_at: str
-    lookback: str
-    ended_at: str = ""
-    mitigated_at: str = ""
-    recording: str = ""
 
 
 @dataclass(frozen=True)
@@ -55,95 +54,110 @@ class Trail:
 class Incident:
     """One alert of one incident. Each method shows one thing, with the sentence that says what it means."""
 
-    def __init__(self, inquiry: Inquiry, given: Given, trail: Trail) -> None:
-        self._inquiry, self._given, self._trail = inquiry, given, trail
+    def __init__(self, investigator: Investigator, given: Given, trail: Trail) -> None:
+        self._investigator, self._given, self._trail = investigator, given, trail
         self._left: Path | None = None
 
     @classmethod
     def open(cls, alert: str, known: settings.Settings | None = None, **given: str) -> Incident:
         """Check the parameters (see Given), then send all queries of the alert's checks at once.
 
-        `known`: settings other than those of runbook.toml. Replays instead of asking where `recording` or the environment names a recording or a bundle.
+        `known`: settings other than those of runbook.toml. Replays instead of asking where `recording` or the
+        environment names a recording or a bundle, and takes the incident from that where none is given.
         Raises UsageError for wrong parameters or settings, RecordingError for a recording that cannot be read.
         """
-        catalogued, wanted = alerts.load(alert), Given(**given)
-        parameters.incident_id(wanted.incident_id)
         known = known or settings.load()
+        catalogue = registry.of(known)
+        wanted = Given(**given)
         environment = known.environment(wanted.environment)
-        recorded = wanted.recording or environment.recording.format(alert=alert)
+        catalogued = catalogue.ready(alert, known, environment)
+        recorded = Path(wanted.recording) if wanted.recording else catalogue.replayed(alert, environment)
+        if recorded and not wanted.started_at:
+            wanted = given_of(Replay(file_of(recorded)).header)
+        window.incident_id(wanted.incident_id)
         if recorded:
-            return cls._replay(catalogued, wanted, Path(recorded))
+            return cls._replay(catalogued, wanted, recorded)
         return cls._ask(catalogued, wanted, environment, known.service(environment.service))
 
     @classmethod
-    def replay(cls, path: Path, *, partial_ok: bool = False) -> Incident:
+    def replay(cls, path: Path, known: settings.Settings | None = None, *, partial_ok: bool = False) -> Incident:
         """The run that a recording or a bundle holds, with the parameters that it was run with.
 
-        `partial_ok` accepts the recording of a run that was killed.
+        `known`: settings other than those of runbook.toml, which say where alerts of one's own are; a shipped alert
+        needs none. `partial_ok` accepts the recording of a run that was killed.
         """
-        header = Replay(_file(path), partial_ok=partial_ok).header
-        given = Given(**{name: str(value) for name, value in header.parameters.items()})
-        return cls._replay(alerts.load(header.alert), given, path, partial_ok=partial_ok)
+        header = Replay(file_of(path), partial_ok=partial_ok).header
+        catalogued = registry.recorded(header.alert, known)
+        return cls._replay(catalogued, given_of(header), path, partial_ok=partial_ok)
 
     @classmethod
     def _replay(cls, alert: Alert, given: Given, path: Path, *, partial_ok: bool = False) -> Incident:
-        replay = Replay(_file(path), partial_ok=partial_ok)
+        replay = Replay(file_of(path), partial_ok=partial_ok)
         if replay.header.alert != alert.name:
             raise ParameterError(f"{path} is a recording of {replay.header.alert}, not of {alert.name}; give another.")
-        recorded = _Recorded.of(replay, path)
-        given = replace(given, environment=recorded.environment_name)
-        context = _context(alert, given, recorded.environment, recorded.service, replay.now, inf)
-        inquiry = Inquiry(alert, context, Deadline(replay, REPLAY_SECONDS), Frozen(replay.now))
-        return cls(inquiry, given, Trail(replayed=_file(path), draft=_runners_draft()))
+        recorded = Recorded.of(replay, path)
+        given, service = replace(given, environment=recorded.environment_name), recorded.service
+        context = _context(alert, given, recorded.environment, service, now=replay.now, latest=inf)
+        draft = _logged(_runners_draft(context), context, Redactor(service.redact_emails, service.redact_patterns))
+        investigator = Investigator(alert, context, Deadline(replay, REPLAY_SECONDS), Frozen(replay.now))
+        return cls(investigator, given, Trail(replayed=file_of(path), draft=draft))
 
     @classmethod
     def _ask(cls, alert: Alert, given: Given, environment: Environment, service: Service) -> Incident:
         clock = Wall()
         now = clock.now()
-        redactor = Redactor(service.redact_emails, service.redact_patterns, settings.secrets(environment))
-        told = msgspec.structs.replace(environment, kubernetes=_told(environment.kubernetes, redactor))
-        context = _context(alert, given, told, service, now, now)
-        draft = _runners_draft() or _own_draft(context)
+        declared = (*thresholds.SHIPPED, *alert.thresholds)
+        service = msgspec.structs.replace(service, thresholds=effective(declared, service.thresholds))
+        redactor = Redactor(service.redact_emails, service.redact_patterns, secrets.secrets(environment))
+        told = msgspec.structs.replace(environment, kubernetes=shown_cluster(environment.kubernetes, redactor))
+        context = _context(alert, given, told, service, now=now, latest=now)
+        draft = _logged(_runners_draft(context) or _own_draft(context), context, redactor)
         recorder = Recorder(
             connect(given.environment, environment),
             draft.recording if draft else None,
-            _header(context, given),
+            header_of(context, given),
             redactor,
         )
-        return cls(Inquiry(alert, context, recorder, clock), given, Trail(recorder, draft=draft))
+        return cls(Investigator(alert, context, recorder, clock), given, Trail(recorder, draft=draft))
 
     def context(self) -> None:
         """What is asked, where, and for which window."""
-        notebook.show_context(self._inquiry.alert, self._inquiry.context)
+        notebook.show_context(header(self._investigator.alert, self._investigator.context))
 
     def show(self, *checks: str) -> None:
         """The findings of these checks: question, status, sentence, charts, tables, queries."""
         for name in checks:
-            notebook.show_finding(self._inquiry.finding(name), self._inquiry.context)
+            notebook.show_finding(finding_view(self._investigator.finding(name), self._investigator.context))
 
     def causes(self) -> None:
         """The verdict, and the probable causes, ranked, each with its reasons."""
-        notebook.show_causes(self.investigation())
+        notebook.show_causes(present(self.investigation()))
 
     def mitigation(self) -> None:
         """Ready commands for the supported causes, never executed; and when to call for help."""
-        notebook.show_mitigations(self.investigation())
+        notebook.show_mitigations(present(self.investigation()))
 
     def verification(self) -> None:
         """Whether it recovered since `mitigated_at`; waits for it, telling how far it is."""
-        notebook.show_recovery(self._inquiry.recovery(notebook.progress), self._inquiry.context)
+        seen = self._investigator.recovery(notebook.progress)
+        notebook.show_recovery(recovery_view(seen, self._investigator.context))
 
     def record(self) -> None:
         """Leave the evidence, once, and say where it is."""
         if self._left is None:
             self._left = self._leave()
-        notebook.show_record(self._left, self.investigation())
+        notebook.show_record(self._left, present(self.investigation()))
 
     def investigation(self, *, verified: bool = False) -> Investigation:
         """All of it as data; `verified` includes the recovery even where no cell asked for it."""
         if verified:
-            self._inquiry.recovery(lambda progress: None)
-        return self._inquiry.investigation()
+            self._investigator.recovery(lambda progress: None)
+        return self._investigator.investigation()
+
+    def frame(self, check: str, table: str = "") -> DataFrame:
+        """What a check's charts show, or one of its tables by name, as a DataFrame; see `reporting.frames`."""
+        found = self._investigator.finding(check)
+        return frames.table(found, table) if table else frames.series(found)
 
     def _leave(self) -> Path | None:
         """Write what was found into the draft, and seal it unless the runner will; None where nothing is kept."""
@@ -157,7 +171,7 @@ class Incident:
             draft.adopt(self._trail.replayed)
         draft.write(found)
         trouble = recorder.trouble if recorder else ""
-        if settings.draft_folder() is None:
+        if process_env.draft_folder() is None:
             status: Status = "failed" if trouble else "incomplete" if found.unknown else "complete"
             return draft.seal(
                 status, reason=trouble, parameters=asdict(self._given), environment=found.context.environment_name
@@ -167,67 +181,11 @@ class Incident:
         return draft.path
 
 
-class _Recorded(msgspec.Struct, frozen=True):
-    """What a recording's header keeps of the settings, so that a replay does not depend on today's."""
-
-    environment_name: str
-    environment: Environment
-    service: Service
-
-    @classmethod
-    def of(cls, replay: Replay, path: Path) -> _Recorded:
-        """Raises RecordingCorrupt where the header lacks it."""
-        try:
-            return msgspec.convert(replay.header.context, cls)
-        except msgspec.ValidationError as error:
-            raise RecordingCorrupt(
-                f"{path} says nothing usable about its service ({error}); replay the recording of a bundle."
-            ) from error
-
-
-def _file(path: Path) -> Path:
-    """A recording, or the one in a bundle."""
-    return path / RECORDING if path.is_dir() else path
-
-
-def _header(context: Context, given: Given) -> Header:
-    """Settings go in without what proves who we are, and Kubernetes' as the ready commands need them."""
-    environment = context.environment
-    kept = Environment(
-        service=environment.service,
-        base_url=environment.base_url,
-        database_address=environment.database_address,
-        prometheus=environment.prometheus and msgspec.structs.replace(environment.prometheus, auth=Auth()),
-        elasticsearch=environment.elasticsearch and msgspec.structs.replace(environment.elasticsearch, auth=Auth()),
-        kubernetes=environment.kubernetes,
-    )
-    recorded = _Recorded(context.environment_name, kept, context.service)
-    return Header(
-        context.alert, context.incident, context.started_at, context.now, asdict(given), msgspec.to_builtins(recorded)
-    )
-
-
-def _told(cluster: Kubernetes | None, redactor: Redactor) -> Kubernetes | None:
-    """What ready commands need to reach the same cluster, live and replayed alike; the home folder stays private."""
-    if cluster is None:
-        return None
-    named = {"kubeconfig": _from_home(cluster.kubeconfig), "context": cluster.context, "exec": cluster.exec}
-    return msgspec.convert(redactor.json(named), Kubernetes)
-
-
-def _from_home(path: str) -> str:
-    """A path in the home folder from `~` on, as a shell writes it; any other as it is."""
-    with suppress(RuntimeError, ValueError):  # there is no home folder, or the path is elsewhere
-        inside, home = Path(path).relative_to(Path.home()), Path.home()
-        return f"~/{inside}" if home != Path(home.anchor) and inside.parts else path
-    return path
-
-
 def _context(
-    alert: Alert, given: Given, environment: Environment, service: Service, now: float, latest: float
+    alert: Alert, given: Given, environment: Environment, service: Service, *, now: float, latest: float
 ) -> Context:
     """The window: `lookback` before the alert, to its end or now, at a step that gives a chart a few hundred points."""
-    told = parameters.span(given.started_at, given.lookback, given.ended_at, given.mitigated_at, latest)
+    told = window.span(given.started_at, given.lookback, given.ended_at, given.mitigated_at, now=latest)
     mitigated = told.mitigated_at and min(told.mitigated_at, now)
     span = replace(told, started_at=min(told.started_at, now), mitigated_at=mitigated)  # others' clocks may be ahead
     end = max(span.started_at, min(span.ended_at if span.ended_at is not None else now, now))
@@ -246,23 +204,33 @@ def _context(
         last,
         step,
         now,
-        alert.hold_seconds,
+        alert.for_seconds,
         alert.recovery.goal(service),
         span.mitigated_at,
     )
 
 
-def _runners_draft() -> Draft | None:
+def _runners_draft(context: Context) -> Draft | None:
     """The draft that `runbook run` opened for this kernel, and will seal."""
-    folder = settings.draft_folder()
-    return Draft.at(folder) if folder else None
+    folder = process_env.draft_folder()
+    return Draft.at(folder, context.alert, context.started_at) if folder else None
+
+
+def _logged(draft: Draft | None, context: Context, redactor: Redactor) -> Draft | None:
+    """The draft, its log begun; a replay of which nothing is kept has none."""
+    if draft:
+        draft.log(redactor).open()
+    where = f"{context.service.name} in {context.environment_name}"
+    window = f"{iso(context.start)} to {iso(context.end)}, every {context.step} s"
+    logger.info("%s of %s: %s, data from %s", context.alert, context.incident, where, window)
+    return draft
 
 
 def _own_draft(context: Context) -> Draft | None:
-    """Where a notebook run by plain papermill or in JupyterLab leaves its evidence: the environment's folder, or another."""
-    folder = settings.evidence_folder() or context.environment.evidence
+    """Where a notebook that `runbook run` did not start leaves its evidence: the environment's folder, or another."""
+    folder = process_env.evidence_folder() or context.environment.evidence
     if not folder:
         return None
     return Draft(
-        Path(folder), context.incident, context.alert, context.started_at, settings.seal_key(context.environment)
+        Path(folder), context.incident, context.alert, context.started_at, key=secrets.seal_key(context.environment)
     )

@@ -15,6 +15,7 @@ import msgspec
 JSON = Any
 Completeness = Literal["complete", "partial", "empty", "failed"]
 Status = Literal["abnormal", "normal", "unknown"]
+StepKind = Literal["read", "change", "manual"]
 State = Literal["supported", "refuted", "not tested"]
 SourceName = Literal["prometheus", "elasticsearch", "kubernetes", "mysql", "probe"]
 
@@ -99,7 +100,7 @@ class Series:
 
 @dataclass(frozen=True)
 class Chart:
-    """A figure as data. `name` is its file name without suffix; `unit` stands on the y axis, `limit` at the threshold."""
+    """A figure as data. `name`: its file name without suffix; `unit` stands on the y axis, `limit` at the threshold."""
 
     name: str
     title: str
@@ -124,18 +125,44 @@ class Table:
 
 
 @dataclass(frozen=True)
+class Facts:
+    """What a check found, as typed fields that the rules for causes, mitigations and later checks read.
+
+    Each check has a frozen dataclass of its own, named `Facts` in the check's module. Values are JSON values, tuples or
+    dataclasses of them; None is not known. A field with a default is left out of findings.json while it has that value.
+    """
+
+
+@dataclass(frozen=True, kw_only=True)
+class AlertFacts(Facts):
+    """What the first check of an alert finds, besides its own: when the trouble began (epoch seconds, UTC; None: not
+    known), and whom it hit, as a clause.
+    """
+
+    onset: float | None
+    impact: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class EventFacts(Facts):
+    """What a check finds that tells of events, in any order: rollouts, restarts."""
+
+    events: tuple[Event, ...]
+
+
+@dataclass(frozen=True)
 class Result:
     """What a check found: a status, one sentence from the data, and the evidence for both.
 
-    `facts` are JSON values that the rules for causes, mitigations and later checks read; of a check that failed itself,
-    the `fault`, for a developer.
+    `facts` is None where nothing was found out; `fault` is the error of a check that failed itself, for a developer.
     """
 
     status: Status
     sentence: str
-    facts: Mapping[str, JSON] = field(default_factory=dict)
+    facts: Facts | None = None
     charts: tuple[Chart, ...] = ()
     tables: tuple[Table, ...] = ()
+    fault: str = ""
 
 
 @dataclass(frozen=True)
@@ -179,15 +206,28 @@ class Verdict:
     fault: str = ""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Step:
-    """One ready command (or thing to do) of a mitigation, never executed by us."""
+    """One step of a mitigation: a ready command, or something that a person does; never executed by us.
 
-    command: str
+    A "read" changes nothing, a "change" is a command that does, "manual" is a change that only a person can make.
+    `argv` is the command, word by word; where there is none, `text` says what to do. `undo_argv` and `undo` likewise.
+    """
+
+    kind: StepKind
+    argv: tuple[str, ...] = ()
+    text: str = ""
     precondition: str
     risk: str
-    undo: str
+    undo_argv: tuple[str, ...] = ()
+    undo: str = ""
     watch: str
+
+    def __post_init__(self) -> None:
+        if bool(self.argv) == bool(self.text) or bool(self.undo_argv) == bool(self.undo):
+            raise ValueError("A step has a command or a text, and so has its undo: one of the two, not both.")
+        if self.kind == "change" and not self.argv:
+            raise ValueError("A step that changes something by no command is manual.")
 
 
 @dataclass(frozen=True)

@@ -6,27 +6,28 @@ import datetime as dt
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 
+from runbook.alerts.checks.memory import memory_correlates, memory_level, memory_trend
 from runbook.alerts.high_memory_usage import ALERT
 from runbook.clock import Frozen
 from runbook.investigation.definitions import Context
-from runbook.investigation.investigator import Inquiry
+from runbook.investigation.investigator import Investigator
 from runbook.investigation.result import Investigation
-from runbook.model import Answer, Query, Result, failed
+from runbook.model import Answer, Facts, Mitigation, Query, Result, failed
+from runbook.text.shell import command
 from tests.fakes import ONSET, Scripted, context, nothing
 
 MIB = 2**20
-GIVEN = context(
-    alert="HighMemoryUsage", hold_seconds=900, started_at=ONSET + 3000, start=ONSET - 3600, end=ONSET + 3300
-)
+GIVEN = context(alert="HighMemoryUsage", for_seconds=900, started_at=ONSET + 3000, start=ONSET - 3600, end=ONSET + 3300)
 A, B = "rust-micro-front-end-7d9f-aaaaa", "rust-micro-front-end-7d9f-bbbbb"
 NEW = "rust-micro-front-end-8c4b-nnnnn"
 MEMORY, DERIV, CACHE, CONNECTIONS, REQUESTS = "resident_memory", "deriv(", "cache_size", "in_use", "requests_total"
 WORDS = {"cache": CACHE, "connections": CONNECTIONS, "requests": REQUESTS, "objects": "kubectl"}
 Curve = Callable[[float], float]
+F = TypeVar("F", bound=Facts)
 
 
 def by_pod(curves: Mapping[str, Curve]) -> Callable[[Query], Answer]:
@@ -67,7 +68,7 @@ def step(before: float, since: float) -> Curve:
 
 
 def kubernetes(*pods: str, limit: str | None = "640Mi") -> Callable[[Query], Answer]:
-    """The deployment's objects: revision 7 of old pods, and revision 8, rolled out at the onset, where a new pod is there."""
+    """The deployment's objects: revision 7 with old pods; where a pod is new, revision 8 rolled out at the onset."""
 
     def answer(query: Query) -> Answer:
         sets = [_replica_set(7, "7d9f", ONSET - 90_000)] + ([_replica_set(8, "8c4b", ONSET)] if NEW in pods else [])
@@ -131,11 +132,23 @@ def asked(memory: Mapping[str, Curve], given: Context = GIVEN, **other: Callable
     changed = {(WORDS[name],): answer for name, answer in other.items()}
     usual = {(MEMORY, "max by"): by_pod(memory), **QUIET, ("kubectl",): kubernetes(*memory)}
     source = Scripted({**usual, **changed})
-    return Inquiry(ALERT, given, source, Frozen(given.now)).investigation()
+    return Investigator(ALERT, given, source, Frozen(given.now)).investigation()
 
 
 def result(found: Investigation, check: str) -> Result:
     return next(f.result for f in found.findings if f.check == check)
+
+
+def facts(found: Investigation, kind: type[F]) -> F:
+    """The facts of a check, which found some."""
+    one = next(f.result.facts for f in found.findings if isinstance(f.result.facts, kind))
+    assert isinstance(one, kind)
+    return one
+
+
+def shown(plan: Mitigation) -> list[str]:
+    """The steps as a person reads them: a command, or a text."""
+    return [command(step.argv) or step.text for step in plan.steps]
 
 
 def states(found: Investigation) -> dict[str, str]:
@@ -144,91 +157,98 @@ def states(found: Investigation) -> dict[str, str]:
 
 def test_everything_down_supports_nothing() -> None:
     """With every source down each check is unknown and no cause is tested."""
-    found = Inquiry(ALERT, GIVEN, Scripted({}), Frozen(GIVEN.now)).investigation()
+    found = Investigator(ALERT, GIVEN, Scripted({}), Frozen(GIVEN.now)).investigation()
     assert {f.result.status for f in found.findings} == {"unknown"}
     assert set(states(found).values()) == {"not tested"}
 
 
 def test_no_memory_is_not_little_memory() -> None:
-    """Where no pod tells its memory, nothing is known of it."""
+    """Where no pod reports its memory, nothing is known of it."""
     found = asked({})
-    assert result(found, "memory").status == result(found, "trend").status == "unknown"
+    assert result(found, "memory_level").status == result(found, "memory_trend").status == "unknown"
     assert set(states(found).values()) == {"not tested"}
 
 
 def test_a_leak_is_real_and_began_when_growth_did() -> None:
-    """The fullest pod counts, its growth began at the bend, and it is told how many pods are affected."""
+    """The fullest pod counts, its growth began at the bend, and the number of affected pods is given."""
     found = asked(LEAK)
-    first = result(found, "memory")
+    first, level = result(found, "memory_level"), facts(found, memory_level.Facts)
     assert first.status == "abnormal"
-    assert abs(first.facts["onset"] - ONSET) <= 60
-    assert first.sentence.startswith("Yes. The fullest pod uses 605 MiB (threshold 500 MiB), against 220 MiB last week")
-    assert first.facts["impact"] == "1 of 2 pods has used more than 500 MiB, for 15 min, 605 MiB at most."
+    assert level.onset is not None and abs(level.onset - ONSET) <= 60
+    assert level.now == pytest.approx(605 * MIB, rel=0.01) and level.last_week == pytest.approx(220 * MIB, rel=0.01)
+    assert "605 MiB (threshold 500 MiB" in first.sentence
+    assert (level.pods, level.pods_above, level.seconds_above) == (2, 1, pytest.approx(900, abs=60))
+    assert level.impact is not None
+    assert all(words in level.impact for words in ("1 of 2 pods", "500 MiB", "15 min", "605 MiB"))
 
 
-def test_a_leak_is_told_with_its_pace_and_the_time_left() -> None:
+def test_a_leak_is_reported_with_its_rate_and_the_time_left() -> None:
     """Growth has its interval, and so has the time until the container's limit."""
     found = asked(LEAK)
-    facts = result(found, "trend").facts
-    assert (facts["pod"], facts["shape"], facts["growing_pods"], facts["pods"]) == (A, "growing", 1, 2)
-    assert facts["bytes_per_second_low"] <= facts["bytes_per_second"] <= facts["bytes_per_second_high"]
-    assert facts["bytes_per_second"] * 60 / MIB == pytest.approx(7, rel=0.02)
-    assert facts["seconds_left"] == pytest.approx((640 - 605) / 7 * 60, abs=15)
-    assert facts["seconds_left_low"] <= facts["seconds_left"] <= facts["seconds_left_high"]
+    trend = facts(found, memory_trend.Facts)
+    assert (trend.pod, trend.shape, trend.growing_pods, trend.pods) == (A, "growing", 1, 2)
+    assert trend.growing == (A,)
+    assert trend.bytes_per_second_low <= trend.bytes_per_second <= trend.bytes_per_second_high
+    assert trend.bytes_per_second * 60 / MIB == pytest.approx(7, rel=0.02)
+    assert trend.seconds_left is not None and trend.seconds_left_low is not None and trend.seconds_left_high is not None
+    assert trend.seconds_left == pytest.approx((640 - 605) / 7 * 60, abs=15)
+    assert trend.seconds_left_low <= trend.seconds_left <= trend.seconds_left_high
+    assert "It will reach its limit (640 MiB) in 5 min" in result(found, "memory_trend").sentence
     assert states(found) == {**dict.fromkeys(states(found), "refuted"), "leak": "supported"}
 
 
-def test_without_a_limit_no_time_is_left_to_tell() -> None:
+def test_without_a_limit_the_time_left_is_not_known() -> None:
     """A container without a limit, and a cluster that does not answer, leave the time unknown."""
     for objects in (kubernetes(A, B, limit=None), down):
-        trend = result(asked(LEAK, objects=objects), "trend")
-        assert trend.status == "abnormal" and trend.facts["seconds_left"] is None
+        found = asked(LEAK, objects=objects)
+        trend = result(found, "memory_trend")
+        assert trend.status == "abnormal" and facts(found, memory_trend.Facts).seconds_left is None
         assert "limit is not known" in trend.sentence
 
 
 def test_a_restart_again_and_again_is_a_sawtooth() -> None:
-    """What grows anew after every restart leaks, however low it is now."""
+    """Memory that grows again after every restart is a leak, however low it is now."""
     teeth = {A: lambda t: (220 + 25 * ((t - ONSET) % 900) / 60 if t >= ONSET else 220) * MIB}
     found = asked(teeth)
-    trend = result(found, "trend")
-    assert (trend.facts["shape"], trend.facts["resets"]) == ("sawtooth", 3)
-    assert "sawtooth" in trend.sentence and states(found)["leak"] == "supported"
+    trend = facts(found, memory_trend.Facts)
+    assert (trend.shape, trend.resets) == ("sawtooth", 3)
+    assert "sawtooth" in result(found, "memory_trend").sentence and states(found)["leak"] == "supported"
 
 
 def test_memory_that_follows_the_requests_is_legitimate() -> None:
     """A plateau that came with 2.5 times the requests is load, no leak."""
     found = asked({A: step(220 * MIB, 560 * MIB)}, requests=by_pod({A: step(10, 25)}))
-    assert result(found, "trend").facts["shape"] == "steady"
+    assert facts(found, memory_trend.Facts).shape == "steady"
     assert states(found) == {**dict.fromkeys(states(found), "refuted"), "load": "supported"}
-    assert "a plateau" in result(found, "trend").sentence
+    assert "a plateau" in result(found, "memory_trend").sentence
 
 
 def test_a_cache_that_grows_is_not_called_a_leak() -> None:
-    """Where the cache holds what came, the memory beyond it does not grow."""
+    """Where the cache explains the growth, the memory without it does not grow."""
     found = asked(LEAK, cache=by_pod({A: ramp(24, 7), B: flat(24 * MIB)}))
-    assert result(found, "companions").facts["cache_share"] == pytest.approx(1, abs=0.05)
+    assert facts(found, memory_correlates.Facts).cache_share == pytest.approx(1, abs=0.05)
     assert (states(found)["cache"], states(found)["leak"]) == ("supported", "refuted")
 
 
 def test_a_cache_and_a_leak_are_both_found() -> None:
-    """Half of what came is in the cache, and the rest grows as well."""
+    """Half of the growth is in the cache, and the rest grows as well."""
     found = asked(LEAK, cache=by_pod({A: ramp(24, 3.5), B: flat(24 * MIB)}))
     assert [v.cause for v in found.verdicts if v.state == "supported"] == ["cache", "leak"]
 
 
-def test_connections_that_are_not_given_back_are_found() -> None:
+def test_connections_that_are_not_released_are_found() -> None:
     """Connections in use that grow with the memory, while the requests do not, explain it."""
     taken = by_pod({A: lambda t: 3 + max(0.0, t - ONSET) // 200, B: flat(3)})
     found = asked(LEAK, connections=taken)
     assert (states(found)["connections"], states(found)["leak"]) == ("supported", "refuted")
-    assert "connections in use from 3 to 1" in result(found, "companions").sentence
+    assert "connections in use from 3 to 1" in result(found, "memory_correlates").sentence
 
 
 def test_a_service_without_a_cache_is_no_trouble() -> None:
     """No series of a cache is no error: the check runs, the cache is not tested, the leak is found."""
     found = asked(LEAK, cache=nothing)
-    companions = result(found, "companions")
-    assert companions.status == "normal" and "tells no size of a cache" in companions.sentence
+    correlates = result(found, "memory_correlates")
+    assert correlates.status == "normal" and "no metric for the size of a cache" in correlates.sentence
     assert (states(found)["cache"], states(found)["leak"]) == ("not tested", "supported")
 
 
@@ -247,14 +267,15 @@ def test_a_partial_answer_leaves_a_normal_memory_unsure() -> None:
         return replace(by_pod({A: flat(220 * MIB)})(query), completeness="partial", warnings=("a store is away",))
 
     source = Scripted({(MEMORY, "max by"): partly})
-    assert result(Inquiry(ALERT, GIVEN, source, Frozen(GIVEN.now)).investigation(), "memory").status == "unknown"
+    found = Investigator(ALERT, GIVEN, source, Frozen(GIVEN.now)).investigation()
+    assert result(found, "memory_level").status == "unknown"
 
 
 def test_a_hump_that_is_over_has_no_cause() -> None:
     """Much memory for ten minutes, given back: real, yet nothing is to be mitigated by guessing."""
     hump = {A: lambda t: (560 if 0 <= t - ONSET - 1800 < 600 else 220) * MIB}
     found = asked(hump, replace(GIVEN, started_at=ONSET + 2600))
-    assert result(found, "memory").sentence.startswith("It was.")
+    assert result(found, "memory_level").sentence.startswith("It was.")
     assert found.mitigations == ()
 
 
@@ -267,10 +288,11 @@ def test_a_release_that_leaks_from_its_start_is_to_blame() -> None:
     }
     found = asked(fresh, cache=by_pod(dict.fromkeys((A, NEW), flat(10 * MIB))), **quiet, objects=kubernetes(NEW))
     assert [v.cause for v in found.verdicts if v.state == "supported"] == ["deployment", "leak"]
-    assert abs(result(found, "memory").facts["onset"] - ONSET) <= 60
+    onset = facts(found, memory_level.Facts).onset
+    assert onset is not None and abs(onset - ONSET) <= 60
 
 
-def test_pods_that_did_well_at_first_acquit_their_release() -> None:
+def test_pods_that_were_healthy_at_first_acquit_their_release() -> None:
     """Growth that begins seven minutes after the first new pod is not the release's."""
     nan = float("nan")
     fresh = {
@@ -278,7 +300,7 @@ def test_pods_that_did_well_at_first_acquit_their_release() -> None:
         NEW: lambda t: ramp(215, 8, ONSET + 420)(t) if t >= ONSET else nan,
     }
     found = asked(fresh, cache=nothing, connections=nothing, requests=nothing, objects=kubernetes(NEW))
-    assert result(found, "trend").facts["calm_seconds"] == pytest.approx(420, abs=60)
+    assert facts(found, memory_trend.Facts).calm_seconds == pytest.approx(420, abs=60)
     assert states(found)["deployment"] == "refuted"
 
 
@@ -286,19 +308,20 @@ def test_a_limit_that_is_near_is_said_before_the_verdict() -> None:
     """The headline has the time that is left, unless there is more of it than until somebody has to respond."""
     found = asked(LEAK)
     assert re.match(
-        r"In 5 min, at \d\d:\d\d UTC, the fullest pod reaches its limit of 640 MiB and is killed\. Probably a memory leak in "
-        rf"{A}\.",
+        r"The fullest pod will reach its limit \(640 MiB\) in 5 min, at \d\d:\d\d UTC, and be killed\. "
+        rf"Probably a memory leak in {A}\.",
         found.headline,
     )
-    assert asked(LEAK, objects=kubernetes(A, B, limit="4Gi")).headline == f"Probably a memory leak in {A}."
+    far = asked(LEAK, objects=kubernetes(A, B, limit="4Gi")).headline
+    assert far.startswith("Probably a memory leak") and "limit" not in far
 
 
 def test_a_pod_near_its_limit_is_restarted_first() -> None:
-    """Where the limit leaves no time for a dump, the evidence is taken from another pod that grows, or from the next."""
+    """Without time for a dump before the limit, the evidence is taken from another pod that grows, or from the next."""
     two = {**LEAK, B: ramp(200, 5)}
     for memory, other in ((LEAK, "the new pod, once it has grown"), (two, f"pod/{B}")):
         (plan,) = asked(memory).mitigations
-        commands = [step.command for step in plan.steps]
+        commands = shown(plan)
         assert commands[1] == f"kubectl -n web delete pod {A}"
         assert f"heap dump or a memory profile of {other}, " in commands[2]
 
@@ -306,16 +329,17 @@ def test_a_pod_near_its_limit_is_restarted_first() -> None:
 def test_the_heap_dump_comes_before_the_restart() -> None:
     """The affected pod is restarted by its name, for now, and its evidence is secured first if there is time."""
     (plan,) = asked(LEAK, objects=kubernetes(A, B, limit="2Gi")).mitigations
-    commands = [step.command for step in plan.steps]
-    dump = next(n for n, command in enumerate(commands) if "heap dump" in command)
-    assert commands.index(f"kubectl -n web delete pod {A}") > dump
-    assert "at this pace it is as full again" in plan.steps[commands.index(f"kubectl -n web delete pod {A}")].risk
+    commands = shown(plan)
+    dump = next(n for n, text in enumerate(commands) if "heap dump" in text)
+    restarted = commands.index(f"kubectl -n web delete pod {A}")
+    assert restarted > dump
+    assert re.search(r"full again in \d+ min", plan.steps[restarted].risk)
 
 
 def test_the_limit_is_raised_for_what_is_legitimate() -> None:
     """The first step names the new value, half as much again."""
     (plan,) = asked({A: step(220 * MIB, 560 * MIB)}, requests=by_pod({A: step(10, 25)})).mitigations
-    assert plan.steps[0].command.endswith("set resources deployment/rust-micro-front-end -c app --limits=memory=960Mi")
+    assert shown(plan)[0].endswith("set resources deployment/rust-micro-front-end -c app --limits=memory=960Mi")
 
 
 def test_the_service_has_recovered_after_fifteen_minutes_below() -> None:

@@ -13,13 +13,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runbook import alerts
+from runbook.alerts.checks.database import database_health
+from runbook.alerts.checks.requests import scope
+from runbook.alerts.checks.workload import changes, down_instances, nodes, pod_states, policies, resource_limits
 from runbook.alerts.high_error_rate import ALERT
 from runbook.alerts.mitigations.commands import kubectl, mysql
-from runbook.config.settings import Environment, Kubernetes, Settings
+from runbook.alerts.registry import SHIPPED
+from runbook.config.schema import Environment, Kubernetes
+from runbook.config.settings import Settings
 from runbook.incident import Incident
-from runbook.investigation.definitions import Context, Results
-from runbook.model import Mitigation, Result, Step
+from runbook.investigation.definitions import Context
+from runbook.investigation.results import Results, check_name
+from runbook.model import Facts, Mitigation, Result, Step
+from runbook.text import shell
 from tests import fakes
 
 LEAD = "kubectl --context production -n web"
@@ -34,16 +40,19 @@ GIVEN = {
     "lookback": "90m",
 }
 
-KNOWN: dict[str, dict[str, Any]] = {
-    "changes": {
+KNOWN: dict[type[Facts], dict[str, Any]] = {
+    changes.Facts: {
         "wanted": 4,
         "revision": 14,
         "current_revision": 14,
         "previous_revision": 13,
         "current_since": fakes.ONSET - 120,
-        "restarted_pods": [OTHER, POD],
+        "restarted_pods": (
+            OTHER,
+            POD,
+        ),
     },
-    "resources": {
+    resource_limits.Facts: {
         "container": "app",
         "memory_limit": 512 * 1024 * 1024,
         "cpu_limit": 0.5,
@@ -52,19 +61,27 @@ KNOWN: dict[str, dict[str, Any]] = {
         "memory_reached": True,
         "oom_kills": 2,
     },
-    "scope": {"top_pod": POD},
-    "database": {"in_use": 19.0, "pool": 20},
-    "instances": {"down": [POD], "now": [POD], "up": [OTHER], "port": 8080},
-    "pods": {"crashed": [POD], "killed": [POD], "blocked": [POD], "waiting": [POD], "blocked_by": "ErrImagePull"},
-    "nodes": {"failing": ["node-1"], "pressed": ["node-2"]},
-    "policies": {"cuts": ["allow-ingress"], "may_cut": [], "port": 8080},
+    scope.Facts: {"top_pod": POD},
+    database_health.Facts: {"in_use": 19.0, "pool": 20},
+    down_instances.Facts: {"down": (POD,), "now": (POD,), "up": (OTHER,), "port": 8080},
+    pod_states.Facts: {
+        "crashed": (POD,),
+        "killed": (POD,),
+        "blocked": (POD,),
+        "waiting": (POD,),
+        "blocked_by": "ErrImagePull",
+    },
+    nodes.Facts: {"failing": ("node-1",), "pressed": ("node-2",)},
+    policies.Facts: {"cuts": ("allow-ingress",), "may_cut": (), "port": 8080},
 }
+
+NAMES = {facts: check_name(facts) for facts in KNOWN}
 
 PLANS = {cause.name: cause.plan for cause in ALERT.causes} | {
     f"{name}.{cause.name}": cause.plan
-    for name in alerts.names()
+    for name in SHIPPED.names
     if name != ALERT.name
-    for cause in alerts.load(name).causes
+    for cause in SHIPPED.load(name).causes
 }
 
 
@@ -75,7 +92,12 @@ def cluster(**settings: str) -> Context:
 
 def results(**changed: Mapping[str, Any]) -> Results:
     """All facts known, but for the changed ones."""
-    return {name: Result("abnormal", "", {**facts, **changed.get(name, {})}) for name, facts in KNOWN.items()}
+    return Results(
+        {
+            NAMES[kind]: Result("abnormal", "", fakes.facts(kind, **{**given, **changed.get(NAMES[kind], {})}))
+            for kind, given in KNOWN.items()
+        }
+    )
 
 
 def plan(cause: str, context: Context | None = None, **changed: Mapping[str, Any]) -> Mitigation:
@@ -88,21 +110,31 @@ def made(cause: str, context: Context, found: Results) -> Mitigation:
 
 
 def commands(mitigation: Mitigation) -> list[str]:
-    return [step.command for step in mitigation.steps if step.command.startswith("kubectl")]
+    return [shown(step) for step in mitigation.steps if shown(step).startswith("kubectl")]
+
+
+def shown(step: Step) -> str:
+    return shell.command(step.argv) if step.argv else step.text
+
+
+def undo(step: Step) -> str:
+    return shell.command(step.undo_argv) if step.undo_argv else step.undo
 
 
 def texts(step: Step) -> Iterator[str]:
-    yield from (step.command, step.precondition, step.risk, step.undo, step.watch)
+    yield from (shown(step), step.precondition, step.risk, undo(step), step.watch)
 
 
 @pytest.mark.parametrize("cause", PLANS)
-@pytest.mark.parametrize("found", [{}, {name: Result("unknown", "") for name in KNOWN}], ids=["absent", "unknown"])
+@pytest.mark.parametrize(
+    "found", [Results({}), Results({name: Result("unknown", "") for name in NAMES.values()})], ids=["absent", "unknown"]
+)
 def test_without_facts_every_step_is_whole_and_names_no_number(cause: str, found: Results) -> None:
     """Where no check could run, each step still has all its terms, and nothing is filled in that nobody knows."""
     for step in made(cause, fakes.context(), found).steps:
         assert all(texts(step))
         assert "None" not in " ".join(texts(step))
-        assert not re.search(r"--(replicas|current-replicas|to-revision|limits)=\S", " ".join(texts(step)))
+        assert not re.search(r"--(replicas|current-replicas|to-revision|limits)=(?!NUMBER)\S", " ".join(texts(step)))
 
 
 @pytest.mark.parametrize("cause", PLANS)
@@ -125,11 +157,18 @@ def test_a_paused_deployment_is_resumed_before_it_is_rolled_back_or_restarted(ca
     assert not [command for command in commands(plan(cause)) if "resume" in command]
 
 
+def none(value: object) -> object:
+    """What a fact is where it is not known: tuples are empty."""
+    return () if isinstance(value, tuple) else None
+
+
 @given(
     st.fixed_dictionaries(
         {
-            check: st.fixed_dictionaries({fact: st.sampled_from([None, value]) for fact, value in facts.items()})
-            for check, facts in KNOWN.items()
+            NAMES[kind]: st.fixed_dictionaries(
+                {fact: st.sampled_from([none(value), value]) for fact, value in given.items()}
+            )
+            for kind, given in KNOWN.items()
         }
     )
 )
@@ -142,7 +181,7 @@ def test_any_fact_may_be_missing(facts: dict[str, dict[str, Any]]) -> None:
 
 def fix(found: Mitigation) -> list[Step]:
     """The steps without the looks at this run's pod."""
-    return [step for step in found.steps if f"pod/{POD}" not in step.command and f"pod/{OTHER}" not in step.command]
+    return [step for step in found.steps if f"pod/{POD}" not in shown(step) and f"pod/{OTHER}" not in shown(step)]
 
 
 @pytest.mark.parametrize("name", ["none", "?", "10.0.0.7:8080", "--all", "x; reboot", "", None, 3])
@@ -150,14 +189,14 @@ def test_what_is_no_pod_is_not_asked_for(name: object) -> None:
     """A stand-in for no pod, or a label that is no pod's name, makes no command."""
     unknown = {"memory_top_pod": name, "cpu_top_pod": name}
     for cause in ("resources", "database", "deployment"):
-        found = plan(cause, changes={"restarted_pods": [name]}, scope={"top_pod": name}, resources=unknown)
+        found = plan(cause, changes={"restarted_pods": (name,)}, scope={"top_pod": name}, resource_limits=unknown)
         assert not [command for command in commands(found) if " describe " in command or " logs " in command]
 
 
 def test_an_unknown_number_of_replicas_is_looked_up() -> None:
     """Without the wanted number the step reads it and says what to do with it, since a literal one may scale down."""
-    first, *_ = plan("traffic", changes={"wanted": None, "replicas": 2}).steps
-    assert first.command == f"{LEAD} get {WEB}"
+    first, *_ = plan("traffic", changes={"wanted": None}).steps
+    assert shown(first) == f"{LEAD} get {WEB}"
     assert "half as many again" in first.watch and f"{LEAD} get hpa" in first.precondition
 
 
@@ -165,8 +204,8 @@ def test_an_unknown_number_of_replicas_is_looked_up() -> None:
 def test_scaling_out_only_ever_adds(wanted: int, more: int) -> None:
     """The new number is above the wanted one, Kubernetes refuses it once that changed, and the undo is exact."""
     first, *_ = plan("traffic", changes={"wanted": wanted}).steps
-    assert first.command == f"{LEAD} scale {WEB} --current-replicas={wanted} --replicas={more}"
-    assert first.undo == f"{LEAD} scale {WEB} --current-replicas={more} --replicas={wanted}"
+    assert shown(first) == f"{LEAD} scale {WEB} --current-replicas={wanted} --replicas={more}"
+    assert undo(first) == f"{LEAD} scale {WEB} --current-replicas={more} --replicas={wanted}"
     assert f"no HorizontalPodAutoscaler sets it: `{LEAD} get hpa`" in first.precondition
 
 
@@ -174,7 +213,7 @@ def test_no_second_roll_back() -> None:
     """Where somebody went back already, that is said, and no command rolls back once more."""
     found = plan("deployment", changes={"current_revision": 15, "previous_revision": 12})
     assert found.title == "Revision 14 is out of service already"
-    assert found.steps[0].command == "Do not roll back: revision 14 no longer runs; revision 15 does since 10:38 UTC."
+    assert shown(found.steps[0]) == "Do not roll back: revision 14 no longer runs; revision 15 does since 10:38 UTC."
     assert not [text for step in found.steps for text in texts(step) if "rollout undo" in text]
     assert commands(found)[:2] == [
         f"{LEAD} rollout status {WEB} --timeout=5m",
@@ -185,12 +224,12 @@ def test_no_second_roll_back() -> None:
 def test_a_roll_back_at_an_unknown_time() -> None:
     """Since when the current revision runs is left out where it is not known."""
     found = plan("deployment", changes={"current_revision": 15, "current_since": None})
-    assert found.steps[0].command == "Do not roll back: revision 14 no longer runs; revision 15 does."
+    assert shown(found.steps[0]) == "Do not roll back: revision 14 no longer runs; revision 15 does."
 
 
 @pytest.mark.parametrize("fact", ["revision", "current_revision"])
 def test_an_unknown_revision_is_looked_up(fact: str) -> None:
-    """Without knowing which revision runs and which is to blame, the history comes first and no undo is ready to run."""
+    """Without knowing which revision runs and which is to blame, the history comes first and no undo is ready."""
     found = plan("deployment", changes={fact: None})
     assert commands(found)[0] == f"{LEAD} rollout history {WEB}"
     assert not [command for command in commands(found) if "undo" in command]
@@ -199,42 +238,42 @@ def test_an_unknown_revision_is_looked_up(fact: str) -> None:
 def test_nothing_earlier_to_go_back_to() -> None:
     """Without an earlier revision no undo is proposed, which Kubernetes would refuse."""
     found = plan("deployment", changes={"previous_revision": None})
-    assert fix(found)[0].command.startswith("Deploy the release before revision 14 again")
+    assert shown(fix(found)[0]).startswith("Deploy the release before revision 14 again")
     assert not [command for command in commands(found) if "undo" in command]
 
 
 def test_the_bad_revision_is_rolled_back() -> None:
     """The suspect that still runs is replaced by the one before it, and the undo brings it back."""
     first, second, *_ = fix(plan("deployment"))
-    assert first.command == f"{LEAD} rollout undo {WEB} --to-revision=13"
-    assert first.undo == f"{LEAD} rollout undo {WEB} --to-revision=14"
-    assert f"revision 14 is still the last one of `{LEAD} rollout history {WEB}`" in first.precondition
-    assert second.command == f"{LEAD} rollout status {WEB} --timeout=5m"
+    assert shown(first) == f"{LEAD} rollout undo {WEB} --to-revision=13"
+    assert undo(first) == f"{LEAD} rollout undo {WEB} --to-revision=14"
+    assert f"`{LEAD} rollout history {WEB}` must still list revision 14 last" in first.precondition
+    assert shown(second) == f"{LEAD} rollout status {WEB} --timeout=5m"
 
 
 @pytest.mark.parametrize("missing", ["memory_limit", "container"])
 def test_an_unknown_limit_is_looked_up(missing: str) -> None:
     """Without the container or its limit, all limits are read and none is set."""
-    found = plan("resources", resources={missing: None})
-    assert shlex.split(fix(found)[0].command)[:-1] == [*LEAD.split(), "get", WEB, "-o"]
-    assert shlex.split(fix(found)[0].command)[-1].startswith("jsonpath={range .spec.template.spec.containers[*]}")
+    found = plan("resources", resource_limits={missing: None})
+    assert shlex.split(shown(fix(found)[0]))[:-1] == [*LEAD.split(), "get", WEB, "-o"]
+    assert shlex.split(shown(fix(found)[0]))[-1].startswith("jsonpath={range .spec.template.spec.containers[*]}")
     assert not [command for command in commands(found) if "set resources" in command]
 
 
 def test_the_limit_of_one_container_is_raised() -> None:
     """Memory is raised by half, for the named container alone, and undone by the limit that it had."""
     first, second, *_ = fix(plan("resources"))
-    assert first.command == f"{LEAD} set resources {WEB} -c app --limits=memory=768Mi"
-    assert first.undo == f"{LEAD} set resources {WEB} -c app --limits=memory=512Mi"
+    assert shown(first) == f"{LEAD} set resources {WEB} -c app --limits=memory=768Mi"
+    assert undo(first) == f"{LEAD} set resources {WEB} -c app --limits=memory=512Mi"
     assert "the limit is still 512 MiB of memory" in first.precondition
-    assert " scale " in second.command
+    assert " scale " in shown(second)
 
 
 def test_with_cpu_short_pods_are_added_first() -> None:
     """Where CPU is short and memory is not, more pods come before a higher limit."""
-    first, second, *_ = fix(plan("resources", resources={"memory_reached": False, "oom_kills": 0}))
-    assert " scale " in first.command
-    assert second.command == f"{LEAD} set resources {WEB} -c app --limits=cpu=750m"
+    first, second, *_ = fix(plan("resources", resource_limits={"memory_reached": False, "oom_kills": 0}))
+    assert " scale " in shown(first)
+    assert shown(second) == f"{LEAD} set resources {WEB} -c app --limits=cpu=750m"
 
 
 @pytest.mark.parametrize("cause", ["resources", "database", "deployment"])
@@ -248,7 +287,7 @@ def test_this_runs_pod_is_read_before_the_fix(cause: str) -> None:
 
 def test_a_pod_that_never_restarted_has_no_previous_log() -> None:
     """Of a pod that did not restart only the description is read: Kubernetes would refuse its previous log."""
-    found = plan("database", changes={"restarted_pods": []})
+    found = plan("database", changes={"restarted_pods": ()})
     assert commands(found)[0] == f"{LEAD} describe pod/{POD}"
     assert not any("--previous" in command for command in commands(found))
 
@@ -257,9 +296,9 @@ def test_an_unknown_context_has_to_be_looked_at() -> None:
     """Without a known context every step that changes something asks which cluster is current, and no other does."""
     for cause in PLANS:
         for step in plan(cause, cluster(kubeconfig="/srv/kube/config")).steps:
-            changes = step.risk != "none, it only reads" and step.command.startswith("kubectl")
+            alters = step.kind == "change" and shown(step).startswith("kubectl")
             asks = "that of production: `kubectl --kubeconfig /srv/kube/config config current-context`"
-            assert (asks in step.precondition) == changes
+            assert (asks in step.precondition) == alters
             assert "current-context" not in " ".join(texts(plan(cause).steps[0]))
 
 
@@ -276,12 +315,12 @@ def test_an_unknown_context_has_to_be_looked_at() -> None:
 )
 def test_commands_reach_the_cluster_that_was_asked(settings: dict[str, str], where: str) -> None:
     """The kubeconfig and the context are printed where they are known, as a shell needs them."""
-    assert kubectl(cluster(**settings), "get", "pods") == f"kubectl {where}-n web get pods"
+    assert shell.command(kubectl(cluster(**settings), "get", "pods")) == f"kubectl {where}-n web get pods"
 
 
 def test_without_a_cluster_the_namespace_is_printed() -> None:
     """An environment without Kubernetes has commands for the current context."""
-    assert kubectl(fakes.context(), "get", "pods") == "kubectl -n web get pods"
+    assert shell.command(kubectl(fakes.context(), "get", "pods")) == "kubectl -n web get pods"
 
 
 @pytest.mark.parametrize(
@@ -319,7 +358,7 @@ def test_a_replay_reaches_the_same_cluster(settings: dict[str, Any], kept: dict[
     ],
 )
 def test_a_statement_s_own_quotes_stay_readable(statement: str, shown: str | None) -> None:
-    """Double quotes stand outside where nothing within means anything to a shell; every shell gets the statement whole."""
-    command = mysql(fakes.context(), statement)
+    """Double quotes stand outside where nothing within means anything to a shell; it gets the statement whole."""
+    command = shell.command(mysql(fakes.context(), statement))
     assert shlex.split(command)[-1] == statement
     assert command.endswith(f" -e {shown or shlex.quote(statement)}")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from runbook.alerts.high_error_rate import ALERT
 from runbook.clock import Frozen
-from runbook.investigation.investigator import Inquiry
+from runbook.investigation.investigator import Investigator
 from runbook.model import Answer, Query, failed
 from tests.bench.timing import Row, compare
 from tests.fakes import context
@@ -29,7 +29,7 @@ def measure(directory: Path) -> list[Row]:
     asked = [query for check in ALERT.checks for query in check.queries(context()).values()]
 
     def together() -> None:
-        Inquiry(ALERT, context(), Slow(), Frozen(0)).results()
+        Investigator(ALERT, context(), Slow(), Frozen(0)).results()
 
     return compare(
         {

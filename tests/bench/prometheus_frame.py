@@ -1,4 +1,4 @@
-"""A range query of a real Prometheus into a DataFrame, transport included, against the libraries one would use."""
+"""A range query of a real Prometheus as numbers, transport included, against the libraries one would use."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import pandas as pd
 from prometheus_api_client import MetricRangeDataFrame, PrometheusConnect
 from prometheus_pandas.query import Prometheus as PandasPrometheus
 
-from runbook.config.settings import Prometheus as Settings
-from runbook.sources.prometheus.client import Prometheus, matrix, range_
+from runbook.config.schema import Prometheus as Settings
+from runbook.sources.prometheus.client import Matrix, Prometheus, matrix, range_
 from tests.bench.timing import Row, compare
 from tests.lab.servers.prometheus import Prometheus as Server
 
@@ -20,7 +20,7 @@ SERIES, POINTS, STEP = 200, 1_417, 60
 START = 1_768_000_020 - 1_768_000_020 % STEP
 END = START + (POINTS - 1) * STEP
 QUERY = "bench_requests"
-TITLE = f"{SERIES} series x {POINTS:,} points from Prometheus into a DataFrame"
+TITLE = f"{SERIES} series x {POINTS:,} points from Prometheus"
 
 
 def measure(directory: Path) -> list[Row]:
@@ -32,8 +32,8 @@ def measure(directory: Path) -> list[Row]:
         client = PrometheusConnect(url=server.url)
         panda = PandasPrometheus(server.url)
 
-        def ours() -> pd.DataFrame:
-            return matrix(mine.ask(range_(QUERY, START, END, STEP))).frame()
+        def ours() -> Matrix:
+            return matrix(mine.ask(range_(QUERY, START, END, STEP)))
 
         def api_client() -> pd.DataFrame:
             start, end = (datetime.fromtimestamp(at, UTC) for at in (START, END))
@@ -42,7 +42,7 @@ def measure(directory: Path) -> list[Row]:
         def prometheus_pandas() -> pd.DataFrame:
             return panda.query_range(QUERY, START, END, f"{STEP}s")
 
-        expected = np.sort(ours().to_numpy().ravel())
+        expected = np.sort(ours().values.ravel())
         assert expected.shape == (SERIES * POINTS,)
         np.testing.assert_array_equal(np.sort(api_client()["value"].to_numpy(float)), expected)
         np.testing.assert_array_equal(np.sort(prometheus_pandas().to_numpy().ravel()), expected)

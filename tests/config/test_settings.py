@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runbook.config import settings
+from runbook.config import schema, secrets, settings
 from runbook.errors import SettingsError
 from tests import ROOT
 
@@ -116,11 +116,20 @@ def test_a_wrong_value_names_its_key_and_what_was_expected(
     assert expected in sentence
 
 
-@pytest.mark.parametrize("value", ["0", "-0.05", "5", "1.01", "nan", "true", '"5%"'])
-def test_a_ratio_lies_between_nought_and_one(tmp_path: Path, value: str):
-    """A threshold of 5 for 5 % would never fire, so it is refused."""
-    sentence = refusal(tmp_path, GOOD + f"[service.shop.thresholds]\nerror_ratio = {value}\n")
-    assert "`service.shop.thresholds.error_ratio`" in sentence
+@pytest.mark.parametrize("value", ["0", "0.0", "-0.05", "nan", "inf", "true", '"5%"', "[]"])
+def test_a_threshold_is_a_number_above_nought(tmp_path: Path, value: str):
+    """What no alert could fire at is refused by its name, whatever alerts there are."""
+    sentence = refusal(tmp_path, GOOD + f"[service.shop.thresholds]\nqueue_length = {value}\n")
+    assert "`service.shop.thresholds.queue_length` should be a number above 0" in sentence
+
+
+def test_thresholds_keep_their_kind_of_number(tmp_path: Path):
+    """Any name may stand there, since the alerts declare them; a whole number stays one."""
+    file = tmp_path / "runbook.toml"
+    file.write_text(GOOD + "[service.shop.thresholds]\nqueue_length = 10\nerror_ratio = 0.5\n")
+    limits = settings.load(file).service("shop").thresholds
+    assert limits == {"queue_length": 10, "error_ratio": 0.5}
+    assert [type(value) for value in limits.values()] == [int, float]
 
 
 @pytest.mark.parametrize("url", ["http://me:canary@prometheus", "https://canary@prometheus/x", "http://p?token=canary"])
@@ -188,7 +197,7 @@ def test_a_database_may_have_any_name_or_address(tmp_path: Path, host: str):
         f'{GOOD}mysql = {{ host = "{host}", user = "oncall", password_file = "pw" }}\n'
     )
     mysql = settings.load(tmp_path / "runbook.toml").environment("live").mysql
-    assert mysql == settings.MySQL(host=host, port=3306, user="oncall", password_file=str(tmp_path / "pw"))
+    assert mysql == schema.MySQL(host=host, port=3306, user="oncall", password_file=str(tmp_path / "pw"))
 
 
 @pytest.mark.parametrize(
@@ -216,17 +225,17 @@ def test_a_databases_secrets_are_known_in_every_spelling(tmp_path: Path):
         ('{ dsn_file = "dsn" }', ("mysql://oncall:canary%2Dtwo@db/shop", "canary%2Dtwo", "canary-two")),
     ):
         (tmp_path / "runbook.toml").write_text(f"{GOOD}mysql = {mysql}\n")
-        assert settings.secrets(settings.load(tmp_path / "runbook.toml").environment("live")) == known
+        assert secrets.secrets(settings.load(tmp_path / "runbook.toml").environment("live")) == known
 
 
 def test_headers_that_prove_who_we_are_are_secrets(tmp_path: Path):
-    """The value of a header named like a key or token is known as a secret, so that it is never recorded; a tenant is none."""
+    """The value of a header named like a key or token is a secret, so that it is never recorded; a tenant is none."""
     (tmp_path / "runbook.toml").write_text(
         f"{GOOD}\n[environment.live.elasticsearch]\nurl = 'http://e'\n[environment.live.elasticsearch.auth.headers]\n"
         "X-Api-Key = 'canary-one'\nX-Forwarded-Access-Token = 'Bearer canary-two'\nX-Scope-OrgID = 'web'\n"
     )
     live = settings.load(tmp_path / "runbook.toml").environment("live")
-    assert settings.secrets(live) == ("canary-one", "Bearer canary-two", "canary-two")
+    assert secrets.secrets(live) == ("canary-one", "Bearer canary-two", "canary-two")
 
 
 def test_the_probes_token_is_a_secret_beside_the_file(tmp_path: Path):
@@ -236,7 +245,7 @@ def test_the_probes_token_is_a_secret_beside_the_file(tmp_path: Path):
     (tmp_path / "runbook.toml").write_text(named)
     live = settings.load(tmp_path / "runbook.toml").environment("live")
     assert live.probe_token_file == str(tmp_path / "token")
-    assert settings.secrets(live) == ("canary",)
+    assert secrets.secrets(live) == ("canary",)
     assert "names the same secret twice" in refusal(tmp_path, f"{named}probe_token_env = 'TOKEN'\n")
 
 
@@ -246,10 +255,10 @@ def test_bundles_are_signed_with_a_key_from_outside_the_file(tmp_path: Path):
     (tmp_path / "runbook.toml").write_text(named)
     live = settings.load(tmp_path / "runbook.toml").environment("live")
     with pytest.raises(SettingsError, match="cannot be read"):
-        settings.seal_key(live)
+        secrets.seal_key(live)
     (tmp_path / "key").write_text("canary\n")
-    assert settings.seal_key(live) == b"canary"
-    assert settings.secrets(live) == ("canary",)
+    assert secrets.seal_key(live) == b"canary"
+    assert secrets.secrets(live) == ("canary",)
     assert "names the same secret twice" in refusal(tmp_path, f"{named}seal_key_env = 'KEY'\n")
 
 
@@ -260,7 +269,7 @@ def test_a_file_that_cannot_be_named_is_one_sentence(tmp_path: Path, name: str):
     with pytest.raises(
         SettingsError, match=r"^(There is no home folder|The file [^\n]* of `seal_key_file`) [^\n]*\.\Z"
     ):
-        settings.seal_key(settings.load(tmp_path / "runbook.toml").environment("live"))
+        secrets.seal_key(settings.load(tmp_path / "runbook.toml").environment("live"))
 
 
 def test_lists_in_lists_without_end_are_one_sentence(tmp_path: Path):
@@ -268,9 +277,11 @@ def test_lists_in_lists_without_end_are_one_sentence(tmp_path: Path):
     assert "nested too deeply" in refusal(tmp_path, f"x = {'[' * 5000}")
 
 
-@pytest.mark.parametrize("path", ["{alert.__class__}", "{alert:>99}", "{alert!r}", "{{alert}", "{}", "}"])
+@pytest.mark.parametrize(
+    "path", ["{alert.__class__}", "{alert:>99}", "{alert!r}", "{{alert}", "{}", "}", "a/{recordings}/b"]
+)
 def test_a_recording_has_no_braces_but_the_alerts(tmp_path: Path, path: str):
-    """Only {alert} itself stands for the name."""
+    """Only {alert} itself stands for the name, and {recordings}/ at the beginning for the folder."""
     assert "no other braces" in refusal(tmp_path, f"{GOOD}recording = '{path}'\n")
 
 
@@ -325,9 +336,9 @@ def test_unknown_names_list_the_known(tmp_path: Path):
     """A wrong environment or service names those that there are."""
     (tmp_path / "runbook.toml").write_text(GOOD)
     found = settings.load(tmp_path / "runbook.toml")
-    with pytest.raises(SettingsError, match=r"no environment 'life' in .*did you mean live\? Known: live\."):
+    with pytest.raises(SettingsError, match=r"no environment 'life' in .*did you mean live\? Known: demo, live\."):
         found.environment("life")
-    with pytest.raises(SettingsError, match=r"no service 'x' in .*known: shop\."):
+    with pytest.raises(SettingsError, match=r"no service 'x' in .*known: micro-frontend, shop\."):
         found.service("x")
 
 
@@ -357,7 +368,10 @@ def test_paths_are_taken_from_the_files_folder(tmp_path: Path):
 
 def load_in(folder: Path, **environment: str) -> list[str]:
     """Path of the settings, and evidence folder of its first environment, for a process started in a folder."""
-    code = "from runbook.config.settings import load; s = load(); print(s.path, next(iter(s.environments.values())).evidence, sep='\\n')"
+    code = (
+        "from runbook.config.settings import load; s = load(); "
+        "print(s.path, next(iter(s.environments.values())).evidence, sep='\\n')"
+    )
     process = subprocess.run(
         [sys.executable, "-c", code],
         cwd=folder,
@@ -384,22 +398,65 @@ def test_the_file_is_found_by_variable_then_upward_then_as_shipped(tmp_path: Pat
     assert load_in(other) == [str(settings.shipped()), str(other / "evidence")]
 
 
+def test_the_demonstration_is_there_in_any_case(tmp_path: Path):
+    """Settings without an environment `demo` have the shipped one, its evidence beside them; the others are theirs."""
+    (tmp_path / "runbook.toml").write_text(GOOD)
+    found = settings.load(tmp_path / "runbook.toml")
+    shipped = settings.load(settings.shipped())
+    assert set(found.environments) == {"live", "demo"}
+    assert found.environment("demo").recording == shipped.environment("demo").recording
+    assert found.environment("demo").evidence == str(tmp_path / "evidence")
+    assert found.service("micro-frontend") == shipped.service("micro-frontend")
+
+
+def test_a_demonstration_of_one_s_own_wins(tmp_path: Path):
+    """Who has an environment `demo` keeps it, and gets no service that nobody named."""
+    (tmp_path / "runbook.toml").write_text(f'{GOOD}[environment.demo]\nservice = "shop"\nrecording = "{{alert}}.gz"\n')
+    found = settings.load(tmp_path / "runbook.toml")
+    assert found.environment("demo").recording == str(tmp_path / "{alert}.gz")
+    assert set(found.services) == {"shop"}
+
+
+def test_the_folder_of_one_s_own_alerts(tmp_path: Path):
+    """It is relative to the file, and needs not be there yet; without it there is none."""
+    file = tmp_path / "runbook.toml"
+    for text, folder in (('[alerts]\nfolder = "mine"\n', tmp_path / "mine"), ("", None)):
+        file.write_text(GOOD + text)
+        assert settings.load(file).alerts_folder == folder
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("[alerts]\n", "`alerts` lacks `folder`"),
+        ('[alerts]\nfolder = ""\n', "`alerts.folder` is empty"),
+        ('[alerts]\nfolders = "x"\n', "did you mean folder?"),
+        ('[alert]\nfolder = "x"\n', "did you mean alerts?"),
+    ],
+)
+def test_a_folder_of_alerts_that_is_none_is_refused(tmp_path: Path, text: str, told: str):
+    """A table without its key, or with another one, would silently have no alerts."""
+    assert told in refusal(tmp_path, GOOD + text)
+
+
 def test_the_shipped_file_has_every_environment_of_the_procedure():
     """production, staging, lab and demo are there, with the thresholds of the procedure."""
     shipped = settings.load(settings.shipped())
     assert set(shipped.environments) == {"production", "staging", "lab", "demo"}
     service = shipped.service("micro-frontend")
-    limits = service.thresholds
-    assert (limits.error_ratio, limits.auth_failure_ratio, limits.latency_p95_seconds) == (0.05, 0.20, 2.0)
-    assert limits.memory_bytes == 500 * 1024 * 1024
+    assert service.thresholds == {
+        "error_ratio": 0.05,
+        "auth_failure_ratio": 0.20,
+        "database_errors_per_second": 0.1,
+        "latency_p95_seconds": 2.0,
+        "memory_bytes": 500 * 1024 * 1024,
+    }
     assert (service.metric_prefix, service.index, service.namespace) == ("micro_frontend_", "micro-apps-*", "web")
-    assert shipped.environment("demo").recording == str(
-        settings.shipped().parent / "notebooks/recordings/{alert}.jsonl.gz"
-    )
+    assert shipped.environment("demo").recording == "{recordings}/{alert}.jsonl.gz"
 
 
 def test_nothing_else_reads_the_process_environment():
-    """Settings are the one place where the environment comes in, so that a run can be told by its settings.
+    """There is one place where the environment comes in, so that a run can be told by its settings.
 
     What the terminal can show is not of a run: the command line looks it up.
     """
@@ -408,4 +465,4 @@ def test_nothing_else_reads_the_process_environment():
         for file in (ROOT / "lib").rglob("*.py")
         if re.search(r"os\.environ\b|os\.getenv|from os import .*environ", file.read_text(encoding="utf-8"))
     }
-    assert readers == {"lib/runbook/cli/main.py", "lib/runbook/config/settings.py"}
+    assert readers == {"lib/runbook/cli/main.py", "lib/runbook/config/process_env.py"}

@@ -10,24 +10,23 @@ from typing import Any
 
 import pytest
 
-from runbook import alerts
+from runbook.alerts.registry import SHIPPED
 from runbook.clock import Frozen
 from runbook.config.settings import Settings
 from runbook.doctor import examine as examination
 from runbook.doctor import requirements
-from runbook.doctor.examine import Line
+from runbook.doctor.line import Line
 from runbook.errors import SourceError
 from runbook.incident import Incident
-from runbook.investigation.investigator import Inquiry
+from runbook.investigation.investigator import Investigator
 from runbook.model import JSON, Answer, Query, failed
-from runbook.recording.recorder import Replay
-from runbook.runs.plan import notebook_of
+from runbook.recording.replay import Replay
 from runbook.sources.base import Source
 from tests.bare import bare
 from tests.fakes import context
 
 NOW = 1_768_474_020.0
-ALERTS = [alerts.load(name) for name in alerts.names()]
+ALERTS = [SHIPPED.load(name) for name in SHIPPED.names]
 NEEDED = {need.metric: need for need in requirements.metrics(ALERTS, context())}
 KEYWORDS = dict.fromkeys(("level", "app", "username", "pod"), "keyword")
 FIELDS = {"timestamp": "date", "message": "text", "client_ip": "ip", **KEYWORDS}
@@ -86,7 +85,7 @@ def world() -> World:
 def examine(world: World, tmp_path: Path) -> Callable[[], tuple[Line, ...]]:
     def examine() -> tuple[Line, ...]:
         names = ("prometheus", "elasticsearch", "kubernetes", "mysql", "probe")
-        return examination.examine("bare", bare(tmp_path), ALERTS, NOW, dict.fromkeys(names, world))
+        return examination.examine("bare", bare(tmp_path), ALERTS, NOW, sources=dict.fromkeys(names, world))
 
     return examine
 
@@ -99,13 +98,13 @@ def wrong(lines: tuple[Line, ...]) -> Line:
 
 def test_what_the_named_alerts_do_not_ask_is_no_trouble(world: World, tmp_path: Path):
     """HighErrorRate asks no MySQL, so that one without it is not ill; what it does ask counts."""
-    named = [alerts.load("HighErrorRate")]
+    named = [SHIPPED.load("HighErrorRate")]
     world.down = {"mysql"}
     asked = dict.fromkeys(("prometheus", "elasticsearch", "kubernetes", "mysql", "probe"), world)
-    lines = examination.examine("bare", bare(tmp_path), named, NOW, asked)
+    lines = examination.examine("bare", bare(tmp_path), named, NOW, sources=asked)
     assert {line.source for line in lines} == {"prometheus", "elasticsearch", "kubernetes", "probe"}
     assert {line.state for line in lines} == {"ok"}
-    assert wrong(examination.examine("bare", bare(tmp_path), ALERTS, NOW, asked)).source == "mysql"
+    assert wrong(examination.examine("bare", bare(tmp_path), ALERTS, NOW, sources=asked)).source == "mysql"
 
 
 def test_another_server_at_the_address_is_told(world: World, examine: Callable[[], tuple[Line, ...]]):
@@ -121,7 +120,7 @@ def test_a_metric_that_is_missing_says_which_checks_it_costs(world: World, exami
     assert (line.source, line.about, line.state) == ("prometheus", "micro_frontend_auth_attempts_total", "missing")
     assert "was not seen in the last hour: check metric_prefix" in line.says
     assert "authentication" in line.says.partition("without it: ")[2].split(", ")
-    assert not examine.fit([line])
+    assert not examination.fit([line])
 
 
 def test_a_metric_that_no_check_needs_is_optional(world: World, examine: Callable[[], tuple[Line, ...]]):
@@ -129,30 +128,30 @@ def test_a_metric_that_no_check_needs_is_optional(world: World, examine: Callabl
     del world.labels["micro_frontend_cache_size_bytes"]
     line = wrong(examine())
     assert (line.about, line.state) == ("micro_frontend_cache_size_bytes", "optional")
-    assert line.says.endswith("; all checks run without it, but these say less: companions")
-    assert examine.fit(examine())
+    assert line.says.endswith("; all checks run without it, but these say less: memory_correlates")
+    assert examination.fit(examine())
 
 
 def test_metrics_of_which_a_check_needs_any_are_missing_together():
     """Each alone costs the check nothing; without all of them it has nothing to judge by."""
     some = [metric for metric in NEEDED if "_database_" in metric]
-    alert = alerts.load("HighErrorRate")
+    alert = SHIPPED.load("HighErrorRate")
     for metric in some:
         assert requirements.lost([alert], context(), frozenset({metric})) == {metric: ()}
     whole = requirements.lost([alert], context(), frozenset(some))
-    assert whole["micro_frontend_database_connections"] == ("database",)
+    assert whole["micro_frontend_database_connections"] == ("database_health",)
 
 
-@pytest.mark.parametrize("alert", alerts.names())
+@pytest.mark.parametrize("alert", SHIPPED.names)
 def test_what_is_said_to_cost_no_check_costs_none(alert: str):
     """Each metric in turn is taken out of the recorded incident: the checks that then know nothing are those named."""
-    replayed = notebook_of(alert).parent / "recordings" / f"{alert}.jsonl.gz"
+    replayed = SHIPPED.notebook(alert).parent / "recordings" / f"{alert}.jsonl.gz"
     found = Incident.replay(replayed).investigation()
     recorded, context = Replay(replayed), found.context
     ran = {finding.check for finding in found.findings if finding.ran}
     for need in requirements.metrics([found.alert], context):
         (stopped,) = requirements.lost([found.alert], context, frozenset({need.metric})).values()
-        results = Inquiry(found.alert, context, Lacking(need.metric, recorded), Frozen(context.now)).results()
+        results = Investigator(found.alert, context, Lacking(need.metric, recorded), Frozen(context.now)).results()
         unknown = {name for name in need.checks if results[name].status == "unknown"}
         assert unknown & ran == set(stopped) & ran, need.metric
 
@@ -353,6 +352,6 @@ def test_a_source_that_raises_costs_its_own_lines_only(tmp_path: Path):
         **dict.fromkeys(("elasticsearch", "kubernetes", "mysql", "probe"), world),
         "prometheus": Deadline(Broken(), 5),
     }
-    line = wrong(examination.examine("bare", bare(tmp_path), ALERTS, NOW, sources))
+    line = wrong(examination.examine("bare", bare(tmp_path), ALERTS, NOW, sources=sources))
     assert line.says == "Broken on purpose; mend it."
     assert threading.active_count() < 50

@@ -23,7 +23,7 @@ KEY = b"a key that only the worker knows"
 @pytest.fixture(scope="module")
 def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A sealed and signed bundle."""
-    draft = Draft(tmp_path_factory.mktemp("evidence"), INCIDENT, ALERT, samples.ALERTED, KEY)
+    draft = Draft(tmp_path_factory.mktemp("evidence"), INCIDENT, ALERT, samples.ALERTED, key=KEY)
     record(draft.recording)
     draft.write(samples.NOTHING)
     (draft.path / "charts").mkdir()
@@ -149,7 +149,8 @@ def test_a_damaged_recording_is_named_even_if_the_manifest_fits(bundle: Path) ->
     recording = bundle / "recording.jsonl.gz"
     recording.write_bytes(recording.read_bytes()[:-20])
     entry = {"sha256": hashlib.sha256(recording.read_bytes()).hexdigest(), "bytes": recording.stat().st_size}
-    reseal(bundle, lambda manifest: manifest["files"].update({"recording.jsonl.gz": entry}))  # type: ignore[attr-defined]
+    added = {"recording.jsonl.gz": entry}
+    reseal(bundle, lambda manifest: manifest["files"].update(added))  # type: ignore[attr-defined]
     (problem,) = audit(bundle).problems
     assert "recording.jsonl.gz" in problem
 
@@ -180,5 +181,5 @@ def test_a_manifest_that_is_none_is_named(bundle: Path, raw: bytes) -> None:
 def test_what_is_no_bundle_is_refused(tmp_path: Path) -> None:
     """A folder without a manifest, or no folder at all, is an error in one sentence."""
     for path in (tmp_path, tmp_path / "absent"):
-        with pytest.raises(EvidenceError, match=r"has no manifest\.json: it is no bundle"):
+        with pytest.raises(EvidenceError, match=r"has no manifest\.json: it is not a bundle"):
             audit(path)

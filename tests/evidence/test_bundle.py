@@ -18,11 +18,15 @@ from pathlib import Path
 import pytest
 
 from runbook.errors import EvidenceError, ParameterError
-from runbook.evidence import draft
+from runbook.evidence import sweep
 from runbook.evidence.audit import audit
 from runbook.evidence.draft import Draft
+from runbook.evidence.manifest import login
 from runbook.model import Answer, Query, Result, Table
-from runbook.recording.recorder import Header, Recorder, Replay
+from runbook.recording.file import RECORDING
+from runbook.recording.keys import Header
+from runbook.recording.recorder import Recorder
+from runbook.recording.replay import Replay
 from runbook.redaction.redactor import Redactor
 from tests import samples
 from tests.hostile import HOSTILE, with_text
@@ -31,7 +35,7 @@ INCIDENT, ALERT, NAME = "INC-2026-01-15-01", "HighErrorRate", "HighErrorRate-202
 RUN = f"""
 import os, signal, sys
 from pathlib import Path
-from runbook.evidence import Draft
+from runbook.evidence.draft import Draft
 draft = Draft(Path(sys.argv[1]), {INCIDENT!r}, {ALERT!r}, {samples.ALERTED})
 draft.recording.write_bytes(b"what was recorded so far")
 """
@@ -67,7 +71,9 @@ def sealed(root: Path) -> Path:
 def run(code: str, *arguments: object, **how: object) -> subprocess.CompletedProcess[str]:
     """The code in a process of its own."""
     command = [sys.executable, "-c", code, *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=120, **how)  # type: ignore[call-overload, no-any-return]
+    return subprocess.run(  # type: ignore[call-overload, no-any-return]
+        command, capture_output=True, text=True, check=False, timeout=120, **how
+    )
 
 
 def test_a_bundle_holds_what_the_procedure_needs(tmp_path: Path) -> None:
@@ -87,7 +93,7 @@ def test_the_manifest_says_what_the_bundle_is(tmp_path: Path) -> None:
     assert (manifest["alert"], manifest["incident"], manifest["status"]) == (ALERT, INCIDENT, "complete")
     assert manifest["started_at"] == "2026-01-15T10:47:00Z"
     assert manifest["made_at"] == "2026-01-15T11:12:00Z"
-    assert manifest["made_by"] == draft.login()
+    assert manifest["made_by"] == login()
     assert manifest["parameters"] == {"lookback": "60m"}
     assert manifest["ledger"]["sentence"] == "4 of 5 checks ran"
     assert {"runbook", "python", "elasticsearch"} <= set(manifest["versions"])
@@ -143,7 +149,8 @@ def test_a_killed_run_tells_what_it_was_to_do(tmp_path: Path) -> None:
     code = RUN.replace(
         'write_bytes(b"what was recorded so far")',
         f"""exists()
-from runbook.recording import Header, Recorder
+from runbook.recording.keys import Header
+from runbook.recording.recorder import Recorder
 from tests import samples
 Recorder({{}}, draft.recording, Header({ALERT!r}, {INCIDENT!r}, 1.0, 1.0, {given!r}, {{}})).ask(samples.SHARE)
 draft.write(samples.NOTHING)
@@ -255,10 +262,34 @@ def test_a_killed_run_hinders_nobody_and_keeps_its_recording(tmp_path: Path) -> 
     kept = tmp_path / INCIDENT / f"{NAME}-unfinished"
     assert draft.name == NAME
     assert draft.notices == (
-        f"An earlier run of HighErrorRate ended without sealing its evidence; what it recorded is kept in {kept}, marked incomplete.",
+        "An earlier run of HighErrorRate ended without sealing its evidence; "
+        f"what it recorded is kept in {kept}, marked incomplete.",
     )
     assert (kept / "recording.jsonl.gz").read_bytes() == b"what was recorded so far"
     assert json.loads((kept / "manifest.json").read_text())["status"] == "incomplete"
+
+
+def test_what_a_killed_run_was_of_stands_in_its_lock(tmp_path: Path) -> None:
+    """Names are for people: alert and start are noted where the next run finds them."""
+    run(RUN + "os.kill(os.getpid(), signal.SIGKILL)", tmp_path)
+    (lock,) = (tmp_path / INCIDENT).glob(".*.lock")
+    assert json.loads(lock.read_text()) == {"alert": ALERT, "started_at": samples.ALERTED}
+    assert len(sweep.sweep(tmp_path)) == 1
+    assert list((tmp_path / INCIDENT).iterdir()) == [tmp_path / INCIDENT / f"{NAME}-unfinished"]
+
+
+@pytest.mark.parametrize("note", ["", "half a no"])
+def test_what_a_killed_run_was_of_is_else_known_by_its_recording(tmp_path: Path, note: str) -> None:
+    """Where the disk took no note, the recording tells; where there is none either, the draft is left as it is."""
+    code = RUN.replace('recording.write_bytes(b"what was recorded so far")', 'put("a", b"b")')
+    run(code + "os.kill(os.getpid(), signal.SIGKILL)", tmp_path)
+    (lock,) = (tmp_path / INCIDENT).glob(".*.lock")
+    lock.write_text(note)
+    assert sweep.sweep(tmp_path) == ()
+    record(lock.with_suffix(".partial") / RECORDING)
+    assert len(sweep.sweep(tmp_path)) == 1
+    manifest = json.loads((tmp_path / INCIDENT / f"{NAME}-unfinished/manifest.json").read_text())
+    assert (manifest["alert"], manifest["started_at"]) == (ALERT, "2026-01-15T10:47:00Z")
 
 
 def test_a_killed_run_that_recorded_nothing_leaves_nothing(tmp_path: Path) -> None:
@@ -275,7 +306,7 @@ def test_killed_while_sealing_leaves_no_half_bundle(tmp_path: Path) -> None:
     code = """
 import os, signal, sys
 from pathlib import Path
-from runbook.evidence import Draft
+from runbook.evidence.draft import Draft
 
 def dies(root, step):
     steps = iter(range(1000))
@@ -310,16 +341,16 @@ def test_sweeping_the_evidence_folder_seals_all_that_was_left(tmp_path: Path) ->
     for incident in ("INC-2026-01-15-01", "INC-2026-01-15-02"):
         run(RUN.replace(repr(INCIDENT), repr(incident)) + "os.kill(os.getpid(), signal.SIGKILL)", tmp_path)
     living = Draft(tmp_path, "INC-2026-01-15-03", ALERT, samples.ALERTED)
-    assert len(draft.sweep(tmp_path)) == 2
+    assert len(sweep.sweep(tmp_path)) == 2
     assert living.path.is_dir()
-    assert draft.sweep(tmp_path) == ()
-    assert draft.sweep(tmp_path / "absent") == ()
+    assert sweep.sweep(tmp_path) == ()
+    assert sweep.sweep(tmp_path / "absent") == ()
 
 
 def test_another_process_may_write_into_a_draft(tmp_path: Path) -> None:
     """The kernel writes what it found, only the runner seals."""
     draft = opened(tmp_path)
-    guest = Draft.at(draft.path)
+    guest = Draft.at(draft.path, ALERT, samples.ALERTED)
     assert (guest.alert, guest.incident, guest.started_at) == (ALERT, INCIDENT, samples.ALERTED)
     guest.write(samples.NOTHING)
     with pytest.raises(EvidenceError, match="is the draft of another process"):
@@ -330,7 +361,7 @@ def test_another_process_may_write_into_a_draft(tmp_path: Path) -> None:
 def test_only_a_draft_is_taken_for_one(tmp_path: Path) -> None:
     """Any other folder is refused."""
     with pytest.raises(EvidenceError, match="not the draft of a bundle"):
-        Draft.at(tmp_path)
+        Draft.at(tmp_path, ALERT, samples.ALERTED)
 
 
 def test_a_replayed_recording_is_taken_along(tmp_path: Path) -> None:
@@ -340,7 +371,7 @@ def test_a_replayed_recording_is_taken_along(tmp_path: Path) -> None:
     draft.adopt(tmp_path / "bundled.jsonl.gz")
     draft.write(samples.NOTHING)
     assert "replayed from answers recorded" in (draft.path / "report.md").read_text()
-    assert len(list(Replay(draft.seal("complete") / draft.RECORDING).answers)) == 1
+    assert len(list(Replay(draft.seal("complete") / RECORDING).answers)) == 1
 
 
 def test_what_is_sealed_stays_as_it_is(tmp_path: Path) -> None:
@@ -405,7 +436,7 @@ def test_another_accounts_run_is_left_alone(tmp_path: Path) -> None:
     for parent in (tmp_path, *tmp_path.parents[:-2]):
         parent.chmod(parent.stat().st_mode | 0o711)
     done = run(
-        "import os, signal\nfrom runbook import evidence, manifest\nmanifest.versions()\nos.setuid(65534)\n"
+        "import os, signal\nfrom runbook.evidence import draft, manifest\nmanifest.versions()\nos.setuid(65534)\n"
         + RUN
         + "print(draft.seal('failed').name)",
         tmp_path,
@@ -437,7 +468,8 @@ def test_a_disk_that_fills_up_leaves_nothing_half_written(tmp_path: Path) -> Non
     code = RUN + (
         "from tests import samples\nfrom runbook.errors import EvidenceError\n"
         "from dataclasses import replace\n"
-        "try: draft.write(replace(samples.NOTHING, findings=(samples.LIMITS,) * 40))\nexcept EvidenceError as error: print(error)\n"
+        "try: draft.write(replace(samples.NOTHING, findings=(samples.LIMITS,) * 40))\n"
+        "except EvidenceError as error: print(error)\n"
         "print(sorted(p.name for p in draft.path.iterdir()))\n"
         "print(draft.seal('failed', reason='the disk is full').name)"
     )

@@ -1,4 +1,4 @@
-"""An inquiry: questions out at once, judged in order, nothing concluded from absence."""
+"""The investigator: questions out at once, judged in order, nothing concluded from absence."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from runbook.alerts.high_error_rate import ALERT
 from runbook.clock import Frozen
-from runbook.investigation.investigator import Inquiry
+from runbook.investigation.investigator import Investigator
 from runbook.model import Answer, Query, failed
 from tests.fakes import ONSET, Scripted, context, line, nothing
 
@@ -19,8 +19,8 @@ def rising(before: float, since: float):
     return line(lambda t: since if ONSET <= t < ONSET + 86_400 else before)
 
 
-def inquire(source: object, **changes: object) -> Inquiry:
-    return Inquiry(ALERT, context(**changes), source, Frozen(context().now))  # type: ignore[arg-type]
+def inquire(source: object, **changes: object) -> Investigator:
+    return Investigator(ALERT, context(**changes), source, Frozen(context().now))  # type: ignore[arg-type]
 
 
 def test_everything_down_supports_nothing():
@@ -36,24 +36,24 @@ def test_everything_down_supports_nothing():
 
 def test_no_traffic_is_not_health():
     """0/0 is no traffic: the alert is not known to be over, and never 0 %."""
-    found = inquire(Scripted({FAILED: nothing, ALL: line(lambda t: 0.0)})).finding("errors")
+    found = inquire(Scripted({FAILED: nothing, ALL: line(lambda t: 0.0)})).finding("request_error_rate")
     assert found.result.status == "unknown"
     assert "no requests" in found.result.sentence
 
 
 def test_no_failures_need_data_on_requests():
     """Without any 5xx series but with requests, nothing failed: 0 %, measured."""
-    found = inquire(Scripted({FAILED: nothing, ALL: line(lambda t: 50.0)})).finding("errors")
+    found = inquire(Scripted({FAILED: nothing, ALL: line(lambda t: 50.0)})).finding("request_error_rate")
     assert found.result.status == "normal"
     assert "0 %" in found.result.sentence
 
 
 def test_the_onset_is_found_and_told():
     """A step to 16 % is real, began at its onset, and is told against last week's hour."""
-    found = inquire(Scripted({FAILED: rising(0.3, 8.0), ALL: line(lambda t: 50.0)})).finding("errors")
+    found = inquire(Scripted({FAILED: rising(0.3, 8.0), ALL: line(lambda t: 50.0)})).finding("request_error_rate")
     assert found.result.status == "abnormal"
-    assert abs(found.result.facts["onset"] - ONSET) <= 60
-    assert found.result.sentence.startswith("Yes. 16 % of requests fail now (threshold 5 %), against 0.6 %")
+    assert abs(found.result.facts.onset - ONSET) <= 60
+    assert found.result.sentence.startswith("Yes. 16 % of requests fail now (threshold 5 %; at this hour 0.6 %")
 
 
 def test_a_real_alert_without_further_data_has_untested_causes():
@@ -76,7 +76,7 @@ def test_partial_data_is_never_called_normal():
     def warned(query: Query) -> Answer:
         return replace(line(lambda t: 50.0)(query), completeness="partial", warnings=("a store is unavailable",))
 
-    found = inquire(Scripted({FAILED: nothing, ALL: warned})).finding("errors")
+    found = inquire(Scripted({FAILED: nothing, ALL: warned})).finding("request_error_rate")
     assert found.result.status == "unknown"
     assert "a store is unavailable" in found.result.sentence
 
@@ -87,12 +87,12 @@ def test_odd_data_costs_its_check_only():
     def odd(query: Query) -> Answer:
         return Answer(query, "complete", {"resultType": "matrix", "result": [{"surprise": 1}]})
 
-    inquiry = inquire(Scripted({("auth_attempts_total",): odd, FAILED: nothing, ALL: line(lambda t: 50.0)}))
-    found = inquiry.finding("authentication").result
+    investigator = inquire(Scripted({("auth_attempts_total",): odd, FAILED: nothing, ALL: line(lambda t: 50.0)}))
+    found = investigator.finding("authentication").result
     assert found.sentence.startswith("Not known: the answers of Prometheus could not be judged, having another form")
     assert "Error" not in found.sentence
-    assert found.facts == {"fault": "KeyError: 'values'"}
-    assert inquiry.finding("errors").result.status == "normal"
+    assert (found.facts, found.fault) == (None, "KeyError: 'values'")
+    assert investigator.finding("request_error_rate").result.status == "normal"
 
 
 def test_a_quiet_alert_supports_no_cause():

@@ -37,8 +37,8 @@ Each one alone, all used by `with` (or `.start()` and `.stop()`), each with a `d
         with .locked(waiting=2):  with .slow_queries(count=2, seconds=3600):  with .denied():
     promtool("check", "rules", str(path))            # stdout; ToolFailed(output) on another exit code
 
-Past rollouts and pods that started long ago, as objects for `backdate`: `tests.lab.service.history`. A pytest fixture `lab`
-of all five servers, one per session: `tests/lab/conftest.py`. By hand: `python -m tests.lab`.
+Past rollouts and pods that started long ago, as objects for `backdate`: `tests.lab.service.history`. A pytest fixture
+`lab` of all five servers, one per session: `tests/lab/conftest.py`. By hand: `python -m tests.lab`.
 
 Faults of a pod: the label `lab.fault: oom | imagepull | held | not-ready`; of a node: the label `lab.fault: not-ready`.
 Usage that `top` shows: the pod annotations `kwok.x-k8s.io/usage-cpu` and `kwok.x-k8s.io/usage-memory`.

@@ -14,9 +14,9 @@ from pathlib import Path
 
 import msgspec
 
-from runbook import alerts
-from runbook.config.settings import Environment, Service
-from runbook.monitoring import alerting_rules
+from runbook.alerts.registry import SHIPPED
+from runbook.config.schema import Environment, Service
+from runbook.monitoring import alerting_rules, yaml_text
 from tests.lab.faults import FAULTS
 from tests.lab.scenarios.investigating import environment, profile, settings_file
 from tests.lab.servers.cache import LabError
@@ -26,11 +26,11 @@ from tests.lab.servers.lab import Lab
 from tests.lab.servers.prometheus import Alertmanager, Prometheus
 from tests.lab.service.live import Live
 
-HOLD_SECONDS = 60  # a person does not want to wait five minutes for each trial
+FOR_SECONDS = 60  # a person does not want to wait five minutes for each trial
 
 
 class LiveLab:
-    """The simulated service, alive, scraped, logged and mirrored; its alert fires after HOLD_SECONDS."""
+    """The simulated service, alive, scraped, logged and mirrored; its alert fires after FOR_SECONDS."""
 
     def __init__(self, directory: Path, interval: str = "5s") -> None:
         kubernetes, elasticsearch = Kubernetes(directory / "kubernetes"), Elasticsearch(directory / "elasticsearch")
@@ -67,12 +67,10 @@ class LiveLab:
         self.lab.stop()
 
     def _rules(self, path: Path) -> Path:
-        shortened = [replace(alerts.load(name), hold_seconds=HOLD_SECONDS) for name in alerts.names()]
+        shortened = [replace(SHIPPED.load(name), for_seconds=FOR_SECONDS) for name in SHIPPED.names]
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(
-            alerting_rules.as_yaml(
-                alerting_rules.rules(shortened, live_profile(), Environment(service="micro-frontend"))
-            )
+            yaml_text.as_yaml(alerting_rules.rules(shortened, live_profile(), Environment(service="micro-frontend")))
         )
         return path
 
@@ -94,9 +92,10 @@ class LiveLab:
                 + "'",
                 f"               faults: {', '.join(FAULTS)}",
                 f"Mend it:       curl -X DELETE {control}/fault",
-                f"Investigate:   .venv/bin/runbook run HighErrorRate --settings {self.settings} --environment lab --lookback 30m",
+                f"Investigate:   .venv/bin/runbook run HighErrorRate --settings {self.settings} "
+                + "--environment lab --lookback 30m",
                 "",
-                f"The alert fires {HOLD_SECONDS} s after more than 5 % of requests fail. The lab runs until Ctrl-C.",
+                f"The alert fires {FOR_SECONDS} s after more than 5 % of requests fail. The lab runs until Ctrl-C.",
             ]
         )
 

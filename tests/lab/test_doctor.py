@@ -8,9 +8,11 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from runbook import alerts
-from runbook.config.settings import Service, Settings
-from runbook.doctor.examine import Line, examine
+from runbook.alerts.registry import SHIPPED
+from runbook.config.schema import Service
+from runbook.config.settings import Settings
+from runbook.doctor.examine import examine
+from runbook.doctor.line import Line
 from tests.canned import Canned, Reply
 from tests.lab.scenarios.investigating import environment, profile
 from tests.lab.scenarios.loading import load
@@ -20,7 +22,7 @@ from tests.lab.servers.lab import Lab
 pytestmark = pytest.mark.lab
 
 SCENE = scenario("bad-release", seed=2, day=57, namespace="web-doctor")
-ALERTS = [alerts.load(name) for name in alerts.names()]
+ALERTS = [SHIPPED.load(name) for name in SHIPPED.names]
 
 
 @pytest.fixture(scope="module")

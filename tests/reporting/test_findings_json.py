@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import jsonschema
 import pytest
 
 from runbook.investigation.result import Investigation
-from runbook.model import Answer, Series, canonical
+from runbook.model import Answer, Event, Facts, Series, canonical
 from runbook.reporting.findings_json import compare, findings_json
 from runbook.reporting.report import TEMPLATES
+from runbook.text.escape import shortened
 from tests import samples
 from tests.hostile import HOSTILE, with_text
+from tests.sample_steps import MITIGATIONS, ROLL_BACK
 
 SCHEMA = json.loads((TEMPLATES.parent / "findings.schema.json").read_text())
 
@@ -57,12 +59,51 @@ def test_a_time_in_the_facts_is_kept_to_the_second() -> None:
     assert onset == samples.ONSET
 
 
+def facts(found: Facts | None, fault: str = "") -> Any:
+    """What findings.json holds of a check's facts."""
+    finding = replace(samples.REAL, result=replace(samples.REAL.result, facts=found, fault=fault))
+    return findings_json(replace(samples.INVESTIGATION, findings=(finding,)))["findings"][0]["facts"]
+
+
+@dataclass(frozen=True)
+class Measured(Facts):
+    """Facts of every shape."""
+
+    low: float
+    high: tuple[float, ...]
+    worst: Event | None = None
+    names: tuple[str, ...] = ()
+    places: list[str] = field(default_factory=list)
+
+
 def test_no_value_is_null() -> None:
     """NaN and infinity, which JSON cannot hold, become null."""
-    facts = {"a": math.nan, "b": [math.inf], "c": {"d": -math.inf}}
-    finding = replace(samples.REAL, result=replace(samples.REAL.result, facts=facts))
-    shown = findings_json(replace(samples.INVESTIGATION, findings=(finding,)))
-    assert shown["findings"][0]["facts"] == {"a": None, "b": [None], "c": {"d": None}}
+    assert facts(Measured(math.nan, (math.inf, -math.inf))) == {"low": None, "high": [None, None]}
+
+
+def test_facts_are_their_fields() -> None:
+    """A dataclass within becomes an object, and what has its default is left out."""
+    event = Event(samples.ONSET, "onset", "onset")
+    assert facts(Measured(1.0, (), event, ("a",))) == {
+        "low": 1.0,
+        "high": [],
+        "worst": {"time": samples.ONSET, "label": "onset", "kind": "onset"},
+        "names": ["a"],
+    }
+    assert facts(Measured(1.0, ())) == {"low": 1.0, "high": []}
+
+
+def test_where_nothing_was_found_there_are_no_facts() -> None:
+    """None, and beside it the error of a check that failed itself."""
+    assert facts(None) == {}
+    assert facts(None, "KeyError: 'le'") == {"fault": "KeyError: 'le'"}
+
+
+def test_a_step_is_text_whether_a_command_or_a_sentence() -> None:
+    """Commands and how they are undone are spelled as a shell takes them."""
+    change, manual = findings_json(samples.INVESTIGATION)["mitigations"][0]["steps"]
+    assert (change["command"], change["undo"]) == (ROLL_BACK, ROLL_BACK.replace("=13", "=14"))
+    assert (manual["command"], manual["undo"]) == (MITIGATIONS[0].steps[1].text, "nothing to undo")
 
 
 def test_text_that_utf8_cannot_spell_is_replaced() -> None:
@@ -117,7 +158,5 @@ def test_a_query_that_failed_meanwhile_is_named() -> None:
     finding = replace(samples.DATABASE, answers=(Answer(samples.SHARE, "failed", error="Prometheus is down."),))
     changed = replace(samples.INVESTIGATION, findings=(*samples.FINDINGS[:3], finding, samples.LIMITS))
     differences = compare(findings_json(samples.INVESTIGATION), findings_json(changed))
-    assert (
-        f"findings › database › queries › {samples.SHARE.key[:40]} › error was nothing, is “Prometheus is down.”."
-        in differences
-    )
+    place = f"findings › database › queries › {shortened(samples.SHARE.key, 40)} › error"
+    assert f"{place} was nothing, is “Prometheus is down.”." in differences

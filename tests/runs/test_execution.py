@@ -33,10 +33,10 @@ def executed(error: BaseException, folder: Path) -> Any:
         {},
         Unreachable(error),  # type: ignore[arg-type]
         folder,
-        Limits(60, 60),
-        lambda heading, source: heading,
-        lambda progress: None,
-        Redactor(),
+        limits=Limits(60, 60),
+        label=lambda heading, source: heading,
+        tell=lambda progress: None,
+        redactor=Redactor(),
     )
 
 

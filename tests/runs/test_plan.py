@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from runbook.config.settings import Environment, Settings
-from runbook.incident import Given
+from runbook.config.schema import Environment
+from runbook.config.settings import Settings
+from runbook.investigation.recorded import Given
 from runbook.runs import plan
-from runbook.runs.plan import iso
+from runbook.text.time import iso
 from tests.fakes import SERVICE, STARTED
 from tests.test_incident import recorded
 
@@ -21,7 +22,7 @@ def planned(folder: Path, **given: str) -> plan.Plan:
 
 
 def test_an_environments_own_recording_gives_its_own_times(tmp_path: Path):
-    """The parameters are those that the environment's recording was made with, not the demonstration's; who was asked stays."""
+    """The parameters are those that the environment's recording was made with, not the demo's; who was asked stays."""
     values = planned(tmp_path).values
     assert values == {
         "environment": "ours",

@@ -320,9 +320,10 @@ def start(settings: Settings, folder: Path, *arguments: str, **environment: str)
 HANG = """
 import sys
 from pathlib import Path
-from runbook import runner, settings
-from runbook.execution import Limits
-outcome = runner.run("HighErrorRate", {"environment": "bare"}, settings.load(Path(sys.argv[1])), notebook=Path(sys.argv[2]),
+from runbook.config import settings
+from runbook.runs import runner
+known = settings.load(Path(sys.argv[1]))
+outcome = runner.run("HighErrorRate", {"environment": "bare"}, known, notebook=Path(sys.argv[2]),
                      progress=lambda p: print(p.what, flush=True))
 print(outcome.bundle, outcome.reason, sep="\\n")
 sys.exit(outcome.exit_code)

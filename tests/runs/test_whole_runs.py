@@ -18,22 +18,22 @@ from pathlib import Path
 
 import pytest
 
-from runbook.config.settings import Elasticsearch, Environment, Prometheus, Settings, shipped
+from runbook.alerts.registry import SHIPPED
+from runbook.config.schema import Elasticsearch, Environment, Prometheus
+from runbook.config.settings import Settings, shipped
 from runbook.errors import RecordingError, UsageError
-from runbook.evidence import draft
+from runbook.evidence import sweep
 from runbook.evidence.audit import audit
-from runbook.evidence.draft import RECORDING
 from runbook.incident import Incident
-from runbook.recording import recorder
-from runbook.recording.recorder import Replay
+from runbook.recording.file import RECORDING
+from runbook.recording.replay import Replay
 from runbook.reporting.findings_json import compare
-from runbook.runs.plan import notebook_of
 from tests.canned import Canned, Reply, Request
 from tests.command_line import BIN, findings, manifest, options, run, runbook, surroundings, write_settings
 from tests.fakes import SERVICE
 
 ALERT = "HighErrorRate"
-RECORDED = notebook_of(ALERT).parent / "recordings" / f"{ALERT}.jsonl.gz"
+RECORDED = SHIPPED.notebook(ALERT).parent / "recordings" / f"{ALERT}.jsonl.gz"
 START = "2026-01-15T10:47:00Z"
 GIVEN = {"incident_id": "INC-2026-01-15-01", "started_at": START, "ended_at": "2026-01-15T11:12:00Z", "lookback": "1h"}
 
@@ -204,19 +204,21 @@ def test_a_killed_run_keeps_what_it_recorded(tmp_path: Path) -> None:
         )
         settings = write_settings(tmp_path / "runbook.toml", {"here": here}, SERVICE)
         arguments = ["run", ALERT, "--environment", "here", *options(GIVEN)]
-        killed = subprocess.Popen([sys.executable, "-m", "runbook", *arguments], env=surroundings(settings))
+        killed = subprocess.Popen([sys.executable, "-m", "runbook.cli", *arguments], env=surroundings(settings))
         folder = tmp_path / "evidence" / GIVEN["incident_id"]
 
         def recorded() -> int:
             with suppress(RecordingError):  # half a line is written
-                return sum(len(list(recorder.answers(file))) for file in folder.glob(f".*.partial/{RECORDING}"))
+                return sum(
+                    len(list(Replay(file, partial_ok=True).answers)) for file in folder.glob(f".*.partial/{RECORDING}")
+                )
             return 0
 
         until(lambda: recorded() >= 20 and elasticsearch.requests)
         killed.kill()
         assert killed.wait() == -signal.SIGKILL
         assert [path for path in folder.iterdir() if not path.name.startswith(".")] == []
-        (notice,) = draft.sweep(tmp_path / "evidence")
+        (notice,) = sweep.sweep(tmp_path / "evidence")
         late.set()
         next_one = runbook(settings, *arguments, "--json")
     kept = folder / f"{ALERT}-20260115T104700Z-unfinished"
@@ -240,7 +242,7 @@ def test_a_killed_run_keeps_what_it_recorded(tmp_path: Path) -> None:
 def mounted(how: str, folder: Path) -> subprocess.CompletedProcess[str]:
     """The demonstration with its evidence on a small file system of its own, then the audit of what it left there."""
     folder.mkdir()
-    program = f"{sys.executable} -m runbook"
+    program = f"{sys.executable} -m runbook.cli"
     script = (
         f"mount -t tmpfs -o {how} none {folder} || exit 99\n"
         f"{program} run {ALERT} --environment demo --evidence {folder} >&2; code=$?\n"
@@ -333,7 +335,7 @@ def test_the_command_refuses_wrong_parameters(known: Settings, name: str, value:
 
 def test_plain_papermill_with_a_wrong_parameter_stops_at_the_first_cell(known: Settings, tmp_path: Path) -> None:
     """papermill shows the library's sentence, its exit code is 1, and no evidence is begun."""
-    command = [str(BIN / "papermill"), str(notebook_of(ALERT)), str(tmp_path / "out.ipynb")]
+    command = [str(BIN / "papermill"), str(SHIPPED.notebook(ALERT)), str(tmp_path / "out.ipynb")]
     done = run([*command, *options({"environment": "here", **GIVEN, "incident_id": "../x"})], known.path)
     assert done.returncode == 1
     assert "ParameterError: The parameter incident_id is '../x'; it should be" in done.stderr

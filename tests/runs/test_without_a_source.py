@@ -8,14 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from runbook import alerts
+from runbook.alerts.registry import SHIPPED
 from runbook.clock import Frozen
-from runbook.config.settings import Elasticsearch, Environment, Kubernetes, MySQL, Prometheus, Settings
+from runbook.config.schema import Elasticsearch, Environment, Kubernetes, MySQL, Prometheus
+from runbook.config.settings import Settings
 from runbook.incident import Incident
-from runbook.investigation.investigator import Inquiry
+from runbook.investigation.investigator import Investigator
 from runbook.investigation.result import Investigation
 from runbook.model import Answer, Query, failed
-from runbook.recording.recorder import Replay
+from runbook.recording.replay import Replay
 from runbook.sources.base import Source
 from tests import ROOT, fakes
 from tests.faulty import Faulty, Mode
@@ -40,13 +41,13 @@ def investigated(alert: str, lost: str) -> Investigation:
     file = RECORDINGS / f"{alert}.jsonl.gz"
     whole = Incident.replay(file).investigation()
     replay = Replay(file)
-    return Inquiry(alerts.load(alert), whole.context, Without(replay, lost), Frozen(replay.now)).investigation()
+    return Investigator(SHIPPED.load(alert), whole.context, Without(replay, lost), Frozen(replay.now)).investigation()
 
 
 @pytest.mark.parametrize("lost", SOURCES)
-@pytest.mark.parametrize("alert", alerts.names())
+@pytest.mark.parametrize("alert", SHIPPED.names)
 def test_a_lost_source_costs_its_own_checks(alert: str, lost: str):
-    """Checks that need it are unknown with its words, no normal rests on its silence, and no cause on what is unknown."""
+    """Checks that need it are unknown with its words; no normal rests on its silence, no cause on what is unknown."""
     found = investigated(alert, lost)
     results = {finding.check: finding for finding in found.findings}
     for finding in found.findings:
@@ -89,7 +90,7 @@ def surrounded(server: Faulty, folder: Path) -> Settings:
 
 
 @pytest.mark.parametrize("mode", ["down", "hanging", "403"])
-@pytest.mark.parametrize("alert", alerts.names())
+@pytest.mark.parametrize("alert", SHIPPED.names)
 def test_with_every_source_broken_it_ends_in_time_and_blames_nobody(alert: str, mode: Mode, tmp_path: Path):
     """Whether nobody listens, nobody answers or all is forbidden: not known whether it is real, no cause tested."""
     with Faulty(mode) as server:
@@ -104,4 +105,6 @@ def test_with_every_source_broken_it_ends_in_time_and_blames_nobody(alert: str, 
     assert found.headline.endswith(f"Not known whether {alert} is real.")
     assert {verdict.state for verdict in found.verdicts} == {"not tested"}
     assert found.mitigations == ()
-    assert {f.result.status for f in found.findings if f.check not in ("endpoints", "reachability")} == {"unknown"}
+    assert {f.result.status for f in found.findings if f.check not in ("endpoint_probes", "reachability")} == {
+        "unknown"
+    }

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from runbook.config.settings import Auth, Elasticsearch, Environment, Kubernetes, MySQL, Prometheus
+from runbook.config.schema import Auth, Elasticsearch, Environment, Kubernetes, MySQL, Prometheus
 from runbook.model import Query
 from runbook.sources.connect import connect
 from runbook.sources.elasticsearch import client as elasticsearch
@@ -22,15 +22,20 @@ from tests.faulty import Faulty
 AT_ONCE = """
 import sys, threading
 from concurrent.futures import ThreadPoolExecutor
-from runbook.config.settings import Elasticsearch, Environment, Kubernetes, MySQL, Prometheus
-from runbook.sources import elasticsearch, kubernetes, mysql, probe, prometheus
+from runbook.config.schema import Elasticsearch, Environment, Kubernetes, MySQL, Prometheus
+from runbook.sources.elasticsearch import client as elasticsearch
+from runbook.sources.kubernetes import client as kubernetes
+from runbook.sources.mysql import client as mysql
+from runbook.sources.probe import http as probe
+from runbook.sources.prometheus import client as prometheus
 from runbook.sources.connect import connect
 
 sys.setswitchinterval(1e-5)  # as busy as a machine can be
 away, kubeconfig = sys.argv[1:]
 environment = Environment(
     service="shop", base_url=away, prometheus=Prometheus(url=away), elasticsearch=Elasticsearch(url=away),
-    kubernetes=Kubernetes(kubeconfig=kubeconfig), mysql=MySQL(host="127.0.0.1", port=9, user="oncall", password_file=kubeconfig), deadline_seconds=60,
+    kubernetes=Kubernetes(kubeconfig=kubeconfig), deadline_seconds=60,
+    mysql=MySQL(host="127.0.0.1", port=9, user="oncall", password_file=kubeconfig),
 )
 sources = connect("here", environment)
 queries = 4 * [
@@ -123,7 +128,7 @@ def test_a_library_that_is_missing_costs_its_checks(tmp_path: Path) -> None:
     """An installation that is not whole gives a failed answer in one sentence, and no exception."""
     code = (
         "import sys; sys.modules['elasticsearch'] = None\n"
-        "from runbook.config.settings import Elasticsearch, Environment\n"
+        "from runbook.config.schema import Elasticsearch, Environment\n"
         "from runbook.sources.elasticsearch import client as elasticsearch\n"
         "from runbook.sources.connect import connect\n"
         "known = Environment(service='shop', elasticsearch=Elasticsearch(url='http://127.0.0.1:9'))\n"
@@ -141,8 +146,8 @@ class Slowly:
         if name == "prometheus_api_client":
             time.sleep(2)
 sys.meta_path.insert(0, Slowly())
-from runbook.config.settings import Environment, Prometheus
-from runbook.sources import prometheus
+from runbook.config.schema import Environment, Prometheus
+from runbook.sources.prometheus import client as prometheus
 from runbook.sources.connect import connect
 known = Environment(service="shop", prometheus=Prometheus(url=sys.argv[1]), deadline_seconds=1.5)
 print(connect("here", known)["prometheus"].ask(prometheus.instant("up", 0)).error)

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 import urllib3
 
-from runbook.config.settings import Auth
-from runbook.config.settings import Elasticsearch as ElasticsearchSettings
-from runbook.config.settings import Prometheus as PrometheusSettings
+from runbook.config.schema import Auth
+from runbook.config.schema import Elasticsearch as ElasticsearchSettings
+from runbook.config.schema import Prometheus as PrometheusSettings
 from runbook.model import Answer, Query
 from runbook.sources.base import Deadline, Source
 from runbook.sources.elasticsearch import client as elasticsearch

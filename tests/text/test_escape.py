@@ -103,10 +103,24 @@ def test_what_cannot_be_seen_is_named() -> None:
 
 
 def test_a_megabyte_in_one_line_is_cut_and_says_so() -> None:
-    """A long line keeps its beginning and tells its length."""
-    shown = escape.plain("x" * 1_048_576)
-    assert shown.endswith("x… (1,048,576 characters)")
-    assert len(shown) < 540
+    """A long line keeps both its ends, with an ellipsis between them."""
+    shown = escape.plain(f"begin{'x' * 1_048_576}end")
+    assert (shown[:6], shown[-4:], shown.count("…")) == ("beginx", "xend", 1)
+    assert len(shown) <= escape.READABLE
+
+
+def test_text_in_a_sentence_is_one_visible_line() -> None:
+    """White space becomes one space, what cannot be seen is named, the middle of a long text becomes an ellipsis."""
+    assert escape.plain_text("\x1b[31ma\n\t b\u202e\x00") == "␛[31ma b⟨U+202E⟩␀"
+    assert escape.plain_text("abcdefghijklmnop", 9) == "abcde…nop"
+
+
+@given(st.text(), st.integers(min_value=1, max_value=50))
+def test_text_in_a_sentence_keeps_to_its_limit(text: str, limit: int) -> None:
+    """Whatever the text, it is at most so long and printable."""
+    said = escape.plain_text(text, limit)
+    assert len(said) <= limit
+    assert said.isprintable()
 
 
 @given(TEXT)

@@ -8,21 +8,22 @@ from functools import cache
 
 import pytest
 
-from runbook import alerts
+from runbook.alerts.registry import SHIPPED
 from runbook.clock import Frozen
 from runbook.incident import Incident
-from runbook.investigation.investigator import Inquiry
+from runbook.investigation import timeline
+from runbook.investigation.investigator import Investigator
 from runbook.investigation.result import Investigation
 from runbook.model import JSON, Answer, Query
-from runbook.recording.recorder import Replay
-from runbook.runs.plan import notebook_of
-from runbook.text.format import READABLE
+from runbook.recording.replay import Replay
+from runbook.text import shell
+from runbook.text.escape import READABLE
 
 NAMED = ("message", "reason", "key", "image", "user", "state", "command", "host", "info")
 
 
 class LongWinded:
-    """The answers of a recording, in which each label is a megabyte longer, and each text of a log or a cluster by much as well."""
+    """The answers of a recording, with labels a megabyte longer; texts of logs and the cluster are much longer too."""
 
     def __init__(self, recorded: Replay) -> None:
         self._recorded = recorded
@@ -48,24 +49,24 @@ def _long(text: str, by: int) -> str:
 
 def said(found: Investigation) -> Iterator[str]:
     """Every sentence of an investigation that is made from data."""
-    yield from (found.headline, *found.why.split(". "))
+    yield from (found.headline, *found.why.split(". "), timeline.impact(found))
     for finding in found.findings:
         yield finding.result.sentence
-        yield str(finding.result.facts.get("impact", ""))
     for verdict in found.verdicts:
         yield verdict.because
     for mitigation in found.mitigations:
         yield mitigation.title
         for step in mitigation.steps:
-            yield from (step.command, step.precondition, step.risk, step.undo, step.watch)
+            yield from (shell.command(step.argv) or step.text, step.precondition, step.risk, step.watch)
+            yield shell.command(step.undo_argv) or step.undo
 
 
-@pytest.mark.parametrize("alert", alerts.names())
+@pytest.mark.parametrize("alert", SHIPPED.names)
 def test_no_sentence_is_longer_than_is_readable(alert: str) -> None:
-    """Labels of a megabyte, long messages and names are cut where they are put into words, and the words around them stay."""
-    path = notebook_of(alert).parent / "recordings" / f"{alert}.jsonl.gz"
+    """Labels of a megabyte, long messages and names are cut where they are put into words; the rest stays."""
+    path = SHIPPED.notebook(alert).parent / "recordings" / f"{alert}.jsonl.gz"
     context = Incident.replay(path).investigation().context
-    found = Inquiry(alerts.load(alert), context, LongWinded(Replay(path)), Frozen(context.now)).investigation()
+    found = Investigator(SHIPPED.load(alert), context, LongWinded(Replay(path)), Frozen(context.now)).investigation()
     for sentence in said(found):
         assert len(sentence) <= READABLE, sentence[:200]
     for finding in found.findings:

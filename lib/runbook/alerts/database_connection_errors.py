@@ -1,4 +1,4 @@
-"""DatabaseConnectionErrors: connections to the database fail, again and again, for five minutes."""
+"""DatabaseConnectionErrors: connections to the database keep failing for five minutes."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ from runbook.alerts.checks.database import (
     pool,
     query_latency,
 )
-from runbook.alerts.checks.database.connection_error_logs import given, other, said, unsaid
+from runbook.alerts.checks.database.connection_error_logs import gives, gives_others, gives_others_text, gives_text
 from runbook.alerts.checks.database.connection_errors import FAILED_CONNECTIONS, per_second
+from runbook.alerts.checks.logs import error_messages
 from runbook.alerts.checks.requests import endpoint_probes, reachability, scope, traffic
 from runbook.alerts.checks.toolkit.series import (
     WINDOW,
@@ -29,42 +30,63 @@ from runbook.alerts.checks.toolkit.series import (
     watched,
 )
 from runbook.alerts.checks.workload import changes, policies, secrets
-from runbook.alerts.mitigations.connections import enlarge_pool, mend_login, open_the_way, relieve_database
+from runbook.alerts.mitigations.connections import enlarge_pool, relieve_database, restore_login, restore_network
 from runbook.alerts.shared_causes import DEPLOYMENT, ONLY_NEW_PODS
-from runbook.config.settings import Service
-from runbook.investigation.definitions import Alert, Answers, Cause, Context, Recovering, Results, Sign
+from runbook.alerts.thresholds import DATABASE_ERRORS
+from runbook.config.schema import Service
+from runbook.investigation.definitions import Alert, Answers, Cause, Conclusive, Context, Recovering, Sign
+from runbook.investigation.results import Results
 from runbook.model import Query, Series
 from runbook.sources.prometheus.client import range_
-from runbook.text.format import duration_text, plural
+from runbook.text.format import plural
+from runbook.text.time import duration_text
 
 
 def expression(service: Service) -> str:
-    """The alerting rule's PromQL: the procedure's rate, of the whole service."""
+    """The alerting rule's PromQL: the procedure's rate, for the service as a whole."""
     counter = metric(service, connection_errors.COUNTER)
-    return f"sum(rate({counter}[{WINDOW}])) > {service.thresholds.database_errors_per_second:g}"
+    return f"sum(rate({counter}[{WINDOW}])) > {DATABASE_ERRORS.of(service.thresholds):g}"
 
 
-def _reason(reason: str) -> tuple[Sign, Sign]:
-    """What the logs give as the reason: many messages, or some beside those that give another."""
+def _reason(reason: str) -> tuple[Sign[error_messages.Facts], ...]:
+    """That the logs give this reason: in many messages, or in some among those that give another."""
+    some, many = gives(reason, 0.1), gives(reason)
     return (
-        Sign("logs", 0.6, given(reason), said(reason)),
-        Sign("logs", 0.3, lambda f: given(reason, 0.1)(f) and not given(reason)(f), said(reason)),
+        Sign(error_messages.Facts, 0.6, many, gives_text(reason)),
+        Sign(error_messages.Facts, 0.3, lambda f: some(f) and not many(f), gives_text(reason)),
     )
 
 
-def _another(reason: str) -> Sign:
+def _another(reason: str) -> Sign[error_messages.Facts]:
     """That the logs give other reasons."""
-    return Sign("logs", 0.6, other(reason), unsaid(reason))
+    return Sign(error_messages.Facts, 0.6, gives_others(reason), gives_others_text(reason))
 
 
 def _overload(results: Results) -> str:
-    """What overloads the database, as far as the server itself tells."""
-    server = results["server"].facts if "server" in results else {}
-    if server.get("locked"):
-        return f"an overloaded database: statements wait for the locks of process {server['blocking']}"
-    if server.get("full"):
+    """What overloads the database, as far as the server itself shows it."""
+    server = results.facts(database_server.Facts)
+    if server and server.locked:
+        return f"an overloaded database: statements wait for locks held by process {server.blocking}"
+    if server and server.full:
         return "an overloaded database: it has no connection left"
     return "an overloaded database"
+
+
+def _network(results: Results) -> str:
+    """The policy that blocks connections, where there is one."""
+    found = results.facts(policies.Facts)
+    return (
+        f"the network policy {found.newest}"
+        if found and found.cuts
+        else "the network or DNS between service and database"
+    )
+
+
+def _full_pool(f: pool.Facts) -> str:
+    """In which way the pools are full."""
+    if f.small:
+        return f"nearly all open connections are in use ({f.in_use:,.0f}), fewer than the pools' size ({f.pool:,})"
+    return f"the pool is full in {f.full_pods} of {plural(f.pods, 'pod')}"
 
 
 POOL = Cause(
@@ -72,30 +94,26 @@ POOL = Cause(
     "Connection pool exhausted",
     phrase=lambda results: "an exhausted connection pool",
     plan=enlarge_pool,
-    needs=("pool",),
-    decides=(("pool", "exhausted"),),
+    requires=(pool.Facts,),
+    conclusive=(Conclusive(pool.Facts, "exhausted"),),
     supports=(
         Sign(
-            "pool",
+            pool.Facts,
             0.6,
-            lambda f: f["exhausted"],
-            lambda f: (
-                f"all {f['in_use']:,.0f} connections that the pools open are in use, fewer than their size"
-                if f["small"]
-                else f"no connection is left in the pools of {f['full_pods']} of {plural(f['pods'], 'pod')}"
-            ),
+            lambda f: f.exhausted,
+            _full_pool,
         ),
         *_reason("pool"),
     ),
     refutes=(
         ONLY_NEW_PODS,
         Sign(
-            "pool",
+            pool.Facts,
             0.8,
-            lambda f: not f["exhausted"],
-            lambda f: f"the pools have room: {f['in_use']:,.0f} of {f['pool']:,} connections in use",
+            lambda f: not f.exhausted,
+            lambda f: f"the pools have room: {f.in_use:,.0f} of {f.pool:,} connections in use",
         ),
-        Sign("query_durations", 0.6, lambda f: f["slow"], lambda f: "slow queries explain a full pool"),
+        Sign(query_latency.Facts, 0.6, lambda f: f.slow, lambda f: "slow queries explain a full pool"),
         _another("pool"),
     ),
 )
@@ -105,28 +123,30 @@ DATABASE = Cause(
     "Database overloaded",
     phrase=_overload,
     plan=relieve_database,
-    needs=(),
-    decides=(("query_durations", "slow"), ("logs", "explained")),
+    requires=(),
+    conclusive=(Conclusive(query_latency.Facts, "slow"), Conclusive(error_messages.Facts, "explained")),
     supports=(
         *_reason("database"),
         Sign(
-            "query_durations",
+            query_latency.Facts,
             0.4,
-            lambda f: f["slow"],
-            lambda f: f"95 % of queries take up to {duration_text(f['p95'])}",
+            lambda f: f.slow,
+            lambda f: f"p95 of queries is {duration_text(f.p95)}",
         ),
-        Sign("server", 0.5, lambda f: f["full"], lambda f: "the server has no connection left"),
+        Sign(database_server.Facts, 0.5, lambda f: f.full, lambda f: "the server has no connection left"),
         Sign(
-            "server",
+            database_server.Facts,
             0.5,
-            lambda f: f["locked"],
-            lambda f: f"{plural(f['waits'], 'statement')} waiting for locks in the server",
+            lambda f: f.locked,
+            lambda f: f"{plural(f.waits or 0, 'statement')} waiting for locks in the server",
         ),
         Sign(
-            "server",
+            database_server.Facts,
             0.3,
-            lambda f: f["long"],
-            lambda f: f"{plural(f['long_statements'], 'statement')} running for up to {duration_text(f['longest'])}",
+            lambda f: f.long,
+            lambda f: (
+                f"{plural(f.long_statements or 0, 'statement')} running for up to {duration_text(f.longest or 0)}"
+            ),
         ),
     ),
     refutes=(
@@ -138,45 +158,41 @@ DATABASE = Cause(
 NETWORK = Cause(
     "network",
     "Network or DNS",
-    phrase=lambda results: (
-        f"the network: the policy {results['policies'].facts['newest']}"
-        if "policies" in results and results["policies"].facts.get("cuts")
-        else "the network or DNS between service and database"
-    ),
-    plan=open_the_way,
-    needs=(),
-    decides=(("logs", "explained"),),
+    phrase=_network,
+    plan=restore_network,
+    requires=(),
+    conclusive=(Conclusive(error_messages.Facts, "explained"),),
     supports=(
         *_reason("network"),
         Sign(
-            "policies",
+            policies.Facts,
             0.6,
-            lambda f: bool(f["cuts"]) and f["near"],
-            lambda f: f"the policy {f['newest']} keeps the pods from port {f['port']} since about the onset",
+            lambda f: bool(f.cuts) and f.near,
+            lambda f: f"the policy {f.newest} has blocked the pods from port {f.port} since about the onset",
         ),
         Sign(
-            "policies",
+            policies.Facts,
             0.3,
-            lambda f: bool(f["may_cut"]) and not f["cuts"] and f["near"],
-            lambda f: f"the policy {f['newest']} may keep the pods from port {f['port']} since about the onset",
+            lambda f: bool(f.may_cut) and not f.cuts and f.near,
+            lambda f: f"the policy {f.newest} may have blocked the pods from port {f.port} since about the onset",
         ),
         Sign(
-            "policies",
+            policies.Facts,
             0.1,
-            lambda f: bool(f["cuts"] or f["may_cut"]) and not f["near"],
-            lambda f: f"the older policy {f['newest']} may keep the pods from port {f['port']}",
+            lambda f: bool(f.cuts or f.may_cut) and not f.near,
+            lambda f: f"the older policy {f.newest} may block the pods from port {f.port}",
         ),
         Sign(
-            "reachability",
+            reachability.Facts,
             0.3,
-            lambda f: f["database_resolves"] is False,
-            lambda f: "the database's name does not resolve here either",
+            lambda f: f.database_resolves is False,
+            lambda f: "the database's name does not resolve from here either",
         ),
         Sign(
-            "reachability",
+            reachability.Facts,
             0.2,
-            lambda f: f["database_resolves"] is True and f["database_port_open"] is False,
-            lambda f: "the database's port does not open here either",
+            lambda f: f.database_resolves is True and f.database_port_open is False,
+            lambda f: "the database's port cannot be reached from here either",
         ),
     ),
     refutes=(ONLY_NEW_PODS, _another("network")),
@@ -186,22 +202,22 @@ CREDENTIALS = Cause(
     "credentials",
     "Credentials",
     phrase=lambda results: "the credentials for the database",
-    plan=mend_login,
-    needs=("logs",),
-    decides=(("logs", "explained"),),
+    plan=restore_login,
+    requires=(error_messages.Facts,),
+    conclusive=(Conclusive(error_messages.Facts, "explained"),),
     supports=(
         *_reason("credentials"),
         Sign(
-            "secrets",
+            secrets.Facts,
             0.3,
-            lambda f: bool(f["fresh"]),
-            lambda f: f"{', '.join(f['fresh'])} made {duration_text(abs(f['fresh_distance']))} from the onset",
+            lambda f: bool(f.fresh),
+            secrets.fresh_text,
         ),
         Sign(
-            "secrets",
+            secrets.Facts,
             0.3,
-            lambda f: bool(f["missing"]),
-            lambda f: f"{', '.join(f['missing'])} missing",
+            lambda f: bool(f.missing),
+            secrets.missing_text,
         ),
     ),
     refutes=(ONLY_NEW_PODS, _another("credentials")),
@@ -222,29 +238,29 @@ def _recovery_series(c: Context, answers: Answers) -> Series:
     return watched(answers["errors"], connection_errors.failing(answers))
 
 
-def _amiss(c: Context, answers: Answers) -> str:
-    """The procedure's second question: are queries as fast as before?"""
+def _problem(c: Context, answers: Answers) -> str:
+    """The procedure's second question: are queries as fast as before the onset?"""
     asked = answers["query p95"]
     newest = times_of(asked.query) > asked.query.params["end"] - 300
     p95 = Change(median(line(answers["query p95, before"])), median(line(asked)[newest]))
     if np.isnan(p95.since):
-        return "no query has ended that could be timed"
+        return "no query has finished, so their duration is not known"
     before = "" if np.isnan(p95.before) else f" ({duration_text(p95.before)} before)"
-    return f"95 % of queries take up to {duration_text(p95.since)}{before}" if query_latency.is_slow(p95) else ""
+    return f"p95 of queries is {duration_text(p95.since)}{before}" if query_latency.is_slow(p95) else ""
 
 
 ALERT = Alert(
     name="DatabaseConnectionErrors",
-    summary=lambda limits: (
-        f"Connections to the database fail at more than {per_second(limits.database_errors_per_second)}"
-    ),
+    summary=lambda limits: f"Connections to the database fail at more than {per_second(DATABASE_ERRORS.of(limits))}",
     meaning=lambda limits: (
-        f"More than {limits.database_errors_per_second:g} connections a second to the database have failed, over the whole service, for at least five minutes."
+        f"More than {DATABASE_ERRORS.of(limits):g} connections per second to the database have failed, "
+        "across the whole service, for at least five minutes."
     ),
-    impact="Pages that need the database come late or fail; what users submit may be lost. Pages without it still work.",
+    impact="Pages that need the database are slow or fail; what users submit may be lost. Other pages still work.",
     severity="high",
-    hold_seconds=300,
+    for_seconds=300,
     expression=expression,
+    thresholds=(DATABASE_ERRORS,),
     checks=(
         connection_errors.CHECK,
         failing_pods.CHECK,
@@ -262,18 +278,18 @@ ALERT = Alert(
     ),
     causes=(POOL, DATABASE, NETWORK, CREDENTIALS, DEPLOYMENT),
     recovery=Recovering(
-        "Failed connections to the database",
-        "errors / s",
-        300,
-        lambda service: service.thresholds.database_errors_per_second,
-        _recovery_queries,
-        _recovery_series,
-        endpoint_probes.queries,
-        _amiss,
+        what="Failed connections to the database",
+        unit="errors / s",
+        seconds=300,
+        threshold=lambda service: DATABASE_ERRORS.of(service.thresholds),
+        queries=_recovery_queries,
+        series=_recovery_series,
+        probes=endpoint_probes.queries,
+        problem=_problem,
     ),
     escalate_if=(
         "connections still fail 15 minutes after the mitigation, or more than 25 % of requests fail",
-        "no cause is supported and the database or the network is somebody else's",
+        "no cause is supported and another team owns the database or the network",
         "credentials were changed and nobody knows by whom: call security",
     ),
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from runbook.alerts.checks.database import health
+from runbook.alerts.checks.database import database_health
 from runbook.alerts.checks.logins import authentication
 from runbook.alerts.checks.logs import error_messages
 from runbook.alerts.checks.requests import endpoint_probes, request_error_rate, scope, traffic
@@ -13,9 +13,10 @@ from runbook.alerts.checks.toolkit.signal import FAILED_REQUESTS
 from runbook.alerts.checks.workload import changes, resource_limits
 from runbook.alerts.mitigations.capacity import more_room
 from runbook.alerts.mitigations.dependencies import restore_connections, restore_verification
-from runbook.alerts.shared_causes import DEPLOYMENT, ONLY_NEW_PODS, TRAFFIC, about, times_as_many, told
-from runbook.config.settings import Service
-from runbook.investigation.definitions import Alert, Answers, Cause, Context, Recovering, Sign
+from runbook.alerts.shared_causes import DEPLOYMENT, ONLY_NEW_PODS, TRAFFIC, about, share_of, times_as_many
+from runbook.alerts.thresholds import ERROR_RATIO
+from runbook.config.schema import Service
+from runbook.investigation.definitions import Alert, Answers, Cause, Conclusive, Context, Recovering, Sign
 from runbook.model import Query, Series
 from runbook.text.format import plural, share_text
 
@@ -23,7 +24,7 @@ from runbook.text.format import plural, share_text
 def expression(service: Service) -> str:
     """The alerting rule's PromQL; 0/0 gives no value, so that no traffic fires nothing."""
     failed, every = metric(service, "http_requests_total", FAILED), metric(service, "http_requests_total")
-    return f"sum(rate({failed}[{WINDOW}])) / sum(rate({every}[{WINDOW}])) > {service.thresholds.error_ratio:g}"
+    return f"sum(rate({failed}[{WINDOW}])) / sum(rate({every}[{WINDOW}])) > {ERROR_RATIO.of(service.thresholds):g}"
 
 
 DATABASE = Cause(
@@ -31,25 +32,25 @@ DATABASE = Cause(
     "Database",
     phrase=lambda results: "the database",
     plan=restore_connections,
-    needs=("database",),
-    decides=(("database", "refusing"), ("database", "slow")),
+    requires=(database_health.Facts,),
+    conclusive=(Conclusive(database_health.Facts, "refusing"), Conclusive(database_health.Facts, "slow")),
     supports=(
         Sign(
-            "database",
+            database_health.Facts,
             0.6,
-            lambda f: f["refusing"],
-            lambda f: f"{f['errors_per_second']:.1f} connection errors/s since the onset",
+            lambda f: f.refusing,
+            lambda f: f"{f.errors_per_second:.1f} connection errors/s since the onset",
         ),
-        Sign("database", 0.5, lambda f: f["slow"], lambda f: f"p95 of queries {f['p95'] * 1000:,.0f} ms"),
-        Sign("database", 0.3, lambda f: f["exhausted"], lambda f: "the connection pool is exhausted"),
-        Sign("logs", 0.5, about("database"), told("database")),
+        Sign(database_health.Facts, 0.5, lambda f: f.slow, lambda f: f"p95 of queries {f.p95 * 1000:,.0f} ms"),
+        Sign(database_health.Facts, 0.3, lambda f: f.exhausted, lambda f: "the connection pool is exhausted"),
+        Sign(error_messages.Facts, 0.5, about("database"), share_of("database")),
     ),
     refutes=(
         ONLY_NEW_PODS,
         Sign(
-            "database",
+            database_health.Facts,
             0.8,
-            lambda f: f["refusing"] is False and f["slow"] is False and not f["exhausted"],
+            lambda f: f.refusing is False and f.slow is False and not f.exhausted,
             lambda f: "no connection errors, queries as fast as before",
         ),
     ),
@@ -60,24 +61,24 @@ AUTHENTICATION = Cause(
     "Authentication (JWT)",
     phrase=lambda results: "authentication (JWT)",
     plan=restore_verification,
-    needs=("authentication",),
-    decides=(("authentication", "failing"),),
+    requires=(authentication.Facts,),
+    conclusive=(Conclusive(authentication.Facts, "failing"),),
     supports=(
         Sign(
-            "authentication",
+            authentication.Facts,
             0.5,
-            lambda f: f["failing"],
-            lambda f: f"{share_text(f['since'])} of authentication attempts fail",
+            lambda f: f.failing,
+            lambda f: f"{share_text(f.since)} of authentication attempts fail",
         ),
-        Sign("logs", 0.5, about("authentication"), told("authentication")),
+        Sign(error_messages.Facts, 0.5, about("authentication"), share_of("authentication")),
     ),
     refutes=(
         ONLY_NEW_PODS,
         Sign(
-            "authentication",
+            authentication.Facts,
             0.8,
-            lambda f: f["failing"] is False,
-            lambda f: f"{share_text(f['since'])} of attempts fail{', as before' if f['before'] is not None else ''}",
+            lambda f: f.failing is False,
+            lambda f: f"{share_text(f.since)} of attempts fail{', as before' if f.before is not None else ''}",
         ),
     ),
 )
@@ -87,44 +88,48 @@ RESOURCES = Cause(
     "Resources exhausted",
     phrase=lambda results: "exhausted resources",
     plan=more_room,
-    needs=("resources",),
-    decides=(("resources", "memory_reached"), ("resources", "cpu_reached"), ("resources", "oom_kills")),
+    requires=(resource_limits.Facts,),
+    conclusive=(
+        Conclusive(resource_limits.Facts, "memory_reached"),
+        Conclusive(resource_limits.Facts, "cpu_reached"),
+        Conclusive(resource_limits.Facts, "oom_kills"),
+    ),
     supports=(
         Sign(
-            "resources",
+            resource_limits.Facts,
             0.7,
-            lambda f: bool(f["oom_kills"]),
-            lambda f: f"{plural(f['oom_kills'], 'container')} killed for using too much memory",
+            lambda f: bool(f.oom_kills),
+            lambda f: f"{plural(f.oom_kills, 'container')} killed for using too much memory",
         ),
         Sign(
-            "resources",
+            resource_limits.Facts,
             0.4,
-            lambda f: f["memory_reached"],
-            lambda f: f"memory at {share_text(f['memory_used'])} of its limit",
+            lambda f: f.memory_reached,
+            lambda f: f"memory at {share_text(f.memory_used)} of its limit",
         ),
         Sign(
-            "resources",
+            resource_limits.Facts,
             0.5,
-            lambda f: f["cpu_reached"] and f["cpu_full_pods"] > 1,
-            lambda f: f"CPU at {share_text(f['cpu_used'])} of its limit in {f['cpu_full_pods']} pods",
+            lambda f: f.cpu_reached and f.cpu_full_pods > 1,
+            lambda f: f"CPU at {share_text(f.cpu_used)} of its limit in {f.cpu_full_pods} pods",
         ),
-        Sign("logs", 0.4, about("resources"), told("resources")),
+        Sign(error_messages.Facts, 0.4, about("resources"), share_of("resources")),
     ),
     refutes=(
         ONLY_NEW_PODS,
         Sign(
-            "resources",
+            resource_limits.Facts,
             0.8,
-            lambda f: f["memory_reached"] is False and f["cpu_reached"] is False and f["oom_kills"] == 0,
+            lambda f: f.memory_reached is False and f.cpu_reached is False and f.oom_kills == 0,
             lambda f: "memory and CPU below their limits",
         ),
         Sign(
-            "resources", 0.6, lambda f: bool(f.get("heavier")), lambda f: f"a new revision wants more: {f['heavier']}"
+            resource_limits.Facts, 0.6, lambda f: bool(f.heavier), lambda f: f"a new revision wants more: {f.heavier}"
         ),
         Sign(
-            "traffic",
+            traffic.Facts,
             0.6,
-            lambda f: f["surge"],
+            lambda f: f.surge,
             lambda f: f"{times_as_many(f)} explain the load",
         ),
     ),
@@ -142,14 +147,18 @@ def _recovery_series(c: Context, answers: Answers) -> Series:
 
 ALERT = Alert(
     name="HighErrorRate",
-    summary=lambda limits: f"More than {share_text(limits.error_ratio)} of requests fail",
+    summary=lambda limits: f"More than {share_text(ERROR_RATIO.of(limits))} of requests fail",
     meaning=lambda limits: (
-        f"More than {share_text(limits.error_ratio)} of HTTP requests have failed with a 5xx status for at least five minutes."
+        f"More than {share_text(ERROR_RATIO.of(limits))} of HTTP requests have failed with a 5xx status"
+        " for at least five minutes."
     ),
-    impact="Users get error pages or lose what they submit; the service is degraded but still serves the other requests.",
+    impact=(
+        "Users get error pages or lose what they submit. The service is degraded but still serves the other requests."
+    ),
     severity="high",
-    hold_seconds=300,
+    for_seconds=300,
     expression=expression,
+    thresholds=(ERROR_RATIO,),
     checks=(
         request_error_rate.CHECK,
         changes.watching(FAILED_REQUESTS),
@@ -158,7 +167,7 @@ ALERT = Alert(
         error_messages.CHECK,
         traffic.CHECK,
         resource_limits.CHECK,
-        health.CHECK,
+        database_health.CHECK,
         authentication.CHECK,
     ),
     causes=(DATABASE, AUTHENTICATION, RESOURCES, DEPLOYMENT, TRAFFIC),
@@ -166,14 +175,14 @@ ALERT = Alert(
         "Failed requests",
         "% of requests",
         300,
-        lambda service: service.thresholds.error_ratio * 100,
+        lambda service: ERROR_RATIO.of(service.thresholds) * 100,
         _recovery_queries,
         _recovery_series,
         endpoint_probes.queries,
     ),
     escalate_if=(
         "the share of failed requests still rises 15 minutes after the mitigation, or is above 25 %",
-        "no cause is supported and the database or the cluster is somebody else's",
+        "no cause is supported, and another team owns the database or the cluster",
         "authentication fails from many addresses: then it may be an attack, call security",
     ),
 )

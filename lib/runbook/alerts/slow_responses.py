@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from math import nan
 
 from runbook.alerts.checks.database import pool, slow_queries
 from runbook.alerts.checks.logs import error_messages, warning_messages
@@ -14,77 +15,102 @@ from runbook.alerts.checks.toolkit.signal import REQUEST_SECONDS
 from runbook.alerts.checks.workload import changes, cpu_throttling
 from runbook.alerts.mitigations.capacity import more_room
 from runbook.alerts.mitigations.slowness import spare_dependency, speed_up_queries, widen_pool
-from runbook.alerts.shared_causes import DEPLOYMENT, ONLY_NEW_PODS, TRAFFIC, Facts, about, times_as_many, told
-from runbook.config.settings import Service
-from runbook.investigation.definitions import Alert, Answers, Cause, Context, LoadTest, Recovering, Sign
+from runbook.alerts.shared_causes import DEPLOYMENT, ONLY_NEW_PODS, TRAFFIC, about, share_of, times_as_many
+from runbook.alerts.thresholds import LATENCY_P95
+from runbook.config.schema import Service
+from runbook.investigation.definitions import Alert, Answers, Cause, Conclusive, Context, LoadTest, Recovering, Sign
 from runbook.model import Query, Series
-from runbook.text.format import duration_text, plural, share_text
+from runbook.text.format import plural, share_text
+from runbook.text.time import duration_text
 
 
 def expression(service: Service) -> str:
     """The alerting rule's PromQL; without traffic the quantile is NaN, which is above nothing."""
-    return f"{histogram.p95(service, histogram.REQUESTS, WINDOW)} > {service.thresholds.latency_p95_seconds:g}"
+    return f"{histogram.p95(service, histogram.REQUESTS, WINDOW)} > {LATENCY_P95.of(service.thresholds):g}"
 
 
-def slowest_queries(f: Facts) -> str:
-    """E.g. "p95 of select users 2.3 s (11 ms before)"."""
-    before = f" ({duration_text(f['p95_before'])} before)" if f["p95_before"] is not None else ""
-    more = "" if f["alone"] or len(f["slow"]) < 2 else f", as {len(f['slow'])} of {f['kinds']} kinds of queries"
-    return f"p95 of {f['worst']} {duration_text(f['p95'])}{before}{more}"
+def slowest_queries(f: slow_queries.Facts) -> str:
+    """E.g. "p95 of SELECT on table users is 2.3 s (11 ms before)"."""
+    before = f" ({duration_text(f.p95_before)} before)" if f.p95_before is not None else ""
+    more = "" if f.alone or len(f.slow) < 2 else f", and {len(f.slow)} of {f.kinds} kinds of queries are slow"
+    return f"p95 of {slow_queries.statement(f)} is {duration_text(f.p95)}{before}{more}"
 
 
-def no_room(f: Facts) -> str:
+def full_pools(f: pool.Facts) -> str:
     """E.g. "the pool is full in 3 of 6 pods"; or smaller than it should be."""
-    full, pods = f["full_pods"], f["pods"]
+    full, pods = f.full_pods, f.pods
     return f"the pool is full in {full} of {plural(pods, 'pod')}" if full else "the pods open no more connections"
 
 
-def most_time(part: str, words: str, least: float, weight: float) -> Sign:
-    """For: much of the additional time is this part's."""
-    return Sign(
-        "time",
-        weight,
-        lambda f: bool(f["longer"]) and f[part] is not None and f[part] >= least,
-        lambda f: f"{share_text(f[part])} of the additional time is {words}",
-    )
+@dataclass(frozen=True)
+class Part:
+    """One part of a request's time: its share of the additional time, and where that is spent, in words."""
+
+    share: Callable[[time_breakdown.Facts], float | None]
+    words: str
+
+    def at_least(self, share: float, weight: float) -> Sign[time_breakdown.Facts]:
+        """Much of the additional time is this part's."""
+        return Sign(
+            time_breakdown.Facts,
+            weight,
+            lambda f: f.longer and self._known(f) >= share,
+            lambda f: f"{share_text(self._known(f))} of the additional time is spent {self.words}",
+        )
+
+    def below(self, share: float, weight: float) -> Sign[time_breakdown.Facts]:
+        """Hardly any of the additional time is this part's."""
+        return Sign(
+            time_breakdown.Facts,
+            weight,
+            lambda f: f.longer and self._known(f) < share,
+            lambda f: f"{self._little(f)} of the additional time is spent {self.words}",
+        )
+
+    def _known(self, f: time_breakdown.Facts) -> float:
+        """NaN where it is not known, which is neither much nor little."""
+        share = self.share(f)
+        return nan if share is None else share
+
+    def _little(self, f: time_breakdown.Facts) -> str:
+        return f"only {share_text(self._known(f))}" if self.share(f) else "none"
 
 
-def little_time(part: str, words: str, most: float, weight: float) -> Sign:
-    """Against: hardly any of the additional time is this part's."""
-    return Sign(
-        "time",
-        weight,
-        lambda f: bool(f["longer"]) and f[part] is not None and f[part] < most,
-        lambda f: f"{f'only {share_text(f[part])}' if f[part] else 'none'} of the additional time is {words}",
-    )
-
+IN_QUERIES = Part(lambda f: f.queries, "in queries")
+WAITING = Part(lambda f: f.waiting, "waiting for a connection")
+ELSEWHERE = Part(lambda f: f.rest, "outside of queries, the pool and the CPU")
 
 ONLY_SOME = Sign(
-    "paths",
+    paths.Facts,
     0.4,
-    lambda f: f["some"],
-    lambda f: f"only {len(f['slow'])} of {f['endpoints']} endpoints are slow; a lack for all would slow all",
+    lambda f: f.some,
+    lambda f: (
+        f"only {len(f.slow)} of {plural(f.endpoints, 'endpoint')} {'is' if len(f.slow) == 1 else 'are'} slow; "
+        "too little CPU or memory would slow all of them"
+    ),
 )
-SURGE = Sign("traffic", 0.6, lambda f: f["surge"], lambda f: f"{times_as_many(f)} explain the load")
-SURGE_BESIDE = replace(SURGE, weight=0.3)  # it delays all endpoints alike, and makes no service answer late
-SLOW_QUERIES = Sign("queries", 0.7, lambda f: f["any"], lambda f: f"slow queries explain it: {slowest_queries(f)}")
+SURGE = Sign(traffic.Facts, 0.6, lambda f: f.surge, lambda f: f"{times_as_many(f)} explain the load")
+SURGE_BESIDE = replace(SURGE, weight=0.3)  # it delays all endpoints alike, and makes no external service slow
+SLOW_QUERIES = Sign(
+    slow_queries.Facts, 0.7, lambda f: f.any, lambda f: f"slow queries explain it: {slowest_queries(f)}"
+)
 
 DATABASE = Cause(
     "database",
     "Database",
-    phrase=lambda results: f"the database: {_slow_queries(results['queries'].facts)}",
+    phrase=lambda results: f"the database: {_slow_queries(results.required(slow_queries.Facts))}",
     plan=speed_up_queries,
-    needs=("queries",),
-    decides=(("queries", "any"),),
+    requires=(slow_queries.Facts,),
+    conclusive=(Conclusive(slow_queries.Facts, "any"),),
     supports=(
-        Sign("queries", 0.6, lambda f: f["any"], slowest_queries),
-        most_time("queries", "in queries", 0.5, 0.5),
-        Sign("logs", 0.2, about("database"), told("database")),
+        Sign(slow_queries.Facts, 0.6, lambda f: f.any, slowest_queries),
+        IN_QUERIES.at_least(0.5, weight=0.5),
+        Sign(error_messages.Facts, 0.2, about("database"), share_of("database")),
     ),
     refutes=(
         ONLY_NEW_PODS,
-        Sign("queries", 0.9, lambda f: f["any"] is False, lambda f: f"queries are fast: {slowest_queries(f)}"),
-        little_time("queries", "in queries", 0.2, 0.6),
+        Sign(slow_queries.Facts, 0.9, lambda f: not f.any, lambda f: f"queries are fast: {slowest_queries(f)}"),
+        IN_QUERIES.below(0.2, weight=0.6),
     ),
 )
 
@@ -93,68 +119,73 @@ POOL = Cause(
     "Connection pool",
     phrase=lambda results: "the connection pool: requests wait for a connection",
     plan=widen_pool,
-    needs=("pool",),
-    decides=(("pool", "queueing"), ("pool", "exhausted")),
+    requires=(pool.Facts,),
+    conclusive=(Conclusive(pool.Facts, "queueing"), Conclusive(pool.Facts, "exhausted")),
     supports=(
         Sign(
-            "pool",
+            pool.Facts,
             0.5,
-            lambda f: f["queueing"],
-            lambda f: f"{f['waiting']:,.0f} requests wait for a connection ({f['waiting_before'] or 0:,.0f} before)",
+            lambda f: f.queueing,
+            lambda f: f"{f.waiting or 0:,.0f} requests wait for a connection ({f.waiting_before or 0:,.0f} before)",
         ),
-        Sign("pool", 0.3, lambda f: f["exhausted"], no_room),
-        most_time("waiting", "waiting for a connection", 0.4, 0.5),
+        Sign(pool.Facts, 0.3, lambda f: f.exhausted, full_pools),
+        WAITING.at_least(0.4, weight=0.5),
     ),
     refutes=(
         ONLY_NEW_PODS,
         SLOW_QUERIES,
         SURGE,
-        Sign("pool", 0.9, lambda f: not f["queueing"] and not f["exhausted"], lambda f: "the pool has room"),
-        little_time("waiting", "waiting for a connection", 0.2, 0.7),
+        Sign(
+            pool.Facts,
+            0.9,
+            lambda f: not f.queueing and not f.exhausted,
+            lambda f: "the pool has free connections",
+        ),
+        WAITING.below(0.2, weight=0.7),
     ),
 )
 
 RESOURCES = Cause(
     "resources",
     "CPU or memory",
-    phrase=lambda results: f"too little {_short_of(results['resources'].facts)}",
+    phrase=lambda results: f"too little {_short_of(results.required(cpu_throttling.Facts))}",
     plan=more_room,
-    needs=("resources",),
-    decides=(("resources", "memory_reached"), ("resources", "cpu_reached")),
+    requires=(cpu_throttling.Facts,),
+    conclusive=(Conclusive(cpu_throttling.Facts, "memory_reached"), Conclusive(cpu_throttling.Facts, "cpu_reached")),
     supports=(
         Sign(
-            "resources",
+            cpu_throttling.Facts,
             0.5,
-            lambda f: f["cpu_reached"],
-            lambda f: f"CPU at {share_text(f['cpu_used'])} of its limit",
+            lambda f: f.cpu_reached,
+            lambda f: f"CPU at {_percent(f.cpu_used)} of its limit",
         ),
         Sign(
-            "resources",
+            cpu_throttling.Facts,
             0.5,
-            lambda f: f["throttled"],
-            lambda f: f"the CPU is taken away in {share_text(f['throttled_share'])} of the periods",
+            lambda f: f.throttled,
+            lambda f: f"the worst pod is throttled in {_percent(f.throttled_share)} of its CPU periods",
         ),
         Sign(
-            "resources",
+            cpu_throttling.Facts,
             0.5,
-            lambda f: f["memory_reached"],
-            lambda f: f"memory at {share_text(f['memory_used'])} of its limit",
+            lambda f: f.memory_reached,
+            lambda f: f"memory at {_percent(f.memory_used)} of its limit",
         ),
-        Sign("paths", 0.2, lambda f: f["all"], lambda f: "all endpoints are slow"),
-        Sign("logs", 0.2, about("resources"), told("resources")),
+        Sign(paths.Facts, 0.2, lambda f: f.all, lambda f: "all endpoints are slow"),
+        Sign(error_messages.Facts, 0.2, about("resources"), share_of("resources")),
     ),
     refutes=(
         ONLY_NEW_PODS,
         ONLY_SOME,
         SURGE,
         Sign(
-            "resources",
+            cpu_throttling.Facts,
             0.8,
-            lambda f: f["memory_reached"] is False and f["cpu_reached"] is False and not f["throttled"],
-            lambda f: "memory and CPU below their limits",
+            lambda f: f.memory_reached is False and f.cpu_reached is False and not f.throttled,
+            lambda f: "memory and CPU are below their limits",
         ),
-        most_time("queries", "in queries", 0.5, 0.5),
-        most_time("waiting", "waiting for a connection", 0.5, 0.5),
+        IN_QUERIES.at_least(0.5, weight=0.5),
+        WAITING.at_least(0.5, weight=0.5),
     ),
 )
 
@@ -163,48 +194,58 @@ DEPENDENCY = Cause(
     "External service",
     phrase=lambda results: "a slow external service",
     plan=spare_dependency,
-    needs=("time",),
-    decides=(("time", "rest"),),
+    requires=(time_breakdown.Facts,),
+    conclusive=(Conclusive(time_breakdown.Facts, "rest"),),
     supports=(
-        most_time("rest", "spent outside of queries, the pool and the CPU", 0.6, 0.45),
-        Sign("paths", 0.3, lambda f: f["some"], lambda f: f"only some endpoints are slow: {', '.join(f['slow'][:3])}"),
+        ELSEWHERE.at_least(0.6, weight=0.45),
+        Sign(paths.Facts, 0.3, lambda f: f.some, lambda f: f"only some endpoints are slow: {', '.join(f.slow[:3])}"),
         Sign(
-            "paths",
+            paths.Facts,
             0.3,
-            lambda f: bool(f["apart"]),
-            lambda f: f"all endpoints are slow, but some much more: {', '.join(f['apart'][:3])}",
+            lambda f: bool(f.apart),
+            lambda f: f"all endpoints are slow, some much more than the others: {', '.join(f.apart[:3])}",
         ),
-        Sign("logs", 0.4, about("dependency", 0.2), told("dependency")),
-        Sign("slow_log", 0.4, about("dependency", 0.2), lambda f: "warnings speak of a slow service"),
+        Sign(error_messages.Facts, 0.4, about("dependency", 0.2), share_of("dependency")),
+        Sign(warning_messages.Facts, 0.4, about("dependency", 0.2), lambda f: "warnings name a slow external service"),
     ),
     refutes=(
         ONLY_NEW_PODS,
         SURGE_BESIDE,
         SLOW_QUERIES,
-        Sign("pool", 0.5, lambda f: f["queueing"], lambda f: "requests wait for a connection"),
+        Sign(pool.Facts, 0.5, lambda f: f.queueing, lambda f: "requests wait for a connection"),
         Sign(
-            "resources",
+            cpu_throttling.Facts,
             0.6,
-            lambda f: bool(f["cpu_reached"] or f["throttled"]),
-            lambda f: "the CPU is short: requests wait for it",
+            lambda f: bool(f.cpu_reached or f.throttled),
+            lambda f: "there is too little CPU: requests wait for it",
         ),
-        Sign("resources", 0.6, lambda f: f["memory_reached"], lambda f: "memory is short: requests wait for it"),
-        little_time("rest", "spent outside of queries, the pool and the CPU", 0.4, 0.8),
+        Sign(
+            cpu_throttling.Facts,
+            0.6,
+            lambda f: f.memory_reached,
+            lambda f: "there is too little memory: requests wait for it",
+        ),
+        ELSEWHERE.below(0.4, weight=0.8),
     ),
 )
 
 
-def _slow_queries(f: Facts) -> str:
-    if not f["any"]:
+def _slow_queries(f: slow_queries.Facts) -> str:
+    if not f.any:
         return "its queries take most of the additional time"
-    if f["alone"]:
-        return f"{f['worst']} is slow; it may lack an index"
-    return f"{len(f['slow'])} of {f['kinds']} kinds of queries are slow, {f['worst']} above all"
+    worst = slow_queries.statement(f)
+    if f.alone:
+        return f"{worst} is slow; it may lack an index"
+    return f"{len(f.slow)} of {f.kinds} kinds of queries are slow, {worst} most of all"
 
 
-def _short_of(f: Facts) -> str:
-    lacking = {"CPU": f["cpu_reached"] or f["throttled"], "memory": f["memory_reached"]}
+def _short_of(f: cpu_throttling.Facts) -> str:
+    lacking = {"CPU": f.cpu_reached or f.throttled, "memory": f.memory_reached}
     return " and ".join(name for name, short in lacking.items() if short) or "CPU or memory"
+
+
+def _percent(share: float | None) -> str:
+    return share_text(nan if share is None else share)
 
 
 def _recovery_queries(c: Context, end: float) -> Mapping[str, Query]:
@@ -217,14 +258,16 @@ def _recovery_series(c: Context, answers: Answers) -> Series:
 
 ALERT = Alert(
     name="SlowResponses",
-    summary=lambda limits: f"5 % of requests take longer than {duration_text(limits.latency_p95_seconds)}",
+    summary=lambda limits: f"5 % of requests take longer than {duration_text(LATENCY_P95.of(limits))}",
     meaning=lambda limits: (
-        f"The 95th percentile of request durations has been above {duration_text(limits.latency_p95_seconds)} for at least five minutes."
+        "The 95th percentile of request durations has been above "
+        f"{duration_text(LATENCY_P95.of(limits))} for at least five minutes."
     ),
     impact="Users wait for pages and some give up; the service is degraded but still answers.",
     severity="high",
-    hold_seconds=300,
+    for_seconds=300,
     expression=expression,
+    thresholds=(LATENCY_P95,),
     checks=(
         latency.CHECK,
         changes.watching(REQUEST_SECONDS),
@@ -240,18 +283,18 @@ ALERT = Alert(
     ),
     causes=(DATABASE, POOL, RESOURCES, DEPENDENCY, DEPLOYMENT, TRAFFIC),
     recovery=Recovering(
-        "Request duration, 95th percentile,",
-        "s",
-        300,
-        lambda service: service.thresholds.latency_p95_seconds,
-        _recovery_queries,
-        _recovery_series,
-        endpoint_probes.queries,
-        load=LoadTest(50, lambda service: service.thresholds.latency_p95_seconds),
+        what="Request duration, 95th percentile,",
+        unit="s",
+        seconds=300,
+        threshold=lambda service: LATENCY_P95.of(service.thresholds),
+        queries=_recovery_queries,
+        series=_recovery_series,
+        probes=endpoint_probes.queries,
+        load=LoadTest(50, lambda service: LATENCY_P95.of(service.thresholds)),
     ),
     escalate_if=(
         "p95 still rises 15 minutes after the mitigation, or is above 10 s",
         "requests begin to fail as well: run HighErrorRate",
-        "no cause is supported and the database, the cluster or an external service is somebody else's",
+        "no cause is supported, and another team owns the database, the cluster or the external service",
     ),
 )

@@ -1,4 +1,4 @@
-"""When the stretch of trouble that goes on at some time began: for what is either there or not, and may just have begun."""
+"""When an interval of trouble began that goes on at some time: for what is either there or not, however short."""
 
 from __future__ import annotations
 

@@ -129,7 +129,7 @@ def disturbance(seen: Measured, min_effect: float, late: float) -> Disturbance |
 
 
 def _is_birth(run: Run, least: int) -> bool:
-    """Whether it is no more than the first few values of a series that begins: a cold start, or a rate over too little."""
+    """Whether it is only the first few values of a series that begins: a cold start, or a rate over too little."""
     return run[0].first == 0 and run[-1].end < least
 
 

@@ -15,10 +15,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from math import exp
 
-from runbook.text.format import plain_text, shortened
+from runbook.text.escape import plain_text, shortened
 
 LINE = 1000  # characters of a message that make its pattern
-SHOWN = 200  # characters of a pattern or example that are shown
+SHOWN = 200  # characters of a pattern that are shown
 TOKENS = 100  # tokens of a message that make its pattern
 MANY_VALUES, MANY_WORDS = 6, 10  # so many different ones in one place are no categories any more
 WILD = "<*>"
@@ -36,14 +36,17 @@ _IDENTITY = (
     r"|\b\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d)?(?:[.,]\d{1,9})?(?:Z|[+-]\d\d:?\d\d)?)?"  # date, time
     r"|\b\d{1,2}:\d\d(?::\d\d(?:[.,]\d{1,9})?)?\b"  # time of day
     r"|\b\d{1,3}(?:\.\d{1,3}){3}(?:/\d{1,2})?(?::\d{1,5})?\b"  # IPv4, its net or port
-    r"|\[?(?<![\w:])(?=[a-fA-F:]{0,30}\d)(?:(?:[0-9a-fA-F]{1,4}:){3,7}|(?:[0-9a-fA-F]{1,4}:){0,6}:)[0-9a-fA-F:]{0,30}(?:%\w{1,20})?\]?(?::\d{1,5}\b)?"  # IPv6
+    r"|\[?(?<![\w:])(?=[a-fA-F:]{0,30}\d)(?:(?:[0-9a-fA-F]{1,4}:){3,7}|(?:[0-9a-fA-F]{1,4}:){0,6}:)"  # IPv6,
+    r"[0-9a-fA-F:]{0,30}(?:%\w{1,20})?\]?(?::\d{1,5}\b)?"  # its end, zone and port
     r"|\b0[xX][0-9a-fA-F]+\b"
     r"|\b(?=[a-fA-F]{0,40}\d)[0-9a-fA-F]{8,64}\b"  # long hexadecimal
     r"|[\w.+-]{1,64}@[\w-]{1,64}(?:\.[\w-]{1,64})+"  # e-mail
-    r"|(?<![\w.])[+-]?\d+(?:[.,]\d+)*(?:[eE][+-]?\d+)?(?:ns|us|µs|ms|s|m|h|d|[kKMGT]?i?B|%)?(?![\w.]*\w)"  # number, duration, size
+    r"|(?<![\w.])[+-]?\d+(?:[.,]\d+)*(?:[eE][+-]?\d+)?"  # number,
+    r"(?:ns|us|µs|ms|s|m|h|d|[kKMGT]?i?B|%)?(?![\w.]*\w)"  # duration, size
 )
 _TOKEN = re.compile(
-    rf"(?P<quoted>{_QUOTED})|(?P<identity>{_IDENTITY})|(?P<word>[^\W_]+(?:[_.'’-]?[^\W_]+)*)|(?P<wild><\*>)|(?P<other>\s|[\W_])"
+    rf"(?P<quoted>{_QUOTED})|(?P<identity>{_IDENTITY})|(?P<word>[^\W_]+(?:[_.'’-]?[^\W_]+)*)"
+    r"|(?P<wild><\*>)|(?P<other>\s|[\W_])"
 )
 _LIST = re.compile(r"<\*>(?:[\s,.:;/|x_-]{0,3}<\*>)+")
 _DIGIT = re.compile(r"\d")
@@ -52,16 +55,15 @@ _COLOURS = re.compile(r"\x1b\[[0-9;]{0,20}[A-Za-z]")
 
 @dataclass(frozen=True)
 class Template:
-    """One message pattern. `before` and `since` are weighted counts around the onset (all are `since` without one), `heard`
-    is what of `before` came surely before it; `first_seen` is in epoch seconds, `example` its first message; `new`:
-    (almost) unheard of before the onset.
+    """One message pattern. `before`, `since` are weighted counts around the onset (all are `since` without one);
+    `heard` is what of `before` came surely before it; `first_seen` is in epoch seconds; `new`:
+    (almost) never seen before the onset.
     """
 
     pattern: str
     before: float
     since: float
     first_seen: float
-    example: str
     new: bool
     heard: float = 0.0
 
@@ -115,12 +117,11 @@ def _template(pattern: str, own: Sequence[Message], exposure: _Exposure) -> Temp
     before = sum(w for t, _, w in own if onset is not None and t < onset)
     since = sum(w for t, _, w in own if onset is None or t >= onset)
     heard = sum(w for t, _, w in own if onset is not None and t < onset - SLACK)
-    example = plain_text(_line(own[0][1]), SHOWN)
-    return Template(pattern, before, since, own[0][0], example, _new(own, since, exposure), heard)
+    return Template(pattern, before, since, own[0][0], _new(own, since, exposure), heard)
 
 
 def _new(own: Sequence[Message], since: float, exposure: _Exposure) -> bool:
-    """Whether the pattern is relevant since the onset, and its (almost) silence before is neither chance nor sampling."""
+    """Whether the pattern matters since the onset, and its (almost) silence before is neither chance nor sampling."""
     if exposure.onset is None or since < max(3.0, RELEVANT * exposure.total_since):
         return False
     earlier = [w for t, _, w in own if t < exposure.onset - SLACK]

@@ -90,7 +90,7 @@ def _usual(seasonal: ArrayLike | None, count: int) -> Floats:
 
 def _find(view: Measured, seen: Measured, min_effect: float) -> Onset | None:
     """That there is a disturbance is judged by one view; when exactly it began, by the values as they came."""
-    if len(view.r) < 3 * view.least or not view.sigma > 0:
+    if len(view.r) < 3 * view.least or not view.sigma > 0 or not seen.sigma**2 > 0:  # the noise may vanish in rounding
         return None
     found = disturbance(view, min_effect, (view.window - seen.window) / 2)
     if found is None:
@@ -134,7 +134,7 @@ def _start(seen: Measured, found: Disturbance) -> _Start:
     roof = found.baseline + 1.2 * (float(np.median(early)) - found.baseline) + 2 * seen.sigma
     x, y = seen.t[a:b], np.clip(seen.r[a:b], found.baseline - LOUD * seen.sigma, roof)
     starts, window = x[1:-1], max(seen.window, seen.step)
-    errors = _errors(x - x[0], y - y.mean(), starts - x[0] - seen.step, window, seen.step)
+    errors = _errors(x - x[0], y - y.mean(), starts - x[0] - seen.step, window=window, step=seen.step)
     errors = errors / (seen.sigma**2 * seen.lag) + 2 * np.log1p(RISES)[:, None]
     k, i = np.unravel_index(int(np.argmin(errors)), errors.shape)
     likely = np.exp((errors[k, i] - errors.min(axis=0)) / 2)
@@ -142,7 +142,7 @@ def _start(seen: Measured, found: Disturbance) -> _Start:
     return _Start(float(starts[i]), window + RISES[int(k)] * seen.step, float(likely[near].sum() / likely.sum()))
 
 
-def _errors(x: Floats, y: Floats, starts: Floats, window: float, step: float) -> Floats:
+def _errors(x: Floats, y: Floats, starts: Floats, *, window: float, step: float) -> Floats:
     """Squared deviations of `y` (mean 0) from the best-fitting rise of every length (rows) and start (columns)."""
     since = x[None, :] - starts[:, None]
     rises = [(_area(since, n * step) - _area(since - window, n * step)) / window for n in RISES]
@@ -153,7 +153,7 @@ def _errors(x: Floats, y: Floats, starts: Floats, window: float, step: float) ->
 
 
 def _area(x: Floats, rise: float) -> Floats:
-    """The integral of a rise from 0 to 1 that begins at 0 and takes `rise`: a mean over a window is a difference of two."""
+    """The integral of a rise from 0 to 1 that begins at 0 and takes `rise`; a window's mean is a difference of two."""
     inside = np.clip(x, 0.0, rise)
     return np.maximum(x - rise, 0.0) + (inside**2 / (2 * rise) if rise else 0.0)
 

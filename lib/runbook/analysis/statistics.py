@@ -53,7 +53,7 @@ def spread(values: Floats) -> float:
 
 
 def noise(values: Floats, lag: int) -> float:
-    """Noise of single values: differences over `lag` points know neither slow change nor smoothing over `lag` points."""
+    """Noise of single values: differences over `lag` points know neither slow change nor smoothing over as many."""
     ahead = max(1, min(lag, len(values) // 3))
     return spread(values[ahead:] - values[:-ahead]) / sqrt(2)
 

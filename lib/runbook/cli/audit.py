@@ -16,7 +16,7 @@ from runbook.cli import options
 @click.option("--environment", metavar="NAME", help="Check the signature too, with this environment's seal key.")
 @options.settings_file
 @options.as_json
-def command(bundle: Path, expect: str, environment: str | None, settings_path: Path | None, json_: bool) -> int:
+def command(*, bundle: Path, expect: str, environment: str | None, settings_path: Path | None, json_: bool) -> int:
     """Check that every file of a bundle is as it was sealed. Exit code 0 if so, 1 if not."""
     from runbook.evidence.audit import audit
 
@@ -46,19 +46,24 @@ def command(bundle: Path, expect: str, environment: str | None, settings_path: P
             options.line(f"Unedited: {files}{signed}.")
         else:
             options.line(f"Agrees with its manifest: {files}.")
-            options.line("Whoever rewrote both is found only by --expect or a seal key (--environment).")
+            options.line(
+                "This does not detect someone who changed both files and manifest; "
+                "use --expect or a seal key (--environment)."
+            )
         options.line(f"Manifest: sha256 {found.manifest_sha256}{' (as expected)' if expect else ''}")
     return 0 if found.unedited else 1
 
 
 def _key(name: str, settings_path: Path | None) -> bytes:
+    from runbook.config import secrets
     from runbook.config import settings as reader
     from runbook.errors import SettingsError
 
     settings = reader.load(settings_path)
-    key = reader.seal_key(settings.environment(name))
+    key = secrets.seal_key(settings.environment(name))
     if not key:
         raise SettingsError(
-            f"Environment {name} names no seal key; set seal_key_env or seal_key_file in {settings.path}, or leave out --environment."
+            f"Environment {name} names no seal key; set seal_key_env or seal_key_file in {settings.path}, "
+            "or leave out --environment."
         )
     return key

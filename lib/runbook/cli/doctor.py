@@ -25,13 +25,16 @@ def command(alert: tuple[str, ...], environment: str | None, settings_path: Path
 
     Exit code 0 if every check can run, 3 if some check could not.
     """
-    from runbook import alerts
+    from runbook.alerts import registry
     from runbook.config import settings as reader
     from runbook.doctor.examine import examine, fit
+    from runbook.doctor.line import Line
 
     settings = reader.load(settings_path)
     name = options.chosen_environment(settings, environment)
-    lines = examine(name, settings, [alerts.load(one) for one in alert or alerts.names()], time.time())
+    loaded, problems = registry.of(settings).choose(alert)
+    lines = [*(Line("runbook", "alerts", "failed", one) for one in problems)]
+    lines += examine(name, settings, loaded, time.time())
     if json_:
         options.print_json([asdict(line) for line in lines])
     else:

@@ -2,27 +2,41 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 
 from runbook.cli import options
 
 
 @click.command("list")
+@options.settings_file
+@click.option("--check", is_flag=True, help="Say what is missing of your own alerts; exit code 1 if anything is.")
 @options.as_json
-def command(json_: bool) -> None:
-    """List the alerts that there are runbooks for: name, severity, meaning."""
-    from runbook import alerts
-    from runbook.config.settings import Thresholds
+def command(*, settings_path: Path | None, check: bool, json_: bool) -> int:
+    """List the alerts that have a runbook: name, severity, meaning.
 
-    found, usual = [alerts.load(name) for name in alerts.names()], Thresholds()
+    An alert that cannot be loaded is told on stderr, and costs no other one.
+    """
+    from runbook.alerts import registry
+    from runbook.config import settings as reader
+
+    catalogue = registry.of(reader.load(settings_path))
+    found, problems = catalogue.load_all()
+    if check:
+        from runbook.doctor import completeness
+
+        problems += tuple(one for alert in found for one in completeness.missing(catalogue.pack(alert.name), alert))
     if json_:
         options.print_json(
             [
-                {"name": a.name, "severity": a.severity, "summary": a.summary(usual), "meaning": a.meaning(usual)}
+                {"name": a.name, "severity": a.severity, "summary": a.summary({}), "meaning": a.meaning({})}
                 for a in found
             ]
         )
-        return
-    width = max((len(alert.name) for alert in found), default=0)
-    for alert in found:
-        options.line(f"{alert.name:{width}}  {alert.severity:8}  {alert.meaning(usual)}")
+    else:
+        width = max((len(alert.name) for alert in found), default=0)
+        for alert in found:
+            options.line(f"{alert.name:{width}}  {alert.severity:8}  {alert.meaning({})}")
+    code = options.told(problems)
+    return code if check else 0

@@ -1,13 +1,14 @@
 """The command line: finds the command, and turns every end into one sentence and an exit code.
 
-0 complete, 1 failed, 2 wrong use (nothing was run), 3 evidence left but some check could not run, 130 interrupted; 141 where the
-reader of the output went away (a run keeps its own code).
+0 complete, 1 failed, 2 wrong use (nothing was run), 3 evidence left but some check could not run, 130 interrupted; 141
+where the reader of the output went away (a run keeps its own code).
 """
 
 from __future__ import annotations
 
 import errno
 import importlib
+import logging
 import os
 import sys
 from typing import Any, Final
@@ -15,10 +16,12 @@ from typing import Any, Final
 import click
 
 from runbook import __version__
+from runbook.cli import verbose
 from runbook.cli.output import Unheard
 
+logger = logging.getLogger(__name__)
 COMMANDS: Final = {
-    "list": "The alerts that there are runbooks for.",
+    "list": "List the alerts that have a runbook.",
     "run": "Investigate an alert and leave the evidence.",
     "open": "Open an alert's notebook, filled in, in JupyterLab.",
     "replay": "Judge a recording again and compare the findings.",
@@ -43,6 +46,8 @@ class Commands(click.Group):
         if cmd_name not in COMMANDS:
             return None
         command: click.Command = importlib.import_module(f"runbook.cli.{cmd_name}").command
+        if all(parameter.name != "verbose" for parameter in command.params):
+            verbose.option(command)
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -63,6 +68,7 @@ class Commands(click.Group):
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="runbook")
+@verbose.option
 def cli() -> None:
     """Executable runbooks: run the notebook of an alert, keep the evidence, replay it.
 
@@ -97,11 +103,14 @@ def guarded(group: click.Group, arguments: list[str]) -> int:
     except Unheard as error:
         return _unheard(error.reason, error.code)
     except Exception as error:
+        logger.info("The command failed", exc_info=True)
         if isinstance(error, OSError) and error.errno in UNWRITABLE and not error.filename:
             return _unheard(error, SIGPIPE if error.errno == errno.EPIPE else 1)
         from runbook.cli.errors import sentence
 
         return _told(*sentence(error))
+    finally:
+        verbose.off()
     return code if isinstance(code, int) else 0
 
 

@@ -21,6 +21,7 @@ from runbook.cli import options
 @click.option("--no-browser", is_flag=True, help="Start JupyterLab, but no browser.")
 @click.option("--print", "print_", is_flag=True, help="Only make the notebook, and print its path.")
 def command(
+    *,
     alert: str,
     jupyter_arguments: tuple[str, ...],
     environment: str | None,
@@ -35,6 +36,7 @@ def command(
 
     The copy lies in the incident's folder of the evidence; an earlier one is never overwritten.
     """
+    from runbook.config import process_env
     from runbook.config import settings as reader
     from runbook.runs.notebook_copy import make
 
@@ -51,5 +53,5 @@ def command(
     os.execve(  # noqa: S606 - JupyterLab takes our place, so that Ctrl-C and the exit code are its own
         sys.executable,
         [sys.executable, "-m", "jupyterlab", str(path), *arguments],
-        reader.child_environment(RUNBOOK_SETTINGS=str(settings.path), **elsewhere),
+        process_env.child_environment(RUNBOOK_SETTINGS=str(settings.path), **elsewhere),
     )

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+
+from runbook.cli import verbose
 
 if TYPE_CHECKING:
     from runbook.config.settings import Settings
@@ -88,17 +90,37 @@ def given(environment: str | None, more: tuple[tuple[str, str], ...], **named: s
 
 def chosen_environment(settings: Settings, name: str | None) -> str:
     """The environment that was named; a run that asks the wrong servers is worse than none, so there is no default."""
-    from runbook.config import settings as reader
+    from runbook.config import process_env
     from runbook.errors import UsageError
     from runbook.text.suggest import hint
 
-    found = name or reader.default_environment()
+    found = name or process_env.default_environment()
     if not found:
         raise UsageError(
             f"Say where to ask with --environment or RUNBOOK_ENVIRONMENT; {hint('', settings.environments)}"
         )
-    settings.environment(found)
+    _redact_as(settings, found)
     return found
+
+
+def _redact_as(settings: Settings, environment: str) -> None:
+    """Let what `--verbose` prints keep the secrets of that environment."""
+    from runbook.config.secrets import secrets
+    from runbook.redaction.redactor import Redactor
+
+    asked = settings.environment(environment)
+    if verbose.on():
+        service = settings.service(asked.service)
+        verbose.know(Redactor(service.redact_emails, service.redact_patterns, secrets(asked)))
+
+
+def told(problems: Sequence[str]) -> int:
+    """What is wrong with other alerts, on stderr; exit code 1 if anything is."""
+    from runbook.text.escape import plain
+
+    for problem in problems:
+        click.echo(f"runbook: {plain(problem, 2000)}", err=True)
+    return 1 if problems else 0
 
 
 def print_json(value: object) -> None:

@@ -7,14 +7,19 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from runbook.cli import verbose
+
 if TYPE_CHECKING:
     from runbook.runs.execution import Progress
 
 
 @contextmanager
 def shown() -> Iterator[Callable[[Progress], None]]:
-    """A callback for the runner: a line per finished cell on a terminal, with what goes on now below it."""
-    if not sys.stderr.isatty():
+    """A callback for the runner: a line per finished cell on a terminal, with what goes on now below it.
+
+    The log, where it is printed, tells the same.
+    """
+    if verbose.on() or not sys.stderr.isatty():
         yield lambda progress: None
         return
     from rich.console import Console

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 @options.as_json
 @click.option("--brief", is_flag=True, help="Print the verdict, the ledger and the bundle on one line.")
 def command(
+    *,
     alert: str,
     environment: str | None,
     evidence: Path | None,
@@ -58,32 +60,43 @@ def _print(outcome: Outcome, alert: str, json_: bool) -> None:
 
     for notice in (*outcome.notices, *([outcome.reason] if outcome.reason else [])):
         click.echo(f"runbook: {plain(notice, 2000)}", err=True)
+    headline = outcome.headline or "Nothing was found: the run failed first; see the reason."
     if json_:
-        options.print_json(
-            {
-                "status": outcome.status,
-                "headline": outcome.headline,
-                "ledger": outcome.ledger,
-                "trouble": outcome.trouble,
-                "reason": outcome.reason,
-                "bundle": str(outcome.bundle),
-                "manifest_sha256": outcome.digest,
-                "parameters": dict(outcome.parameters),
-                "seconds": round(outcome.seconds, 3),
-            }
-        )
-        return
-    headline = outcome.headline or "Nothing was found: the run failed before, see the reason."
-    if alert:
-        options.line(f"{alert}: {headline} {outcome.ledger}. {outcome.bundle}")
-        return
-    options.line(headline, bold=True)
-    for sentence in outcome.trouble:
-        options.line(sentence)
+        options.print_json(_json(outcome))
+    elif alert:
+        recovery = f" {outcome.recovery}" if outcome.recovery else ""
+        options.line(f"{alert}: {headline}{recovery} {outcome.ledger}. {outcome.bundle}")
+    else:
+        options.line(headline, bold=True)
+        for line in _below(outcome):
+            options.line(line)
+
+
+def _json(outcome: Outcome) -> dict[str, object]:
+    """For a machine; the words are those of findings.json."""
+    return {
+        "status": outcome.status,
+        "headline": outcome.headline,
+        "recovery": outcome.recovery,
+        "ledger": outcome.ledger,
+        "trouble": outcome.trouble,
+        "reason": outcome.reason,
+        "bundle": str(outcome.bundle),
+        "manifest_sha256": outcome.digest,
+        "parameters": dict(outcome.parameters),
+        "seconds": round(outcome.seconds, 3),
+    }
+
+
+def _below(outcome: Outcome) -> Iterator[str]:
+    """What stands below the headline."""
+    yield from outcome.trouble
     if outcome.trouble:
         where = outcome.parameters.get("environment", "")
-        options.line(f"See `runbook doctor --environment {where}` for what each source lacks.")
-    options.line(f"{outcome.ledger}.")
-    options.line(f"Evidence: {outcome.bundle}")
+        yield f"Run `runbook doctor --environment {where}` to see what each source lacks."
+    if outcome.recovery:
+        yield f"Recovery: {outcome.recovery}"
+    yield f"{outcome.ledger}."
+    yield f"Evidence: {outcome.bundle}"
     if outcome.digest:
-        options.line(f"Manifest: sha256 {outcome.digest}")
+        yield f"Manifest: sha256 {outcome.digest}"

@@ -1,29 +1,28 @@
-"""The frame of a new alert: a module that works as it stands, and its notebook, both to be edited by a person."""
+"""The files of a new alert: a module that works as it stands, its notebook, and a test of its rule."""
 
 from __future__ import annotations
 
+import importlib
 import json
-import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-from runbook import alerts
-from runbook.config.settings import Thresholds
+from runbook.alerts import registry
+from runbook.alerts.pack import Pack
+from runbook.cli.frame import Frame
+from runbook.cli.rule_test import rule_test
+from runbook.config.settings import DEMO, PACKAGE, Settings
 from runbook.errors import EvidenceError, UsageError
 from runbook.investigation.definitions import Alert
 
-TEMPLATES = Path(__file__).resolve().parent / "templates"
-_NAME = re.compile(r"([A-Z][a-z0-9]+){2,6}", re.ASCII)
-_METRIC = re.compile(r"[a-z_][a-z0-9_]{0,120}", re.ASCII)
-_UNIT = re.compile(r"[\w%][\w% /.]{0,39}")
+FOLDER = "alerts"
+LINES = f'[alerts]\nfolder = "{FOLDER}"\n'
 _PARAMETERS = (
-    'environment: str = "demo"  # where to ask: production, staging, lab, or demo to replay the bundled recording',
+    f'environment: str = "{DEMO}"  # where to ask; {DEMO} replays the recording of this alert, and asks nobody',
     'incident_id: str = ""',
-    'started_at: str = ""  # the alert\'s startsAt',
+    'started_at: str = ""  # the alert\'s startsAt; empty: the recorded incident, where one is replayed',
     'lookback: str = "90m"  # how far to look back before it',
     'ended_at: str = ""  # empty: now',
     'mitigated_at: str = ""  # when a mitigation was applied; empty: not yet',
@@ -31,47 +30,44 @@ _PARAMETERS = (
 )
 
 
-@dataclass(frozen=True)
-class Frame:
-    """What a new alert is about: a gauge of the service, without its prefix, summed, above a threshold."""
-
-    name: str
-    metric: str
-    above: float
-    unit: str
-
-    def __post_init__(self) -> None:
-        if not _NAME.fullmatch(self.name):
-            raise UsageError(f"{self.name[:80]!r} is no name for an alert; write two to six words like QueueTooLong.")
-        if self.name in alerts.names():
-            raise UsageError(f"There is an alert {self.name} already; choose another name.")
-        if not _METRIC.fullmatch(self.metric):
-            raise UsageError(
-                f"{self.metric[:80]!r} is no metric's name; give it without the prefix, as cache_size_bytes."
-            )
-        if not _UNIT.fullmatch(self.unit):
-            raise UsageError(f"{self.unit[:80]!r} is no unit; give a word or two, as connections.")
-        if not 0 < self.above < float("inf"):
-            raise UsageError("The threshold is a number above 0; give it with --above.")
-
-    @property
-    def module(self) -> str:
-        """The module's name, by which the catalogue finds the alert: queue_too_long."""
-        return "_".join(word.lower() for word in re.findall(r"[A-Z][a-z0-9]+", self.name))
-
-    def source(self) -> str:
-        """The text of the module."""
-        title = self.metric.replace("_", " ").strip()
-        template = Environment(  # noqa: S701 - Python, not HTML; every value was checked above
-            loader=FileSystemLoader(TEMPLATES), undefined=StrictUndefined, keep_trailing_newline=True
-        ).get_template("alert.py.j2")
-        return template.render(
-            name=self.name,
-            metric=self.metric,
-            above=f"{self.above:g}" if "e" not in f"{self.above:g}" else repr(self.above),
-            unit=self.unit,
-            title=title.capitalize(),
+def folder_of(settings: Settings) -> Path:
+    """Where alerts of one's own are written: never into the package."""
+    folder = settings.alerts_folder or settings.path.parent / FOLDER
+    if PACKAGE in folder.parents or folder == PACKAGE:
+        first, second = LINES.splitlines()
+        raise UsageError(
+            "The settings in use are those of the package, which stays as it is: write a runbook.toml of your own, "
+            f"with the two lines `{first}` and `{second}` in it, and give the command again."
         )
+    return folder
+
+
+def write(frame: Frame, settings: Settings, environment: str) -> tuple[Path, ...]:
+    """Write module, notebook and rule test: all or none, none over what is there; then name the folder in the settings.
+
+    The rule test is for the service of this environment.
+    """
+    if frame.name in registry.of(settings).names:
+        raise UsageError(f"There is an alert {frame.name} already; choose another name.")
+    service = settings.service(settings.environment(environment).service)
+    if service.metric_prefix and any(one.startswith(service.metric_prefix) for one in (frame.metric, frame.of)):
+        raise UsageError(
+            f"Give the metric without {service.metric_prefix}: that is the prefix of {service.name} already."
+        )
+    pack = Pack.of(folder_of(settings), f"the folder of {settings.path}")
+    module, opened = pack.folder / f"{frame.module}.py", pack.notebooks / f"{frame.name}.ipynb"
+    tested = pack.rules / f"{frame.name}.test.yml"
+    with ExitStack() as undo:
+        for folder in (pack.folder, pack.recordings, pack.rules):
+            folder.mkdir(parents=True, exist_ok=True)
+        _new(module, frame.source(), undo)
+        importlib.invalidate_caches()
+        _new(opened, json.dumps(notebook(pack.load(frame.name)), ensure_ascii=False, indent=1) + "\n", undo)
+        _new(tested, rule_test(frame, service, environment), undo)
+        if settings.alerts_folder is None:
+            _name_folder(settings.path)
+        undo.pop_all()
+    return module, opened, tested
 
 
 def notebook(alert: Alert) -> dict[str, Any]:
@@ -81,17 +77,17 @@ def notebook(alert: Alert) -> dict[str, Any]:
         "from runbook.incident import Incident",
         "",
         "incident = Incident.open(",
-        f'    "{alert.name}", environment=environment, incident_id=incident_id, started_at=started_at, lookback=lookback,',
-        "    ended_at=ended_at, mitigated_at=mitigated_at, recording=recording,",
+        f'    "{alert.name}", environment=environment, incident_id=incident_id, started_at=started_at,',
+        "    lookback=lookback, ended_at=ended_at, mitigated_at=mitigated_at, recording=recording,",
         ")",
         "incident.context()",
     ]
     told = [
         f"# {alert.name}",
-        f"**Meaning** {alert.meaning(Thresholds())}",
+        f"**Meaning** {alert.meaning({})}",
         f"**Impact** {alert.impact}",
         "## Parameters",
-        "Change them and run all cells. As they stand they replay a recorded incident: no server is needed.",
+        "Change them and run all cells. As they stand they replay the recorded incident: no server is needed.",
     ]
     cells = [
         _markdown("\n\n".join(told)),
@@ -100,7 +96,7 @@ def notebook(alert: Alert) -> dict[str, Any]:
         _code(*opening),
         _markdown("## Is it real?"),
         _code(f'incident.show("{first}")'),
-        _markdown("## Diagnosis\n\nOne question a cell. What is normal takes one line."),
+        _markdown("## Diagnosis\n\nOne question per cell. Normal results take one line."),
         *(_code(f'incident.show("{name}")') for name in rest),
         *(_code(f"incident.{part}()") for part in ("causes", "mitigation", "verification", "record")),
     ]
@@ -120,26 +116,27 @@ def _code(*lines: str, tags: Sequence[str] = ()) -> dict[str, Any]:
     return {"cell_type": "code", "execution_count": None, "metadata": metadata, "outputs": [], "source": source}
 
 
-def write(frame: Frame, alerts_folder: Path, notebooks_folder: Path) -> tuple[Path, Path]:
-    """Write the module, load the alert from it, write the notebook: both or none, neither over what is there."""
-    module, opened = alerts_folder / f"{frame.module}.py", notebooks_folder / f"{frame.name}.ipynb"
-    if opened.exists():
-        raise UsageError(f"{opened} is there already; choose another name.")
-    _new(module, frame.source())
-    try:
-        _new(opened, json.dumps(notebook(alerts.load(frame.name)), ensure_ascii=False, indent=1) + "\n")
-    except BaseException:
-        module.unlink()
-        raise
-    return module, opened
-
-
-def _new(path: Path, text: str) -> None:
+def _new(path: Path, text: str, undo: ExitStack) -> None:
+    """Write a file that is not there yet; `undo` takes it away again."""
     try:
         with path.open("x", encoding="utf-8") as file:
+            undo.callback(path.unlink)
             file.write(text)
     except FileExistsError:
         raise UsageError(f"{path} is there already; choose another name.") from None
     except OSError as error:
-        path.unlink(missing_ok=True)
-        raise EvidenceError(f"{path} cannot be written ({error.strerror}); work in a checkout of your own.") from None
+        raise EvidenceError(f"{path} cannot be written ({error.strerror}); correct the folder's permissions.") from None
+
+
+def _name_folder(file: Path) -> None:
+    """Two lines at the end of the settings; nothing else in them changes."""
+    try:
+        text = file.read_bytes()
+        with file.open("ab") as settings:
+            settings.write((b"" if text.endswith(b"\n") or not text else b"\n") + f"\n{LINES}".encode())
+    except OSError as error:
+        first, second = LINES.splitlines()
+        raise EvidenceError(
+            f"{file} cannot be written ({error.strerror}): add the two lines `{first}` and `{second}` to it, "
+            "and give the command again."
+        ) from None

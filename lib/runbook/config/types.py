@@ -36,13 +36,15 @@ Host = Annotated[str, Meta(pattern=_HOST)]
 Address = Annotated[str, Meta(pattern=_ADDRESS)]
 UrlPath = Annotated[str, Meta(pattern=_PATH)]
 FilePath = Annotated[str, Meta(pattern=_FILE)]
-Ratio = Annotated[float, Meta(gt=0, le=1)]
 Positive = Annotated[float, Meta(gt=0)]
 Count = Annotated[int, Meta(gt=0)]
 Port = Annotated[int, Meta(gt=0, le=65535)]
 
 WORDS: Final = {
-    _URL: "an address beginning with http:// or https://, without user and password (put those in `auth`) and without a query",
+    _URL: (
+        "an address beginning with http:// or https://, "
+        "without user and password (put those in `auth`) and without a query"
+    ),
     _VARIABLE: "the name of an environment variable, never the secret itself",
     _METRIC_PREFIX: "the beginning of a metric name: letters, digits, _ and :",
     _LABEL: "a label name: letters, digits and _",
@@ -83,7 +85,10 @@ def is_file_path(path: str) -> bool:
 
 
 def leaves(path: str) -> str:
-    """How a path leaves the URL that it is put after, "" if it does not; %-escapes count as what they stand for, twice over."""
+    """How a path leaves the URL that it is put after, "" if it does not.
+
+    %-escapes count as what they stand for, twice over.
+    """
     if _UNSAFE.search(path) or "#" in path:
         return "holds a space, a control character, a backslash or #"
     for form in (path, unquote(path), unquote(unquote(path))):

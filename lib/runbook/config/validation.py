@@ -1,26 +1,17 @@
-"""What settings must be besides well-formed: parts that fit together, and paths from a known folder."""
+"""What settings must be besides well-formed: the parts have to fit together."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from math import inf
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
-
-import msgspec
 
 from runbook.config import toml
+from runbook.config.paths import RECORDINGS
+from runbook.config.schema import Auth, Elasticsearch, Environment, MySQL, Prometheus, Service
 from runbook.config.types import leaves
-from runbook.errors import SettingsError
 from runbook.text.suggest import hint
-
-if TYPE_CHECKING:
-    from runbook.config.settings import Auth, Elasticsearch, Environment, MySQL, Prometheus, Service
-
-Struct = TypeVar("Struct", bound=msgspec.Struct)
-EVIDENCE = "evidence"
-_FILES = ("probe_token_file", "base_url_ca_file", "seal_key_file")
-_SECRET_HEADER = re.compile("auth|key|token|secret|password|credential|cookie|session", re.IGNORECASE)
 
 
 def check_service(service: Service, file: Path, key: str) -> None:
@@ -37,12 +28,21 @@ def check_service(service: Service, file: Path, key: str) -> None:
             toml.refuse(file, f"{key}.{name}", f"{trouble}; it is asked below base_url, write it like /health.")
 
 
+def check_thresholds(limits: Mapping[str, object], file: Path, key: str) -> None:
+    """Refuse what can be no limit of any alert; which names there are, and how far each may go, the alerts declare."""
+    for name, value in limits.items():
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < inf:
+            toml.refuse(file, f"{key}.{name}", "should be a number above 0.")
+
+
 def check_environment(environment: Environment, services: Mapping[str, Service], file: Path, key: str) -> None:
     """Refuse what no type can express, for one environment."""
     if environment.service not in services:
         toml.refuse(file, f"{key}.service", f"names no service of this file; {hint(environment.service, services)}")
-    if "{" in (plain := environment.recording.replace("{alert}", "")) or "}" in plain:
-        toml.refuse(file, f"{key}.recording", "may hold {alert} for the alert's name, and no other braces.")
+    plain = environment.recording.removeprefix(RECORDINGS).replace("{alert}", "")
+    if "{" in plain or "}" in plain:
+        told = "may begin with {recordings}/, the folder of the alert's own recordings, and hold {alert}, its name"
+        toml.refuse(file, f"{key}.recording", f"{told}, and no other braces.")
     for name in ("probe_token", "seal_key"):
         if getattr(environment, f"{name}_env") and getattr(environment, f"{name}_file"):
             toml.refuse(file, key, f"names the same secret twice; keep one of `{name}_env` and `{name}_file`.")
@@ -89,43 +89,8 @@ def _check_mysql(mysql: MySQL, file: Path, key: str) -> None:
         toml.refuse(
             file,
             key,
-            "needs `host`, `user` and one of `password_env` and `password_file`, or else one of `dsn_env` and `dsn_file` alone.",
+            "needs `host`, `user` and one of `password_env` and `password_file`, "
+            "or else one of `dsn_env` and `dsn_file` alone.",
         )
     if mysql.tls == "off" and mysql.ca_file:
         toml.refuse(file, key, "names a `ca_file` but has TLS off; keep one of them.")
-
-
-def names_secret(header: str) -> bool:
-    """Whether a header's name says that its value proves who we are, as a proxy's token does and a tenant does not."""
-    return bool(_SECRET_HEADER.search(header))
-
-
-def located(environment: Environment, beside: Path, home: Path) -> Environment:
-    """The environment with absolute paths: the evidence folder's from `home`, all others from the file's folder."""
-    changes: dict[str, object] = {
-        "evidence": _absolute(environment.evidence or EVIDENCE, home),
-        "recording": _absolute(environment.recording, beside),
-        **{name: _absolute(getattr(environment, name), beside) for name in _FILES},
-    }
-    for name in ("prometheus", "elasticsearch"):
-        source: Prometheus | Elasticsearch | None = getattr(environment, name)
-        if source is not None:
-            changes[name] = msgspec.structs.replace(source, auth=_with_absolute_files(source.auth, beside))
-    if environment.mysql is not None:
-        changes["mysql"] = _with_absolute_files(environment.mysql, beside)
-    if environment.kubernetes is not None:
-        kubeconfig = _absolute(environment.kubernetes.kubeconfig, beside)
-        changes["kubernetes"] = msgspec.structs.replace(environment.kubernetes, kubeconfig=kubeconfig)
-    return msgspec.structs.replace(environment, **changes)
-
-
-def _with_absolute_files(one: Struct, folder: Path) -> Struct:
-    files = {name: _absolute(getattr(one, name), folder) for name in one.__struct_fields__ if name.endswith("_file")}
-    return msgspec.structs.replace(one, **files)
-
-
-def _absolute(name: str, folder: Path) -> str:
-    try:
-        return str(folder / Path(name).expanduser()) if name else ""
-    except RuntimeError:
-        raise SettingsError(f"There is no home folder for the path {name[:200]!r}; write it in full.") from None

@@ -52,7 +52,7 @@ def _stopping(check: Check, context: Context, missing: frozenset[str]) -> frozen
     if check.empty_is_none:
         return frozenset()
     lacks = {name: missing & _asked(query, context).keys() for name, query in check.queries(context).items()}
-    needed = frozenset[str]().union(*(lacks[name] for name in check.needs))
+    needed = frozenset[str]().union(*(lacks[name] for name in check.requires))
     return needed or (frozenset().union(*lacks.values()) if all(lacks.values()) else needed)
 
 

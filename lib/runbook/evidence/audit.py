@@ -14,16 +14,17 @@ import msgspec
 from runbook.errors import EvidenceError, RecordingError
 from runbook.evidence import manifest
 from runbook.evidence.manifest import Manifest
-from runbook.recording.recorder import Replay
+from runbook.evidence.signature import signature
+from runbook.recording.file import RECORDING
+from runbook.recording.replay import Replay
 from runbook.text.escape import plain
 
-RECORDING = "recording.jsonl.gz"
 _LARGEST = 64 * 1024 * 1024
 
 
 @dataclass(frozen=True)
 class Audit:
-    """What was found. `problems` has one sentence for each thing amiss; without any the bundle is unedited.
+    """What was found. `problems` has one sentence for each problem; without any the bundle is unedited.
 
     Whoever edits a bundle with care can make its manifest fit. So compare `manifest_sha256` with the one printed when
     the bundle was sealed, or seal with a key: `signed` says that the signature was checked and is right.
@@ -37,7 +38,7 @@ class Audit:
 
     @property
     def unedited(self) -> bool:
-        """Whether nothing is amiss."""
+        """Whether there is no problem."""
         return not self.problems
 
 
@@ -64,7 +65,9 @@ def _read(bundle: Path) -> bytes:
             raise EvidenceError(f"{path} is too large to be a manifest; this is no bundle of the runbook.")
         return path.read_bytes()
     except FileNotFoundError:
-        raise EvidenceError(f"{bundle} has no {manifest.NAME}: it is no bundle, or that file was taken away.") from None
+        raise EvidenceError(
+            f"{bundle} has no {manifest.NAME}: it is not a bundle, or manifest.json was removed."
+        ) from None
     except OSError as error:
         raise EvidenceError(f"{path} cannot be read ({error.strerror}); check its permissions.") from error
 
@@ -100,11 +103,6 @@ def _signature(bundle: Path, raw: bytes, key: bytes) -> Iterator[str]:
         return
     if not hmac.compare_digest(noted, signature(raw, key)):
         yield f"{manifest.SIGNATURE} does not fit {manifest.NAME}: it was edited, or sealed with another key."
-
-
-def signature(raw: bytes, key: bytes) -> str:
-    """The manifest's HMAC-SHA-256 under a key."""
-    return hmac.new(key, raw, "sha256").hexdigest()
 
 
 def _files(bundle: Path, sealed: Manifest) -> Iterator[str]:

@@ -12,6 +12,7 @@ from runbook import model
 from runbook.investigation.result import Investigation
 from runbook.model import Chart, Table
 from runbook.reporting import findings_json, report
+from runbook.reporting.presentation import present
 from runbook.reporting.report import Proof
 from runbook.text import escape
 
@@ -24,8 +25,9 @@ def files(investigation: Investigation, proof: Proof) -> Iterator[tuple[str, byt
 
     findings = model.canonical(findings_json.findings_json(investigation))
     yield "findings.json", msgspec.json.format(findings, indent=1) + b"\n"
-    yield "report.html", report.html(investigation, proof=proof).encode()
-    yield "report.md", report.markdown(investigation, replayed=proof.replayed).encode()
+    shown = present(investigation)
+    yield "report.html", report.html(shown, proof=proof).encode()
+    yield "report.md", report.markdown(shown, replayed=proof.replayed).encode()
     taken: set[str] = set()
     for table in _tables(investigation):
         yield f"data/{_free(table.name, taken)}.csv", table_csv(table).encode()

@@ -9,32 +9,31 @@ marked incomplete: evidence is never deleted.
 
 from __future__ import annotations
 
-import os
-import pwd
+import logging
 import re
-import shutil
 import time
+import weakref
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from runbook import __version__
-from runbook.errors import EvidenceError, ParameterError, RecordingError
-from runbook.evidence import contents, manifest, seal
-from runbook.evidence.audit import RECORDING
-from runbook.evidence.lock import Reservation, hold, lock_file, reserve
+from runbook.errors import EvidenceError, ParameterError
+from runbook.evidence import atomic, contents, manifest, seal
+from runbook.evidence.lock import Holder, Reservation, name_of, reserve
 from runbook.evidence.manifest import Manifest, Status
+from runbook.evidence.run_log import RunLog
+from runbook.evidence.sweep import sweep_folder
 from runbook.investigation.result import Investigation
-from runbook.recording.recorder import Replay
-from runbook.reporting import presentation
+from runbook.recording.file import RECORDING
+from runbook.redaction.redactor import Redactor
 from runbook.reporting.report import Proof
 from runbook.text.escape import json_text, plain
+from runbook.text.time import iso, stamp
 
-__all__ = ["RECORDING", "Draft", "login", "sweep"]
-
+logger = logging.getLogger(__name__)
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
-_UNFINISHED = "the run ended without sealing its evidence: it was killed, or the machine failed"
 
 
 class Draft:
@@ -43,28 +42,30 @@ class Draft:
     `notices` says, a sentence each, what became of runs that were killed. With a `key` the manifest will be signed.
     """
 
-    def __init__(self, root: Path, incident: str, alert: str, started_at: float, key: bytes = b"") -> None:
+    def __init__(self, root: Path, incident: str, alert: str, started_at: float, *, key: bytes = b"") -> None:
         self._key, self._replayed = key, False
         self.incident, self.alert, self.started_at = _part(incident), _part(alert), started_at
         folder = root / self.incident
-        with seal.explained(folder):
+        with atomic.explained(folder):
             folder.mkdir(parents=True, exist_ok=True)
-            self.notices = tuple(_sweep(folder))
-            self._reservation: Reservation | None = reserve(folder, f"{self.alert}-{_stamp(started_at)}")
+            self.notices = tuple(sweep_folder(folder))
+            name = f"{self.alert}-{_stamp(started_at)}"
+            self._reservation: Reservation | None = reserve(folder, name, Holder(self.alert, started_at))
         self.path, self.name = self._reservation.partial, self._reservation.name
+        logger.info("Drafting %s/%s", self.incident, self.name)
         self.manifest_sha256 = ""
+        self._log: RunLog | None = None
 
     @classmethod
-    def at(cls, path: Path) -> Draft:
-        """The draft that another process opened, to write into; only its opener can seal it."""
-        name = path.name.removeprefix(".").removesuffix(".partial")
-        alert, started_at = _parsed(name)
-        if alert == "" or not path.is_dir():
+    def at(cls, path: Path, alert: str, started_at: float) -> Draft:
+        """The draft that another process opened for this alert, to write into; only its opener can seal it."""
+        name = name_of(path)
+        if not name or not path.is_dir():
             raise EvidenceError(f"{path} is not the draft of a bundle; let `runbook run` make it.")
         draft = cls.__new__(cls)
         draft.incident, draft.alert, draft.started_at = path.parent.name, alert, started_at
         draft.path, draft.name, draft.notices, draft.manifest_sha256 = path, name, (), ""
-        draft._reservation, draft._key, draft._replayed = None, b"", False
+        draft._reservation, draft._key, draft._replayed, draft._log = None, b"", False, None
         return draft
 
     @property
@@ -72,16 +73,22 @@ class Draft:
         """Where the run's recording belongs."""
         return self.path / RECORDING
 
+    def log(self, redactor: Redactor) -> RunLog:
+        """The run's log, to be opened or entered; it ends when the draft is sealed, or given up."""
+        self._log = RunLog(self.path, redactor)
+        weakref.finalize(self, self._log.end)
+        return self._log
+
     def adopt(self, recording: Path) -> None:
         """Take a copy of the recording that was replayed: the bundle then replays by itself."""
         with self._opened():
-            seal.copy(recording, self.recording)
+            atomic.copy(recording, self.recording)
         self._replayed = True
 
     def put(self, name: str, content: bytes) -> None:
         """One more file, whole or not at all."""
         with self._opened():
-            seal.put(self.path / name, content)
+            atomic.put(self.path / name, content)
 
     def write(self, investigation: Investigation, *, made: float | None = None) -> None:
         """Everything that comes from the investigation; the recording has to be closed before."""
@@ -95,7 +102,7 @@ class Draft:
         )
         with self._opened():
             for name, content in contents.files(investigation, proof):
-                seal.put(self.path / name, content)
+                atomic.put(self.path / name, content)
 
     def seal(
         self,
@@ -114,13 +121,13 @@ class Draft:
         about = Manifest(
             alert=self.alert,
             incident=self.incident,
-            started_at=presentation.iso(self.started_at),
+            started_at=iso(self.started_at),
             status=status,
             reason=plain(reason, 2000),
             parameters={k: json_text(v) if isinstance(v, str) else v for k, v in (parameters or {}).items()},
             environment=json_text(environment),
-            made_at=presentation.iso(time.time() if made is None else made),
-            made_by=login() if by is None else json_text(by),
+            made_at=iso(time.time() if made is None else made),
+            made_by=manifest.login() if by is None else json_text(by),
             versions=manifest.versions(),
             ledger=manifest.ledger(self.path),
             files={},
@@ -128,99 +135,27 @@ class Draft:
         with self._opened():
             if self._reservation is None:
                 raise EvidenceError(f"{self.path} is the draft of another process, which will seal it.")
+            logger.info("Sealing %s/%s: %s", self.incident, self.name, f"{status}. {about.reason}".rstrip())
+            self._end_log()
             if about.reason:
-                _mark(self.path, about)
+                seal.mark(self.path, about)
             sealed, self.manifest_sha256 = seal.seal(self.path, self._reservation.final, about, self._key)
             self._reservation.release()
         self._reservation, self.path, self.name = None, sealed, sealed.name
+        logger.info("Sealed %s/%s: its manifest's SHA-256 is %s", self.incident, self.name, self.manifest_sha256)
         return sealed
+
+    def _end_log(self) -> None:
+        if self._log is not None:
+            self._log.close()
 
     @contextmanager
     def _opened(self) -> Iterator[None]:
         """What is sealed is not touched again; an error of the disk becomes one sentence."""
         if self.manifest_sha256:
             raise EvidenceError(f"{self.path} is sealed already and stays as it is; run the notebook anew for another.")
-        with seal.explained(self.path):
+        with atomic.explained(self.path):
             yield
-
-
-def sweep(root: Path) -> tuple[str, ...]:
-    """Seal what killed runs left anywhere below the evidence folder; a sentence for each."""
-    with suppress(OSError):
-        return tuple(notice for folder in sorted(root.iterdir()) if folder.is_dir() for notice in _sweep(folder))
-    return ()
-
-
-def login() -> str:
-    """Who runs this: the account's name, nothing more of the person or the machine."""
-    try:
-        return pwd.getpwuid(os.getuid()).pw_name
-    except KeyError:
-        return f"uid {os.getuid()}"
-
-
-def _sweep(folder: Path) -> Iterator[str]:
-    """The drafts in one folder whose runs are dead; another's trouble must not hinder this run."""
-    for partial in sorted(folder.glob(".*.partial")):
-        name = partial.name.removeprefix(".").removesuffix(".partial")
-        alert, started_at = _parsed(name)
-        if not alert or partial.is_symlink() or _never_locked(partial):
-            continue
-        with suppress(OSError):
-            if dead := hold(folder, name):
-                try:
-                    yield from _recovered(dead, alert, started_at)
-                finally:
-                    dead.release()
-
-
-def _never_locked(partial: Path) -> bool:
-    """Whether its run could not lock it (a file system without locks): then nobody knows whether it lives."""
-    name = partial.name.removeprefix(".").removesuffix(".partial")
-    return not lock_file(partial.parent, name).exists()
-
-
-def _recovered(dead: Reservation, alert: str, started_at: float) -> Iterator[str]:
-    if not dead.partial.is_dir():
-        return
-    if not any(manifest.names(dead.partial)):
-        shutil.rmtree(dead.partial)
-        return
-    given = _given(dead.partial / RECORDING)
-    about = Manifest(
-        alert=alert,
-        incident=dead.folder.name,
-        started_at=presentation.iso(started_at),
-        status="incomplete",
-        reason=_UNFINISHED,
-        parameters=given,
-        environment=str(given.get("environment", "")),
-        made_at=presentation.iso(time.time()),
-        made_by=login(),
-        versions=manifest.versions(),
-        ledger=manifest.ledger(dead.partial),
-        files={},
-    )
-    _mark(dead.partial, about)
-    sealed, _ = seal.seal(dead.partial, dead.folder / f"{dead.name}-unfinished", about, b"")
-    yield f"An earlier run of {alert} ended without sealing its evidence; what it recorded is kept in {sealed}, marked incomplete."
-
-
-def _given(recording: Path) -> dict[str, Any]:
-    """The parameters that a recording was begun with; none where it cannot be read."""
-    try:
-        return dict(Replay(recording, partial_ok=True).header.parameters)
-    except RecordingError:
-        return {}
-
-
-def _mark(folder: Path, about: Manifest) -> None:
-    """Say at the top of the reports, where there are any, that the run did not come to its end."""
-    before = f"; {about.ledger['ran']} of {about.ledger['checks']} checks ran before it ended" if about.ledger else ""
-    for name in ("report.html", "report.md"):
-        with suppress(OSError):  # a full disk: the manifest says it
-            report = (folder / name).read_bytes()
-            seal.put(folder / name, contents.marked(name, report, f"Run {about.status}{before}. {about.reason}"))
 
 
 def _part(name: str) -> str:
@@ -235,12 +170,6 @@ def _part(name: str) -> str:
 
 def _stamp(started_at: float) -> str:
     try:
-        return presentation.stamp(started_at)
+        return stamp(started_at)
     except (ValueError, OverflowError, OSError):
         raise ParameterError(f"{started_at!r} is no time that an alert could have started at.") from None
-
-
-def _parsed(name: str) -> tuple[str, float]:
-    """Alert and start of a bundle's name; an empty alert for any other name."""
-    found = re.fullmatch(r"([A-Za-z0-9][A-Za-z0-9._-]*)-(\d{8}T\d{6}Z)(-\d+)?", name, re.ASCII)
-    return (found[1], presentation.unstamped(found[2])) if found else ("", 0.0)

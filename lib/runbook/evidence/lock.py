@@ -1,7 +1,8 @@
 """The name of a bundle that is being made, held by one run: other runs take the next name, a dead run holds none.
 
 A lock on `.<name>.lock` beside the draft says that its run lives. The kernel lets go of it whatever kills the run, on
-this machine or on another one that shares the disk; process numbers would say nothing there.
+this machine or on another one that shares the disk; process numbers would say nothing there. The file itself says what
+the run is of, for the one that finds a draft left behind.
 """
 
 from __future__ import annotations
@@ -10,10 +11,20 @@ import errno
 import fcntl
 import os
 import weakref
+from contextlib import suppress
 from itertools import count
 from pathlib import Path
 
+import msgspec
+
 _UNSUPPORTED = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL)
+
+
+class Holder(msgspec.Struct, frozen=True):
+    """What the run that holds a name is of."""
+
+    alert: str
+    started_at: float
 
 
 class Reservation:
@@ -21,7 +32,7 @@ class Reservation:
 
     def __init__(self, folder: Path, name: str, lock: int | None) -> None:
         self.folder, self.name = folder, name
-        self._closed = lock is None
+        self._lock = lock
         self._close = weakref.finalize(self, os.close, lock) if lock is not None else lambda: None
 
     @property
@@ -34,15 +45,29 @@ class Reservation:
         """Where it will stand when it is whole."""
         return self.folder / self.name
 
+    def holder(self) -> Holder | None:
+        """Who held the name, as the lock's file says; None where it says nothing."""
+        try:
+            return None if self._lock is None else msgspec.json.decode(os.pread(self._lock, 4096, 0), type=Holder)
+        except msgspec.DecodeError:
+            return None
+
+    def note(self, holder: Holder) -> None:
+        """Say in the lock's file who holds the name; on a full disk the run goes on without."""
+        if self._lock is not None:
+            with suppress(OSError):
+                os.ftruncate(self._lock, 0)
+                os.pwrite(self._lock, msgspec.json.encode(holder), 0)
+
     def release(self) -> None:
         """Give the name back; harmless when done before."""
-        if not self._closed:
+        if self._lock is not None:
             lock_file(self.folder, self.name).unlink(missing_ok=True)
             self.abandon()
 
     def abandon(self) -> None:
         """Let the draft stand as that of a dead run, for the next one to seal."""
-        self._closed = True
+        self._lock = None
         self._close()
 
 
@@ -51,14 +76,22 @@ def lock_file(folder: Path, name: str) -> Path:
     return folder / f".{name}.lock"
 
 
-def reserve(folder: Path, base: str) -> Reservation:
+def name_of(partial: Path) -> str:
+    """The name of the bundle that is made in a draft folder; "" for any other folder."""
+    hidden = partial.name.startswith(".") and partial.name.endswith(".partial")
+    return partial.name.removeprefix(".").removesuffix(".partial") if hidden else ""
+
+
+def reserve(folder: Path, base: str, holder: Holder) -> Reservation:
     """The first of base, base-2, base-3 … that no bundle has and no run holds, with its empty draft folder made."""
     for number in count(1):
         taken = hold(folder, base if number == 1 else f"{base}-{number}")
         if taken is None:
             continue
-        if not os.path.lexists(taken.final) and _made(taken.partial):
-            return taken
+        if not any(map(os.path.lexists, (taken.final, taken.partial))):
+            taken.note(holder)  # before the draft is there: none stands without it
+            if _made(taken.partial):
+                return taken
         taken.release()
     raise AssertionError("count() ends never")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import platform
+import pwd
 import stat
 from collections.abc import Iterator, Mapping
 from importlib import metadata
@@ -108,3 +109,11 @@ def _version(library: str) -> str:
         return metadata.version(library)
     except metadata.PackageNotFoundError:
         return ""
+
+
+def login() -> str:
+    """Who runs this: the account's name, nothing more of the person or the machine."""
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        return f"uid {os.getuid()}"

@@ -1,31 +1,27 @@
-"""A draft folder becomes a bundle: listed, on the disk, read-only, and under its name in one step.
-
-Errors of the disk become one sentence each that says what to do.
-"""
+"""A draft folder becomes a bundle: listed, on the disk, read-only, and under its name in one step."""
 
 from __future__ import annotations
 
 import errno
 import hashlib
 import os
-import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import suppress
 from itertools import count
 from pathlib import Path
 
 import msgspec
 
-from runbook.errors import EvidenceError
-from runbook.evidence import manifest
-from runbook.evidence.audit import signature
+from runbook.evidence import contents, manifest, run_log
+from runbook.evidence.atomic import put, unfinished
 from runbook.evidence.manifest import Manifest
+from runbook.evidence.signature import signature
 
 
 def seal(partial: Path, final: Path, about: Manifest, key: bytes) -> tuple[Path, str]:
     """List the files, bring all of it to the disk, give it its name. Returns the bundle and its manifest's SHA-256."""
-    for unwanted in (*(partial / name for name in manifest.OWN), *partial.rglob(_unfinished("*"))):
+    for unwanted in (*(partial / name for name in manifest.OWN), *partial.rglob(unfinished("*"))):
         unwanted.unlink(missing_ok=True)
+    run_log.settle(partial)
     raw = manifest.encoded(msgspec.structs.replace(about, files=manifest.entries(partial)))
     digest = hashlib.sha256(raw).hexdigest()
     put(partial / manifest.NAME, raw)
@@ -69,56 +65,10 @@ def _named(partial: Path, final: Path) -> Path:
     raise AssertionError("count() ends never")
 
 
-def put(path: Path, content: bytes) -> None:
-    """A whole file, or what was there before."""
-    path.parent.mkdir(exist_ok=True)
-    with _whole(path) as made:
-        made.write_bytes(content)
-
-
-def copy(source: Path, path: Path) -> None:
-    """A whole copy, or what was there before."""
-    with _whole(path) as made:
-        shutil.copyfile(source, made)
-
-
-@contextmanager
-def _whole(path: Path) -> Iterator[Path]:
-    """A file to write beside it, which takes its name once it is whole."""
-    made = path.with_name(_unfinished(path.name))
-    try:
-        yield made
-        made.replace(path)
-    except OSError:
-        made.unlink(missing_ok=True)
-        raise
-
-
-def _unfinished(name: str) -> str:
-    """What a file is called until it is whole."""
-    return f".{name}.new"
-
-
-@contextmanager
-def explained(path: Path) -> Iterator[None]:
-    """An error of the disk as one sentence with what to do."""
-    try:
-        yield
-    except OSError as error:
-        raise EvidenceError(f"The evidence cannot be written to {path}: {_cause(error)}.") from error
-
-
-def _cause(error: OSError) -> str:
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return "the disk is full; free some space or name another folder with --evidence"
-    if error.errno == errno.EFBIG:
-        return "a file grew beyond the largest size allowed here (ulimit -f); raise it or name another folder"
-    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-        return "it is not writable for this account; change its permissions or name another folder with --evidence"
-    if error.errno == errno.ENAMETOOLONG:
-        return "the path is too long; name a folder nearer to the root with --evidence"
-    if error.errno == errno.ENOENT:
-        return "no folder can be made there; name another one with --evidence"
-    if error.errno in (errno.ENOTDIR, errno.EEXIST):
-        return "there is a file where a folder has to be; name another folder with --evidence"
-    return f"{error.strerror or error}"
+def mark(folder: Path, about: Manifest) -> None:
+    """Say at the top of the reports, where there are any, that the run did not come to its end."""
+    before = f"; {about.ledger['ran']} of {about.ledger['checks']} checks ran before it ended" if about.ledger else ""
+    for name in ("report.html", "report.md"):
+        with suppress(OSError):  # a full disk: the manifest says it
+            report = (folder / name).read_bytes()
+            put(folder / name, contents.marked(name, report, f"Run {about.status}{before}. {about.reason}"))

@@ -1,38 +1,46 @@
-"""An inquiry: all questions of an alert asked in parallel, judged in order, concluded; knows no screen and no disk."""
+"""The investigator: all questions of an alert asked in parallel, judged in order, concluded; no screen and no disk."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextvars import copy_context
 from dataclasses import replace
 
-from runbook.alerts.checks.toolkit.series import marks
 from runbook.clock import Clock
-from runbook.errors import fault
+from runbook.errors import UsageError, fault
 from runbook.investigation import ranking, verification
-from runbook.investigation.definitions import Alert, Answers, Check, Context, Results
+from runbook.investigation.definitions import Alert, Answers, Check, Context
+from runbook.investigation.events import events
 from runbook.investigation.result import Investigation, conclude
+from runbook.investigation.results import Results
 from runbook.model import Answer, Finding, Mitigation, Query, Recovery, Result, Verdict
 from runbook.sources.base import Source
-from runbook.text.format import READABLE, shortened, source_text
+from runbook.text.escape import READABLE, shortened
+from runbook.text.format import source_text
+from runbook.text.suggest import hint
 
+logger = logging.getLogger(__name__)
 PARALLEL = 64  # more than any alert has queries: a source that hangs costs one deadline, not two
 SHOWN_CAUSES = 2
 
 
-class Inquiry:
+class Investigator:
     """One alert being investigated: all queries go out at once, whoever wants a finding waits for its own answers."""
 
     def __init__(self, alert: Alert, context: Context, source: Source, clock: Clock) -> None:
         self.alert, self.context = alert, context
         self._source, self._clock = source, clock
-        self._results: dict[str, Result] = {}
+        self._found: dict[str, Result] = {}
+        self._results = Results(self._found, alert.checks)
+        self._ranked: tuple[Verdict, ...] = ()
         self._recovery: Recovery | None = None
         self._pool = ThreadPoolExecutor(PARALLEL, thread_name_prefix="ask")
         self._asked = {check.name: self._send(check.queries(context)) for check in alert.checks}
 
     def _send(self, queries: Mapping[str, Query]) -> dict[str, Future[Answer]]:
-        return {name: self._pool.submit(self._source.ask, query) for name, query in queries.items()}
+        return {name: self._pool.submit(copy_context().run, self._source.ask, query) for name, query in queries.items()}
 
     def _answers(self, check: str) -> Answers:
         return {name: future.result() for name, future in self._asked[check].items()}
@@ -40,21 +48,31 @@ class Inquiry:
     def results(self) -> Results:
         """Every check judged, in the catalogue's order, so that each knows what those before it found."""
         for check in self.alert.checks:
-            if check.name not in self._results:
-                self._results[check.name] = judge(check, self.context, self._answers(check.name), self._results)
+            if check.name not in self._found:
+                result = judge(check, self.context, self._answers(check.name), self._results)
+                self._found[check.name] = result
+                logger.info("Check %s: %s. %s", check.name, result.status, result.sentence)
         return self._results
 
     def finding(self, name: str) -> Finding:
         """A check's result with its answers; its charts carry the events of the whole incident."""
-        check = next(check for check in self.alert.checks if check.name == name)
+        check = next((check for check in self.alert.checks if check.name == name), None)
+        if check is None:
+            known = (check.name for check in self.alert.checks)
+            raise UsageError(f"{self.alert.name} has no check {name[:80]!r}; {hint(name, known)}")
         result = self.results()[name]
-        events = marks(self.context, self.results())
-        charts = tuple(replace(chart, events=events) for chart in result.charts)
+        happened = events(self.context, self.results())
+        charts = tuple(replace(chart, events=happened) for chart in result.charts)
         return Finding(name, check.question, replace(result, charts=charts), tuple(self._answers(name).values()))
 
     def verdicts(self) -> tuple[Verdict, ...]:
         """The probable causes, ranked."""
-        return ranking.of(self.alert, self.results())
+        if not self._ranked:
+            self._ranked = ranking.of(self.alert, self.results())
+            for one in self._ranked:
+                score = "" if one.score is None else f" ({one.score:.2f})"
+                logger.info("Cause %s: %s%s, %s", one.cause, one.state, score, one.because)
+        return self._ranked
 
     def mitigations(self) -> tuple[Mitigation, ...]:
         """What to do about the supported causes, most probable first."""
@@ -62,10 +80,13 @@ class Inquiry:
         supported = [v.cause for v in self.verdicts() if v.state == "supported"][:SHOWN_CAUSES]
         return tuple(Mitigation(name, *plans[name](self.context, self.results())) for name in supported)
 
-    def recovery(self, tell: verification.Tell) -> Recovery:
+    def recovery(self, tell: verification.ProgressCallback) -> Recovery:
         """Whether the service recovered; waits for it where a mitigation was just made."""
         if self._recovery is None:
-            self._recovery = verification.verify(self.context, self.alert.recovery, self._ask_now, self._clock, tell)
+            self._recovery = verification.verify(
+                self.context, self.alert.recovery, ask=self._ask_now, clock=self._clock, tell=tell
+            )
+            logger.info("Recovery: %s", self._recovery.sentence)
         return self._recovery
 
     def _ask_now(self, queries: Mapping[str, Query]) -> Answers:
@@ -86,20 +107,20 @@ class Inquiry:
             recovered,
             headline,
             why,
-            marks(self.context, self.results()),
+            events(self.context, self.results()),
             tuple({a.query.key: a for a in [*answers, *recovered.answers]}.values()),
         )
 
 
 def judge(check: Check, context: Context, answers: Answers, earlier: Results) -> Result:
-    """A check's result, its sentence of a readable length; unknown where data is missing, or too partial for "normal"."""
+    """A check's result, its sentence of a readable length; unknown where data is missing, or not whole for "normal"."""
     result = _judged(check, context, answers, earlier)
     return replace(result, sentence=shortened(result.sentence, READABLE))
 
 
 def _judged(check: Check, context: Context, answers: Answers, earlier: Results) -> Result:
     telling = ("complete", "partial", "empty") if check.empty_is_none else ("complete", "partial")
-    for name in check.needs:
+    for name in check.requires:
         if answers[name].completeness not in telling:
             return Result("unknown", f"Not known: {_absence(answers[name])}")
     if answers and not any(answer.completeness in telling for answer in answers.values()):
@@ -107,7 +128,8 @@ def _judged(check: Check, context: Context, answers: Answers, earlier: Results) 
     try:
         result = check.judge(context, answers, earlier)
     except Exception as error:  # odd data must cost this check, never the notebook
-        return Result("unknown", _unreadable(answers), {"fault": fault(error)})
+        logger.exception("Check %s cannot judge its answers", check.name)
+        return Result("unknown", _unreadable(answers), fault=fault(error))
     if result.status == "normal" and (gap := _gap(check, answers)):
         return replace(
             result,

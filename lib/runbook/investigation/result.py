@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from runbook.investigation.definitions import Alert, Context, Results
+from runbook.investigation.definitions import Alert, Context
+from runbook.investigation.results import Results
 from runbook.model import Answer, Event, Finding, Mitigation, Recovery, Verdict
-from runbook.text.format import READABLE, shortened
+from runbook.text.escape import READABLE, shortened
 
 
 @dataclass(frozen=True)
@@ -44,18 +45,18 @@ class Investigation:
 def conclude(alert: Alert, results: Results, verdicts: Sequence[Verdict]) -> tuple[str, str]:
     """The verdict in one sentence, and why in the next: what the first check of the alert and the causes say."""
     first = results[alert.checks[0].name]
-    remark = f"{said} " if (said := alert.remark(results, verdicts)) else ""
+    note = f"{said} " if (said := alert.note(results, verdicts)) else ""
     if first.status == "unknown":
-        return f"{remark}Not known whether {alert.name} is real.", first.sentence
+        return f"{note}Not known whether {alert.name} is real.", first.sentence
     if first.status == "normal":
-        return f"{remark}{alert.name} does not hold in this window: nothing to mitigate.", first.sentence
+        return f"{note}{alert.name} does not hold in this window: nothing to mitigate.", first.sentence
     supported = [v for v in verdicts if v.state == "supported"]
     told = first.sentence.removeprefix("Yes. ")  # nobody has asked here whether it is real
     if not supported:
-        return f"{remark}{_unexplained(verdicts)}", told
+        return f"{note}{_unexplained(verdicts)}", told
     phrases = {cause.name: cause.phrase for cause in alert.causes}
     named = ", and ".join(phrases[v.cause](results) for v in supported)
-    return shortened(f"{remark}Probably {named}.", READABLE), f"{told} {_sentence(supported[0].because)}"
+    return shortened(f"{note}Probably {named}.", READABLE), f"{told} {_sentence(supported[0].because)}"
 
 
 def _unexplained(verdicts: Sequence[Verdict]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from runbook.investigation.result import Investigation
-from runbook.model import Recovery
+from runbook.model import AlertFacts
 
 _WORDS = {"onset": "It began (found in the data)", "alert": "Alert triggered", "mitigation": "Mitigation applied"}
 
@@ -13,7 +13,8 @@ _WORDS = {"onset": "It began (found in the data)", "alert": "Alert triggered", "
 def impact(investigation: Investigation) -> str:
     """Requests, share and minutes in one clause, as the alert's first check counted them; "" where it could not."""
     first = next(iter(investigation.findings), None)
-    return str(first.result.facts.get("impact", "")) if first and first.ran else ""
+    facts = first.result.facts if first and first.ran else None
+    return (facts.impact or "") if isinstance(facts, AlertFacts) else ""
 
 
 @dataclass(frozen=True)
@@ -30,8 +31,9 @@ def began(investigation: Investigation) -> float:
     return min([*onsets, investigation.context.started_at])
 
 
-def restored(recovery: Recovery) -> float | None:
-    """When the watched series last came down to its threshold, if it stayed there."""
+def restored(investigation: Investigation) -> float | None:
+    """When the watched series last came back to its threshold, if it stayed there."""
+    recovery, watched = investigation.recovery, investigation.alert.recovery
     if recovery.state != "recovered" or not recovery.charts:
         return None
     chart = recovery.charts[0]
@@ -39,14 +41,14 @@ def restored(recovery: Recovery) -> float | None:
     if line is None or chart.threshold is None:
         return None
     known = [(t, v) for t, v in zip(line.times, line.values, strict=True) if v == v]
-    above = [i for i, (_, value) in enumerate(known) if value > chart.threshold]
-    after = known[above[-1] + 1 :] if above else known
+    beyond = [i for i, (_, value) in enumerate(known) if watched.holds(value, chart.threshold)]
+    after = known[beyond[-1] + 1 :] if beyond else known
     return float(after[0][0]) if after else None
 
 
 def duration(investigation: Investigation) -> float | None:
     """Seconds from when it began to when it was restored; None while it is not."""
-    end = restored(investigation.recovery)
+    end = restored(investigation)
     return None if end is None else end - began(investigation)
 
 
@@ -59,7 +61,7 @@ def timeline(investigation: Investigation) -> list[Moment]:
         Moment(context.now, "Investigation started (this runbook ran)"),
         Moment(None, "Root cause identified"),
         Moment(context.mitigated_at, "Mitigation applied"),
-        Moment(restored(investigation.recovery), "Service restored"),
+        Moment(restored(investigation), "Service restored"),
         Moment(None, "Incident closed"),
     ]
     told = {moment.label for moment in known}

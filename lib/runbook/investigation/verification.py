@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -9,17 +10,17 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from runbook.alerts.checks.requests import endpoint_probes
 from runbook.clock import Clock
 from runbook.investigation.definitions import Answers, Context, Recovering
 from runbook.model import Answer, Chart, Event, Query, Recovery, Series
 from runbook.sources.probe import http as probe
-from runbook.text.format import clock_text, duration_text
+from runbook.text.time import clock_text, duration_text
 
 Ask = Callable[[Mapping[str, Query]], Answers]
-Tell = Callable[[str], None]
+ProgressCallback = Callable[[str], None]
 Outcome = Literal["recovered", "not recovered", "relapsed", "not enough data"]
 
+logger = logging.getLogger(__name__)
 EVERY_SECONDS = 30
 STALE_SECONDS, STALE_STEPS = 60, 2  # a newest value older than both is none
 PATIENCE = 3  # times the observed span: a roll-back takes minutes to reach every pod
@@ -32,7 +33,8 @@ _HEADS: Mapping[Outcome, str] = {
     "not enough data": "Not enough data to say",
 }
 NOT_MITIGATED = Recovery(
-    "not mitigated", "Not yet: apply a mitigation, then run again with mitigated_at set to its time (UTC)."
+    "not mitigated",
+    "Not yet: apply a mitigation, then run again with `--mitigated-at` (in a notebook: mitigated_at) set to its time.",
 )
 
 
@@ -40,17 +42,17 @@ NOT_MITIGATED = Recovery(
 class _Look:
     """What the series showed up to one moment.
 
-    `gap` says what is missing from its data, `amiss` what else is not well though it is calm; "" where nothing is.
+    `gap` says what is missing from its data, `problem` what else is not well though it is calm; "" where nothing is.
     """
 
     series: Series
     outcome: Outcome
     gap: str
-    amiss: str
+    problem: str
     answers: Answers
 
 
-def verify(context: Context, watched: Recovering, ask: Ask, clock: Clock, tell: Tell) -> Recovery:
+def verify(context: Context, watched: Recovering, *, ask: Ask, clock: Clock, tell: ProgressCallback) -> Recovery:
     """Wait until the series stayed below its threshold for `watched.seconds`, or patience ends.
 
     A mitigation long ago is judged by everything since; one just made is waited for, with a word now and then.
@@ -65,6 +67,7 @@ def verify(context: Context, watched: Recovering, ask: Ask, clock: Clock, tell: 
         look = _look(context, watched, ask(watched.queries(context, end)))
         if look.outcome == "recovered" or end >= _whole_step(context, latest):
             break
+        logger.info("%s so far; looking again in %d s at most", look.outcome, pause)
         tell(f"{look.outcome} so far; watching until {clock_text(latest)} at most")
         moment = min(max(moment, end) + pause, latest)
         clock.wait_until(moment)
@@ -76,12 +79,12 @@ def verify(context: Context, watched: Recovering, ask: Ask, clock: Clock, tell: 
 def _look(context: Context, watched: Recovering, answers: Answers) -> _Look:
     """A calm that rests on answers which did not come, or not whole, is not known to be one."""
     series = watched.series(context, answers)
-    outcome = judge(series, watched.threshold(context.service), watched.seconds)
+    outcome = judge(series, watched.threshold(context.service), watched.seconds, below=watched.below)
     gap = _gap(answers)
     if gap and outcome == "recovered":
         outcome = "not enough data"
-    amiss = watched.amiss(context, answers) if outcome == "recovered" else ""
-    return _Look(series, "not recovered" if amiss else outcome, gap, amiss, answers)
+    problem = watched.problem(context, answers) if outcome == "recovered" else ""
+    return _Look(series, "not recovered" if problem else outcome, gap, problem, answers)
 
 
 def _gap(answers: Answers) -> str:
@@ -113,9 +116,14 @@ def _now(query: Query, moment: float) -> Query:
     return replace(query, params={**query.params, "at": int(moment)})
 
 
-def judge(series: Series, threshold: float, seconds: int) -> Outcome:
-    """recovered: at or below the threshold for the last `seconds` without a gap; relapsed: it was, and is above again."""
+def judge(series: Series, threshold: float, seconds: int, *, below: bool = False) -> Outcome:
+    """recovered: at or below the threshold for the last `seconds` without a gap; relapsed: it was, and is above again.
+
+    With `below` the other way round: the alert fires below the threshold.
+    """
     times, values = np.asarray(series.times, dtype=float), np.asarray(series.values, dtype=float)
+    if below:
+        values, threshold = -values, -threshold
     newest = _newest(series)
     if newest is None or _stale(series, newest):
         return "not enough data"
@@ -153,7 +161,7 @@ def _well(context: Context, watched: Recovering, answer: Answer) -> bool:
         or watched.load is None
         or (answer.data["p95_ms"] is not None and answer.data["p95_ms"] <= 1000 * watched.load.seconds(context.service))
     )
-    return endpoint_probes.answers_well(answer) and fast
+    return probe.answers_well(answer) and fast
 
 
 def _conclude(context: Context, watched: Recovering, look: _Look, asked: Answers) -> Recovery:
@@ -181,15 +189,15 @@ def _conclude(context: Context, watched: Recovering, look: _Look, asked: Answers
 
 
 def _watched(watched: Recovering, context: Context, look: _Look) -> str:
-    limit = f"{watched.threshold(context.service):g} {watched.unit}"
+    limit = f"{watched.calm} {watched.threshold(context.service):g} {watched.unit}"
     span = duration_text(watched.seconds)
     known = f", as far as is known: {look.gap}" if look.gap else ""
-    if look.amiss:
-        return f"at or below {limit} for the last {span}, but {look.amiss}"
+    if look.problem:
+        return f"{limit} for the last {span}, but {look.problem}"
     return {
-        "recovered": f"at or below {limit} for the last {span}",
-        "relapsed": f"at or below {limit} for {span} after the mitigation, above it again now{known}",
-        "not recovered": f"not at or below {limit} for {span} in a row up to the newest value{known}",
+        "recovered": f"{limit} for the last {span}",
+        "relapsed": f"{limit} for {span} after the mitigation, and no longer now{known}",
+        "not recovered": f"not {limit} for {span} in a row up to the newest value{known}",
         "not enough data": look.gap or _too_little(look.series, limit, span),
     }[look.outcome]
 
@@ -200,7 +208,7 @@ def _too_little(series: Series, limit: str, span: str) -> str:
         return "no values since the mitigation"
     if _stale(series, newest):
         return f"no values since {clock_text(series.times[newest])}"
-    return f"fewer than {span} in a row at or below {limit} up to the newest value, and none above"
+    return f"less than {span} in a row {limit} up to the newest value, and none beyond"
 
 
 def _endpoints(probes: Answers, silent: list[str], unasked: list[str]) -> str:

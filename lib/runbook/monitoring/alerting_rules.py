@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
-from runbook.config.settings import Environment, Service
+from runbook.config.schema import Environment, Service
 from runbook.investigation.definitions import Alert
 from runbook.model import JSON
 
@@ -13,13 +12,8 @@ GROUP = "runbook"
 
 
 def rules(alerts: Iterable[Alert], service: Service, environment: Environment) -> dict[str, JSON]:
-    """A rule file as data: one rule per alert, with a link to its runbook where the environment says where those are."""
+    """A rule file as data: one rule per alert, with a link to its runbook where the environment says where that is."""
     return {"groups": [{"name": GROUP, "rules": [_rule(alert, service, environment) for alert in alerts]}]}
-
-
-def as_yaml(document: Mapping[str, JSON]) -> str:
-    """The file's text. JSON strings and numbers are YAML too, so quoting needs no library."""
-    return "\n".join(_lines(document, 0)) + "\n"
 
 
 def _rule(alert: Alert, service: Service, environment: Environment) -> dict[str, JSON]:
@@ -28,7 +22,7 @@ def _rule(alert: Alert, service: Service, environment: Environment) -> dict[str,
     return {
         "alert": alert.name,
         "expr": alert.expression(service),
-        "for": _duration(alert.hold_seconds),
+        "for": _duration(alert.for_seconds),
         "labels": {"severity": alert.severity, "service": service.name},
         "annotations": {
             "summary": f"{alert.summary(service.thresholds)} ({service.name})",
@@ -40,19 +34,3 @@ def _rule(alert: Alert, service: Service, environment: Environment) -> dict[str,
 
 def _duration(seconds: int) -> str:
     return f"{seconds // 60}m" if seconds % 60 == 0 else f"{seconds}s"
-
-
-def _lines(value: JSON, depth: int) -> Iterable[str]:
-    pad = "  " * depth
-    for key, item in value.items():
-        if isinstance(item, dict):
-            yield f"{pad}{key}:"
-            yield from _lines(item, depth + 1)
-        elif isinstance(item, list):
-            yield f"{pad}{key}:"
-            for one in item:
-                first, *rest = _lines(one, 0) if isinstance(one, dict) else [json.dumps(one, ensure_ascii=False)]
-                yield f"{pad}  - {first}"
-                yield from (f"{pad}    {line}" for line in rest)
-        else:
-            yield f"{pad}{key}: {json.dumps(item, ensure_ascii=False)}"

@@ -1,4 +1,4 @@
-"""Who is told of an alert, as a configuration for Alertmanager: the procedure's severities, with receivers to fill in."""
+"""Who is told of an alert: Alertmanager's configuration, by the procedure's severities, with receivers to fill in."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ TO_FILL_IN = (
     "The gateways for SMS and tickets get Alertmanager's own JSON by POST, with a bearer token from their file.",
 )
 SECRETS = "/etc/alertmanager/secrets"
-OTHERWISE: Severity = "medium"  # an alert of no such severity, of somebody else's rules, is told all the same
+OTHERWISE: Severity = "medium"  # an alert of no such severity, of another team's rules, is told all the same
 _HOUR = 3600
 
 

@@ -24,6 +24,7 @@ from runbook.errors import RecordingCorrupt, RecordingError
 from runbook.model import JSON, Answer, Completeness, Query, canonical, digest
 
 T = TypeVar("T")
+RECORDING = "recording.jsonl.gz"  # its name in a bundle
 FORMAT, VERSION = "runbook-recording", 1
 MAX_BYTES = 512 * 1024 * 1024
 _MAX_HEADER = 16 * 1024 * 1024
@@ -51,6 +52,11 @@ class Line(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class _End(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     end: int
     sha256: str
+
+
+def file_of(target: Path) -> Path:
+    """The file that a path means: of a bundle the recording in it, of a recording itself."""
+    return target / RECORDING if target.is_dir() else target
 
 
 # --- writing ---------------------------------------------------------------------------------------------------
@@ -144,14 +150,15 @@ def read(path: Path, *, partial_ok: bool = False, limit: int = MAX_BYTES) -> Rec
         sums.update(document)
     if not partial_ok:
         raise RecordingCorrupt(
-            f"The recording {path} stops after line {len(lines) + 1}, without its end: the run that wrote it was killed, or "
-            "the copy is cut off; take the copy in its bundle, or open it as a partial recording."
+            f"The recording {path} stops after line {len(lines) + 1}, without its end: "
+            "the run that wrote it was killed, or the copy is cut off; "
+            "take the copy in its bundle, or open it as a partial recording."
         )
     return Recording(path, head, tuple(lines), complete=False)
 
 
 def _unpack(path: Path, limit: int) -> Iterator[bytes]:
-    """The lines of a gzip file as they unfold, never more than `limit` bytes; the last one of a cut-off stream is left out."""
+    """The lines of a gzip file as they unfold, never more than `limit` bytes; a last one cut off is left out."""
     unzip, size, count = zlib.decompressobj(_GZIP), 0, 0
     parts: list[bytes] = []
     try:
@@ -200,7 +207,8 @@ def _header(path: Path, document: bytes) -> dict[str, JSON]:
         )
     if header.get("version") != VERSION:
         raise RecordingCorrupt(
-            f"{path} is a recording of version {header.get('version')!r}, this program reads version {VERSION}; replay it with the release that wrote it ({header.get('runbook')})."
+            f"{path} is a recording of version {header.get('version')!r}, this program reads version {VERSION}; "
+            f"replay it with the release that wrote it ({header.get('runbook')})."
         )
     expected = header.pop("sha256", None)
     if digest(header) != expected:

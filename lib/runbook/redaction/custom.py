@@ -37,7 +37,7 @@ def pattern(pattern: str) -> Callable[[str], str]:
 
 
 def literals(secrets: Sequence[str]) -> Callable[[str], str] | None:
-    """A rule for known values and the spellings they take in URLs, JSON, HTML and base64.
+    """A rule for known values and the spellings they take in URLs, JSON, HTML, base64 and Python's errors.
 
     Shorter than four characters, or a plain word of ours such as `password`, they would ruin the text: skipped.
     """
@@ -46,6 +46,7 @@ def literals(secrets: Sequence[str]) -> Callable[[str], str] | None:
         if len(secret) < 4 or secret_label(secret) == secret.lower():
             continue
         plain = {secret, json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1], html.escape(secret)}
+        plain |= {repr(secret)[1:-1], repr(f"'\"{secret}")[4:-1], ascii(secret)[1:-1]}  # as Python's errors quote it
         coded = {
             quote(secret, safe=""),
             quote(secret),

@@ -17,8 +17,10 @@ def words(text: str) -> frozenset[str]:
 
 _WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
 _SECRET = re.compile(
-    r"(?P<password>passw(?:or)?[dt]|pass_?(?:phrase|code|word)|kennwort|pwd|(?<![a-z])(?:pass|pw|otp)(?![a-z])|authentication_string)"
-    r"|(?P<key>(?:api|access|secret|private|encryption|signing|ssh|account|shared|master|license|auth|consumer|storage|hmac)_?key)"
+    r"(?P<password>passw(?:or)?[dt]|pass_?(?:phrase|code|word)|kennwort|pwd"
+    r"|(?<![a-z])(?:pass|pw|otp)(?![a-z])|authentication_string)"
+    r"|(?P<key>(?:api|access|secret|private|encryption|signing|ssh|account|shared|master|license|auth|consumer|storage"
+    r"|hmac)_?key)"
     r"|(?P<cookie>cookie|sess(?:ion)?_?id|phpsessid|(?<![a-z])(?:sid|session)$)"
     r"|(?P<credentials>credential|authorization)"
     r"|(?P<token>token(?!i[sz])|bearer|(?:amz|goog)_signature|^sig$|(?<![a-z])(?:jwt|[cx]srf)$)"
@@ -38,7 +40,8 @@ _COUNTED = words(
 STATUS = words("null none nil undefined true false on off yes no expired invalid missing revoked empty unset required")
 PROSE = STATUS | words(
     """a an and or the is was are not has have be been no must may can cannot could should will does did do for from
-    in of to on at by with without this that your unable failed failure error denied forbidden unauthorized incorrect wrong
+    in of to on at by with without this that your unable failed failure error denied forbidden unauthorized incorrect
+    wrong
     mismatch malformed unknown unsupported unexpected bad signature algorithm audience issuer subject claim claims kid
     key keys header headers prefix scheme format value field auth authentication authorization validation verification
     verified valid accepted rejected refused cached token tokens jwt bearer secret configmap user account username login

@@ -15,7 +15,8 @@ PLACEHOLDER = r"\[redacted [a-z ]{1,30}\]"
 SPACE = r"[\s\u2420]"  # white space, or one that was URL-encoded (see Redactor)
 
 _MARKER = re.compile(
-    r"-----(BEGIN|END)(?:[ +_]|%20)(?:[A-Z0-9]{1,12}(?:[ +_]|%20)){0,3}PRIVATE(?:[ +_]|%20)KEY(?:(?:[ +_]|%20)BLOCK)?-----"
+    r"-----(BEGIN|END)(?:[ +_]|%20)(?:[A-Z0-9]{1,12}(?:[ +_]|%20)){0,3}"
+    r"PRIVATE(?:[ +_]|%20)KEY(?:(?:[ +_]|%20)BLOCK)?-----"
 )
 _LINES = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=\\% \t\r\n"
 _BODY = f"{_LINES}:,-"
@@ -45,7 +46,8 @@ SHAPE_HINTS = (
 )
 _SHAPES = re.compile(
     r"(?P<token>eyJ[\w-]{8,}+(?:\.[\w-]*+){0,4}+"
-    r"|(?:gh[pousr]_|github_pat_|glpat-|xox[abeoprs]-|[sr]k_(?:live|test)_|dckr_pat_|npm_|hvs\.|ya29\.|SG\.)[\w.-]{16,}+"
+    r"|(?:gh[pousr]_|github_pat_|glpat-|xox[abeoprs]-|[sr]k_(?:live|test)_|dckr_pat_|npm_|hvs\.|ya29\.|SG\.)"
+    r"[\w.-]{16,}+"
     r"|(?<![\w-])sk-(?:(?:proj|ant|svcacct|admin|or)-[\w-]{16,}+|[A-Za-z0-9]{20,}+)"
     r"|(?<=[?&;]code=)(?=[^\s\"'&<>\\]*?\d)[^\s\"'&<>\[\\]{8,}+"
     r"|(?<=hooks\.slack\.com/services/)[^\s\"'<>\\]++)"
@@ -105,7 +107,8 @@ def addresses(text: str) -> str:
 
 
 _SCHEME = re.compile(
-    rf"(?i)(?<![\w-])(bearer|basic(?:[ ]auth(?:entication)?)?|apikey)((?:{SPACE}|\\+[nt])++)(?!realm=|[=:|%])([\w~+/.=|%:-]++)"
+    rf"(?i)(?<![\w-])(bearer|basic(?:[ ]auth(?:entication)?)?|apikey)((?:{SPACE}|\\+[nt])++)"
+    r"(?!realm=|[=:|%])([\w~+/.=|%:-]++)"
 )
 
 

@@ -11,17 +11,24 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from runbook.investigation.definitions import Context
-from runbook.model import Answer, Mitigation, Step, Table
-from runbook.reporting import presentation
+from runbook.reporting.queries import Queries, QueryView
+from runbook.reporting.steps import MitigationView, StepView
+from runbook.reporting.tables import TableView
+from runbook.reporting.tones import Tone
 from runbook.text import escape
 from runbook.text.escape import plain, prose
 
 ROWS = 12  # of a table in a cell
-_TONES = {"red": "#b3303f", "green": "#2e6b39", "amber": "#8a5a00", "grey": "#56606b", "blue": "#1f5fa8"}
+_COLOURS: dict[Tone, str] = {
+    "red": "#b3303f",
+    "green": "#2e6b39",
+    "amber": "#8a5a00",
+    "grey": "#56606b",
+    "blue": "#1f5fa8",
+}
 _PRE = Markup(
-    '<pre style="white-space:pre-wrap;padding:6px 9px;margin:4px 0;border-radius:4px;user-select:all;background:rgba(127,127,127,.14)">'
-    "{}</pre>"
+    '<pre style="white-space:pre-wrap;padding:6px 9px;margin:4px 0;border-radius:4px;user-select:all;'
+    'background:rgba(127,127,127,.14)">{}</pre>'
 )
 _CHIP = Markup(
     '<span style="background:{};color:#fff;border-radius:99px;padding:1px 9px;font-weight:600;font-size:85%;'
@@ -60,19 +67,17 @@ def together(blocks: Iterable[Block]) -> tuple[Block, ...]:
     return (Block(_NEW_LINE.join(b.html for b in parts), "\n\n".join(b.text for b in parts)),)
 
 
-def chip(text: str, tone: presentation.Tone) -> Markup:
+def chip(text: str, tone: Tone) -> Markup:
     """A word on its colour, white on dark: readable on any background."""
-    return _CHIP.format(_TONES[tone], escape.html(text))
+    return _CHIP.format(_COLOURS[tone], escape.html(text))
 
 
-def bar(score: float | None) -> Markup:
+def bar(score: float | None, points: str) -> Markup:
     """A score as a number behind a bar."""
-    if score is None:
-        return Markup("–")
-    return _BAR.format(round(60 * min(1.0, max(0.0, score))), f"{score:.2f}")
+    return escape.html(points) if score is None else _BAR.format(round(60 * score), points)
 
 
-def said(question: str, word: str, tone: presentation.Tone, sentence: str) -> Block:
+def answer(question: str, word: str, tone: Tone, sentence: str) -> Block:
     """A question, the chip of its answer and the sentence."""
     html = Markup("<p><b>{}</b> {}<br>{}</p>").format(prose(question), chip(word, tone), prose(sentence))
     return Block(html, f"{plain(question)} [{word}] {plain(sentence)}")
@@ -85,18 +90,14 @@ def lines(head: Markup, head_text: str, rest: Iterable[str]) -> Block:
     return Block(Markup("<p>{}</p>").format(html), "\n".join(filter(None, [plain(head_text), *map(plain, kept)])))
 
 
-def table(table: Table) -> Block:
+def table(whole: TableView) -> Block:
     """A table's first rows, numbers flush right."""
-    rows = [[presentation.cell(value) for value in row] for row in table.rows[:ROWS]]
-    shown = rows_of(
-        table.columns,
-        [[_value(c, v) for c, v in zip(table.columns, row, strict=True)] for row in rows],
-        rows,
-        presentation.numeric_columns(table),
-    )
-    if len(table.rows) <= ROWS:
+    view = whole.first(ROWS)
+    cells = [[_value(c, v) for c, v in zip(view.columns, row, strict=True)] for row in view.rows]
+    shown = rows_of(view.columns, cells, view.rows, view.numeric)
+    if not view.more:
         return shown
-    more = f"and {len(table.rows) - ROWS} more rows in data/{escape.filename(table.name)}.csv"
+    more = f"and {view.more} more rows in {view.file}"
     return Block(shown.html + Markup("\n<p>{}</p>").format(more), f"{shown.text}\n{more}")
 
 
@@ -125,45 +126,39 @@ def _aligned(rows: Sequence[Sequence[str]]) -> str:
     return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in every)
 
 
-def queries(answers: Sequence[Answer], context: Context) -> tuple[Block, ...]:
+def queries(behind: Queries) -> tuple[Block, ...]:
     """The queries behind an output under a fold: text to copy, and a link to the page that shows it."""
-    if not answers:
+    if not behind.asked:
         return ()
-    asked = [presentation.asked(answer, context) for answer in answers]
-    title = presentation.pages(tuple(answers), context)
-    html = _FOLD.format(escape.html(title), Markup("").join(map(_query, asked)))
-    return (Block(html, "\n".join([title, *(f"  {plain(_caption(one))}" for one in asked)])),)
+    html = _FOLD.format(escape.html(behind.title), Markup("").join(map(_query, behind.asked)))
+    return (Block(html, "\n".join([behind.title, *(f"  {plain(one.heading)}" for one in behind.asked)])),)
 
 
-def _query(asked: presentation.Asked) -> Markup:
-    link = _LINK.format(asked.link, asked.page) if asked.link else ""
-    caption = Markup("<div>{}{}</div>").format(escape.html(_caption(asked)), link)
-    return caption + _PRE.format(escape.html_block(asked.text))
+def _query(query: QueryView) -> Markup:
+    link = _LINK.format(query.link, query.page) if query.link else ""
+    heading = Markup("<div>{}{}</div>").format(escape.html(query.heading), link)
+    return heading + _PRE.format(escape.html_block(query.text))
 
 
-def _caption(asked: presentation.Asked) -> str:
-    return f"{asked.caption} · {asked.trouble}" if asked.trouble else asked.caption
-
-
-def mitigation(mitigation: Mitigation) -> Block:
+def mitigation(mitigation: MitigationView) -> Block:
     """Numbered steps: the command, what must hold before, its risk, how to undo it, what to watch."""
-    steps = [_step(number, step) for number, step in enumerate(mitigation.steps, 1)]
+    steps = [_step(step) for step in mitigation.steps]
     html = [Markup("<p><b>{}</b></p>").format(prose(mitigation.title)), *(step.html for step in steps)]
     return Block(_NEW_LINE.join(html), "\n".join([plain(mitigation.title), *(step.text for step in steps)]))
 
 
-def _step(number: int, step: Step) -> Block:
+def _step(step: StepView) -> Block:
     """A command stands alone in its element, to be copied; a sentence to a person does not."""
-    command = escape.command(step.command)
-    if presentation.is_command(step.command):
-        what = Markup("<p>{}.</p>{}").format(number, _PRE.format(escape.html_block(command)))
+    if step.command:
+        shown = escape.command(step.command)
+        what, text = Markup("<p>{}.</p>{}").format(step.number, _PRE.format(escape.html_block(shown))), shown
     else:
-        what = Markup("<p>{}. {}</p>").format(number, prose(step.command))
-    about = {"Before": step.precondition, "Risk": step.risk, "Undo": step.undo, "Watch": step.watch}
-    undo = Markup("<code>{}</code>").format(escape.html_block(escape.command(step.undo)))
-    shown = {key: prose(value) for key, value in about.items()} | (
-        {"Undo": undo} if presentation.undone_by_command(step) else {}
-    )
-    notes = Markup("<br>").join(Markup("<b>{}</b> {}").format(key, value) for key, value in shown.items())
-    text = [f"{number}. {escape.block(command)}", *(f"   {key}: {plain(value)}" for key, value in about.items())]
-    return Block(what + Markup("<p>{}</p>").format(notes), "\n".join(text))
+        what, text = Markup("<p>{}. {}</p>").format(step.number, prose(step.sentence)), plain(step.sentence)
+    undo = escape.command(step.undo_command) if step.undo_command else plain(step.undo)
+    told = {"Before": step.precondition, "Risk": step.risk, "Undo": undo, "Watch": step.watch}
+    html = {key: prose(value) for key, value in told.items()}
+    if step.undo_command:
+        html["Undo"] = Markup("<code>{}</code>").format(escape.html_block(undo))
+    notes = Markup("<br>").join(Markup("<b>{}</b> {}").format(key, value) for key, value in html.items())
+    below = [f"   {key}: {plain(value)}" for key, value in told.items()]
+    return Block(what + Markup("<p>{}</p>").format(notes), "\n".join([f"{step.number}. {escape.block(text)}", *below]))

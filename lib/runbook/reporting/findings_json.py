@@ -7,12 +7,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import MISSING, Field, fields, is_dataclass
 from typing import Any
 
+from runbook.investigation.definitions import Context
 from runbook.investigation.result import Investigation
-from runbook.model import JSON, Answer, Chart, Event, Finding, Table, digest
-from runbook.reporting.presentation import iso
-from runbook.text.escape import json_text
+from runbook.model import JSON, Answer, Chart, Event, Facts, Finding, Recovery, Result, Table, Verdict, digest
+from runbook.reporting.presentation import Presentation, present
+from runbook.reporting.steps import MitigationView
+from runbook.text.escape import json_text, shortened
+from runbook.text.time import iso
 
 FORMAT = "runbook.findings/1"
 _NAMES = ("check", "cause", "name", "key")  # what an item of a list is known by
@@ -20,73 +24,45 @@ _NAMES = ("check", "cause", "name", "key")  # what an item of a list is known by
 
 def findings_json(investigation: Investigation) -> dict[str, JSON]:
     """The outcome as JSON."""
-    context = investigation.context
+    context, shown = investigation.context, present(investigation)
     outcome = {
         "format": FORMAT,
-        "alert": investigation.alert.name,
-        "incident": context.incident,
-        "severity": investigation.alert.severity,
-        "context": {
-            "service": context.service.name,
-            "environment": context.environment_name,
-            "window": {"start": iso(context.start), "end": iso(context.end), "step_seconds": context.step},
-        },
+        "alert": shown.header.alert,
+        "incident": shown.header.incident,
+        "severity": shown.header.severity,
+        "context": _context(context),
         "parameters": {
             "started_at": iso(context.started_at),
             "mitigated_at": None if context.mitigated_at is None else iso(context.mitigated_at),
         },
-        "headline": investigation.headline,
-        "why": investigation.why,
-        "ledger": _ledger(investigation),
+        "headline": shown.verdict.headline,
+        "why": shown.verdict.why,
+        "ledger": _ledger(shown),
         "findings": [_finding(finding) for finding in investigation.findings],
-        "verdicts": [
-            {
-                "cause": v.cause,
-                "title": v.title,
-                "state": v.state,
-                "score": v.score,
-                "because": v.because,
-                "checks": list(v.checks),
-                **({"fault": v.fault} if v.fault else {}),
-            }
-            for v in investigation.verdicts
-        ],
-        "mitigations": [
-            {
-                "cause": m.cause,
-                "title": m.title,
-                "steps": [
-                    {
-                        "command": s.command,
-                        "precondition": s.precondition,
-                        "risk": s.risk,
-                        "undo": s.undo,
-                        "watch": s.watch,
-                    }
-                    for s in m.steps
-                ],
-            }
-            for m in investigation.mitigations
-        ],
-        "recovery": {
-            "state": investigation.recovery.state,
-            "sentence": investigation.recovery.sentence,
-            "charts": [_chart(chart) for chart in investigation.recovery.charts],
-            "queries": [_answer(answer) for answer in investigation.recovery.answers],
-        },
+        "verdicts": [_verdict(verdict) for verdict in investigation.verdicts],
+        "mitigations": [_mitigation(mitigation) for mitigation in shown.mitigations],
+        "recovery": _recovery(investigation.recovery),
         "events": [_event(event) for event in investigation.events],
         "answers": len(investigation.answers),
     }
     return {name: _plain(value) for name, value in outcome.items()}
 
 
-def _ledger(investigation: Investigation) -> dict[str, JSON]:
+def _context(context: Context) -> dict[str, JSON]:
     return {
-        "sentence": investigation.ledger,
-        "checks": len(investigation.findings),
-        "ran": len(investigation.findings) - len(investigation.unknown),
-        "unknown": [f.check for f in investigation.unknown],
-        "partial": [f.check for f in investigation.findings if f.ran and f.completeness == "partial"],
+        "service": context.service.name,
+        "environment": context.environment_name,
+        "window": {"start": iso(context.start), "end": iso(context.end), "step_seconds": context.step},
+    }
+
+
+def _ledger(shown: Presentation) -> dict[str, JSON]:
+    return {
+        "sentence": shown.ledger.sentence,
+        "checks": shown.ledger.checks,
+        "ran": shown.ledger.ran,
+        "unknown": [one.check for one in shown.findings if one.status == "unknown"],
+        "partial": [one.check for one in shown.findings if one.gap],
     }
 
 
@@ -97,12 +73,63 @@ def _finding(finding: Finding) -> dict[str, JSON]:
         "question": finding.question,
         "status": result.status,
         "sentence": result.sentence,
-        "facts": _plain(result.facts),
+        "facts": _facts(result),
         "completeness": finding.completeness,
         "errors": list(dict.fromkeys(a.error for a in finding.answers if a.error)),
         "charts": [_chart(chart) for chart in result.charts],
         "tables": [_table(table) for table in result.tables],
         "queries": [_answer(answer) for answer in finding.answers],
+    }
+
+
+def _facts(result: Result) -> dict[str, JSON]:
+    """What was found, without what has its default; and the error of a check that failed itself."""
+    facts = {} if result.facts is None else _fields(result.facts)
+    return {**facts, **({"fault": result.fault} if result.fault else {})}
+
+
+def _fields(facts: Facts) -> dict[str, Any]:
+    found = {field.name: (getattr(facts, field.name), field) for field in fields(facts)}
+    return {name: value for name, (value, field) in found.items() if not _has_default(value, field)}
+
+
+def _has_default(value: Any, field: Field[Any]) -> bool:
+    default = field.default_factory() if field.default_factory is not MISSING else field.default
+    return default is not MISSING and bool(value == default)
+
+
+def _verdict(verdict: Verdict) -> dict[str, JSON]:
+    return {
+        "cause": verdict.cause,
+        "title": verdict.title,
+        "state": verdict.state,
+        "score": verdict.score,
+        "because": verdict.because,
+        "checks": list(verdict.checks),
+        **({"fault": verdict.fault} if verdict.fault else {}),
+    }
+
+
+def _mitigation(mitigation: MitigationView) -> dict[str, JSON]:
+    steps = [
+        {
+            "command": step.what,
+            "precondition": step.precondition,
+            "risk": step.risk,
+            "undo": step.undone,
+            "watch": step.watch,
+        }
+        for step in mitigation.steps
+    ]
+    return {"cause": mitigation.cause, "title": mitigation.title, "steps": steps}
+
+
+def _recovery(recovery: Recovery) -> dict[str, JSON]:
+    return {
+        "state": recovery.state,
+        "sentence": recovery.sentence,
+        "charts": [_chart(chart) for chart in recovery.charts],
+        "queries": [_answer(answer) for answer in recovery.answers],
     }
 
 
@@ -150,6 +177,8 @@ def _plain(value: Any) -> JSON:
         return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, str) or value is None or isinstance(value, bool | int):
         return json_text(value) if isinstance(value, str) else value
+    if is_dataclass(value) and not isinstance(value, type):
+        return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
     if isinstance(value, Sequence):
         return [_plain(item) for item in value]
     number = float(value)
@@ -194,7 +223,9 @@ def _list_differences(place: str, a: list[JSON], b: list[JSON]) -> list[str]:
 
 def _named(items: list[JSON]) -> dict[str, JSON] | None:
     """The items by their names; None if they have none or share one."""
-    names = [next((str(i[n])[:40] for n in _NAMES if n in i), None) if isinstance(i, dict) else None for i in items]
+    names = [
+        next((shortened(str(i[n]), 40) for n in _NAMES if n in i), None) if isinstance(i, dict) else None for i in items
+    ]
     known = {name: item for name, item in zip(names, items, strict=True) if name is not None}
     return known if len(known) == len(items) else None
 
@@ -205,4 +236,4 @@ def _join(place: str, key: str) -> str:
 
 def _brief(value: JSON) -> str:
     text = "nothing" if value is None or value == "" else f"“{value}”" if isinstance(value, str) else str(value)
-    return text if len(text) <= 160 else f"{text[:160]}…"
+    return shortened(text, 160)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
 from urllib.parse import quote, urlencode, urlsplit, urlunsplit
 
 from runbook.investigation.definitions import Context
 from runbook.model import JSON, Query
+from runbook.text.time import iso, second
 
 LONGEST = 8000  # what browsers and proxies surely take
 
@@ -45,7 +45,7 @@ def _prometheus(query: Query, context: Context) -> str:
     if not base:
         return ""
     start, end = _span(query, context)
-    fields = {"g0.expr": query.text, "g0.tab": "0" if start < end else "1", "g0.end_input": _moment(end, " ")}
+    fields = {"g0.expr": query.text, "g0.tab": "0" if start < end else "1", "g0.end_input": second(end)}
     if start < end:
         fields |= {
             "g0.range_input": f"{round(end - start)}s",
@@ -67,8 +67,8 @@ def _kibana(query: Query, context: Context) -> str:
     base = _base(settings.kibana_url) if settings else ""
     if not base:
         return ""
-    start, end = _moment(context.start, "T"), _moment(context.end, "T")
-    span = {"time": {"from": f"{start}.000Z", "to": f"{end}.000Z"}}
+    start, end = iso(context.start).replace("Z", ".000Z"), iso(context.end).replace("Z", ".000Z")
+    span = {"time": {"from": start, "to": end}}
     return f"{base}/app/discover#/?_g={_rison(span)}&_a={_rison({'filters': _filters(query, context)})}"
 
 
@@ -82,10 +82,6 @@ def _filters(query: Query, context: Context) -> list[JSON]:
         return []
     meta = {"alias": "runbook", "disabled": False, "index": context.service.index, "negate": False, "type": "custom"}
     return [{"$state": {"store": "appState"}, "meta": meta, "query": asked}]
-
-
-def _moment(time: float, between: str) -> str:
-    return datetime.fromtimestamp(time, UTC).strftime(f"%Y-%m-%d{between}%H:%M:%S")
 
 
 def _rison(value: JSON) -> str:

@@ -1,136 +1,245 @@
-"""How things are shown, the same in the report and in the notebook: chips, cells, queries, times. Pure."""
+"""An investigation as people are shown it, made by `present`; HTML, Markdown, notebook and findings.json render it.
+
+Everything is text or a number that is ready to be printed, and holds text from outside as it is: whoever prints it
+escapes it. The command line prints what findings.json holds, since the notebook ran in a process of its own. Pure.
+"""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import Literal
 
-from runbook.alerts.mitigations.commands import ONLY_READS
-from runbook.investigation.definitions import Context, Severity
-from runbook.model import Answer, Query, State, Status, Step, Table
-from runbook.reporting.links import link, page
-from runbook.text.format import clock_text, days_text, source_text
+from runbook.investigation import timeline
+from runbook.investigation.definitions import Alert, Context, Severity
+from runbook.investigation.result import Investigation
+from runbook.investigation.severity import RESPONSES
+from runbook.model import State, Verdict
+from runbook.reporting import tones
+from runbook.reporting.findings import FindingView, RecoveryView, finding_view, recovery_view
+from runbook.reporting.steps import DoNow, MitigationView, first_step, mitigation_view
+from runbook.reporting.tones import Tone
+from runbook.text import time
+from runbook.text.escape import filename, shortened
 
-Tone = Literal["red", "green", "amber", "grey", "blue"]
-
-STATUS: Mapping[Status, Tone] = {"abnormal": "red", "normal": "green", "unknown": "grey"}
-STATE: Mapping[State, Tone] = {"supported": "red", "refuted": "green", "not tested": "grey"}
-SEVERITY: Mapping[Severity, Tone] = {"critical": "red", "high": "red", "medium": "amber", "low": "grey"}
-RECOVERY: Mapping[str, Tone] = {
-    "recovered": "green",
-    "not recovered": "red",
-    "relapsed": "red",
-    "not enough data": "grey",
-    "not mitigated": "grey",
-}
-_NUMERIC = re.compile(r"[+-]?[\d,.]+(\s?(%|s|ms|min|h|[KMGT]i?B|x))?", re.ASCII)
+REASON = 200  # characters of why something is not known
 
 
 @dataclass(frozen=True)
-class Asked:
-    """A query as a person reads it: what was asked of whom, the text to copy, where to see it, what was amiss."""
+class Header:
+    """What is investigated: the alert, how soon to respond and how to tell, where, since when, on which data.
 
-    caption: str
-    text: str
-    link: str
-    page: str
-    trouble: str
+    `by` and `lasting` are "" where there is no such time.
+    """
 
-
-def asked(answer: Answer, context: Context) -> Asked:
-    """The query behind an answer."""
-    query = answer.query
-    trouble = answer.error or ", ".join(answer.warnings)
-    if answer.completeness != "complete":
-        trouble = f"{answer.completeness}: {trouble}" if trouble else answer.completeness
-    return Asked(_caption(query), query.text, link(query, context), page(query), trouble)
-
-
-def _caption(query: Query) -> str:
-    words = [f"{source_text(query.source)}, {query.kind}"]
-    if query.params.get("index"):
-        words.append(f"in {query.params['index']}")
-    start, end, step = (query.params.get(name) for name in ("start", "end", "step"))
-    if isinstance(start, int | float) and isinstance(end, int | float):
-        words.append(window(start, end))
-    if isinstance(step, int | float):
-        words.append(f"every {step:g} s")
-    return ", ".join(words)
+    alert: str
+    severity: Severity
+    tone: Tone
+    within: str
+    by: str
+    notify: str
+    incident: str
+    service: str
+    environment: str
+    since: str
+    lasting: str
+    window: str
+    step: str
 
 
-def pages(answers: tuple[Answer, ...], context: Context) -> str:
-    """The title of a fold of queries, e.g. "8 queries · Prometheus"."""
-    count = "1 query" if len(answers) == 1 else f"{len(answers)} queries"
-    names = dict.fromkeys(page(a.query) for a in answers if link(a.query, context))
-    return " · ".join([count, *names])
+@dataclass(frozen=True)
+class VerdictView:
+    """The verdict in one sentence, and why in the next ones."""
+
+    headline: str
+    why: str
+    tone: Tone
 
 
-def numeric_columns(table: Table) -> tuple[bool, ...]:
-    """Which columns hold numbers only, and so are set flush right; the first one names its row and is not."""
-    columns = [[row[i] for row in table.rows if row[i] not in (None, "")] for i in range(len(table.columns))]
-    return tuple(i > 0 and bool(column) and all(map(_is_number, column)) for i, column in enumerate(columns))
+@dataclass(frozen=True)
+class Gap:
+    """Questions that are not answered, or not on whole data, for one reason."""
+
+    questions: tuple[str, ...]
+    why: str
 
 
-def _is_number(cell: str | int | float | None) -> bool:
-    return not isinstance(cell, str) or bool(_NUMERIC.fullmatch(cell))
+@dataclass(frozen=True)
+class Ledger:
+    """How much of it could be answered: `sentence` is "8 of 9 checks ran"."""
+
+    sentence: str
+    checks: int
+    ran: int
+    unknown: tuple[Gap, ...]
+    partial: tuple[Gap, ...]
+
+    @property
+    def whole(self) -> bool:
+        """Whether all checks ran on complete data."""
+        return self.checks > 0 and not self.unknown and not self.partial
 
 
-def cell(value: str | int | float | None) -> str:
-    """A cell's text."""
-    if value is None or value != value:
-        return "–"
-    if isinstance(value, float):
-        return f"{value:,.4g}" if abs(value) < 1000 else f"{value:,.0f}"
-    return f"{value:,}" if isinstance(value, int) else value
+@dataclass(frozen=True)
+class CauseView:
+    """A cause after the rules; `score` is None and `points` a dash where it was not tested."""
+
+    title: str
+    state: State
+    tone: Tone
+    score: float | None
+    points: str
+    because: str
 
 
-def is_command(text: str) -> bool:
-    """Whether a step is something for a shell, not a sentence to a person."""
-    return bool(re.match(r"[a-z./][\w./-]*(\s+\S|$)", text)) and not text.rstrip().endswith(".")
+@dataclass(frozen=True)
+class Moment:
+    """A line of the timeline; `time` is None and `when` "" where nobody knows it yet."""
+
+    time: float | None
+    when: str
+    label: str
 
 
-def only_looks(step: Step) -> bool:
-    """Whether a step changes nothing."""
-    return step.risk == ONLY_READS
+@dataclass(frozen=True)
+class Timeline:
+    """What happened when; `day` is the day of all of it, "" where it took several."""
+
+    moments: tuple[Moment, ...]
+    day: str
 
 
-def undone_by_command(step: Step) -> bool:
-    """Whether the undo is a command of the same program."""
-    return is_command(step.command) and step.undo.split(" ")[0] == step.command.split(" ")[0]
+@dataclass(frozen=True)
+class Summary:
+    """The numbers of the incident report: when it began, how long it took ("" while it goes on), whom it hit.
+
+    `impact` is counted, "" where it could not be; `harm` is what the alert means for people; `until` is the data's end.
+    """
+
+    began: str
+    duration: str
+    until: str
+    impact: str
+    harm: str
 
 
-def clock(time: float) -> str:
-    """10:47"""
-    return clock_text(time).removesuffix(" UTC")
+@dataclass(frozen=True)
+class Presentation:
+    """All of it. `now` is None where there is nothing to do; `recorded` says when the answers were given; `bundle` is
+    how the first evidence of this alert is called.
+    """
+
+    header: Header
+    verdict: VerdictView
+    now: DoNow | None
+    ledger: Ledger
+    findings: tuple[FindingView, ...]
+    causes: tuple[CauseView, ...]
+    mitigations: tuple[MitigationView, ...]
+    recovery: RecoveryView
+    timeline: Timeline
+    summary: Summary
+    escalation: tuple[str, ...]
+    recorded: str
+    bundle: str
 
 
-def day(time: float) -> str:
-    """15 January 2026"""
-    return days_text(time, time)
+def present(investigation: Investigation) -> Presentation:
+    """Everything that people are shown of an investigation."""
+    alert, context = investigation.alert, investigation.context
+    mitigations = tuple(mitigation_view(one) for one in investigation.mitigations)
+    findings = tuple(finding_view(one, context) for one in investigation.findings)
+    ledger, tone = _ledger(investigation.ledger, findings), _tone(investigation)
+    return Presentation(
+        header=header(alert, context),
+        verdict=VerdictView(investigation.headline, investigation.why, tone),
+        now=None if tone == "green" else first_step(mitigations) or _stuck(alert, ledger, tone),
+        ledger=ledger,
+        findings=findings,
+        causes=tuple(map(_cause, investigation.verdicts)),
+        mitigations=mitigations,
+        recovery=recovery_view(investigation.recovery, context),
+        timeline=_timeline(investigation),
+        summary=_summary(investigation),
+        escalation=alert.escalate_if,
+        recorded=f"replayed from answers recorded {time.day(context.now)} {time.clock(context.now)} UTC",
+        bundle=filename(f"{alert.name}-{time.stamp(context.started_at)}"),
+    )
 
 
-def window(start: float, end: float) -> str:
-    """09:42–11:12 UTC, 15 January 2026"""
-    return f"{clock(start)}–{clock(end)} UTC, {days_text(start, end)}"
+def header(alert: Alert, context: Context) -> Header:
+    """What is investigated, before anything is found."""
+    response = RESPONSES[alert.severity]
+    lasting = context.end - context.started_at
+    return Header(
+        alert=alert.name,
+        severity=alert.severity,
+        tone=tones.SEVERITY[alert.severity],
+        within=response.within,
+        by=time.clock_text(context.started_at + response.seconds) if response.seconds else "",
+        notify=response.told,
+        incident=context.incident,
+        service=context.service.name,
+        environment=context.environment_name,
+        since=time.clock_text(context.started_at),
+        lasting=time.duration_text(lasting) if lasting > 0 else "",
+        window=time.window(context.start, context.end),
+        step=f"{context.step} s",
+    )
 
 
-def stamp(time: float) -> str:
-    """20260115T104700Z, as in the name of a bundle."""
-    return _utc(time).strftime("%Y%m%dT%H%M%SZ")
+def _tone(investigation: Investigation) -> Tone:
+    """The verdict's colour: red for a cause found, green for no alarm or recovered, amber for not known."""
+    if investigation.recovery.state == "recovered":
+        return "green"
+    if investigation.findings and investigation.findings[0].result.status == "normal":
+        return "green"
+    return "red" if any(v.state == "supported" for v in investigation.verdicts) else "amber"
 
 
-def unstamped(text: str) -> float:
-    """The time of a stamp."""
-    return datetime.fromisoformat(text).timestamp()
+def _stuck(alert: Alert, ledger: Ledger, tone: Tone) -> DoNow | None:
+    """What to do where no mitigation is known: close the gaps, or call for help."""
+    if tone != "amber" or not alert.escalate_if:
+        return None
+    gaps = ledger.unknown or ledger.partial
+    first = "Fix the sources listed below, then run again. " if gaps else ""
+    return DoNow("no mitigation is supported by the data", otherwise=f"{first}Escalate if:")
 
 
-def iso(time: float) -> str:
-    """2026-01-15T10:47:00Z"""
-    return _utc(time).strftime("%Y-%m-%dT%H:%M:%SZ")
+def _ledger(sentence: str, findings: Sequence[FindingView]) -> Ledger:
+    unknown = [one for one in findings if one.status == "unknown"]
+    reasons: dict[str, list[str]] = {}
+    for one in unknown:
+        reasons.setdefault(shortened(one.sentence, REASON), []).append(one.question)
+    return Ledger(
+        sentence=sentence,
+        checks=len(findings),
+        ran=len(findings) - len(unknown),
+        unknown=tuple(Gap(tuple(questions), why) for why, questions in reasons.items()),
+        partial=tuple(Gap((one.question,), shortened(one.gap, REASON)) for one in findings if one.gap),
+    )
 
 
-def _utc(time: float) -> datetime:
-    return datetime.fromtimestamp(time, UTC)
+def _cause(verdict: Verdict) -> CauseView:
+    score = None if verdict.score is None else min(1.0, max(0.0, verdict.score))
+    points = "–" if score is None else f"{score:.2f}"
+    return CauseView(verdict.title, verdict.state, tones.STATE[verdict.state], score, points, verdict.because)
+
+
+def _timeline(investigation: Investigation) -> Timeline:
+    told, started_at = timeline.timeline(investigation), investigation.context.started_at
+    moments = tuple(
+        Moment(one.time, "" if one.time is None else time.clock_text(one.time, started_at), one.label) for one in told
+    )
+    days = {time.day(one.time) for one in told if one.time is not None}
+    return Timeline(moments, days.pop() if len(days) == 1 else "")
+
+
+def _summary(investigation: Investigation) -> Summary:
+    lasted = timeline.duration(investigation)
+    return Summary(
+        began=time.minute(timeline.began(investigation)),
+        duration="" if lasted is None else time.duration_text(lasted),
+        until=time.clock_text(investigation.context.end),
+        impact=timeline.impact(investigation),
+        harm=investigation.alert.impact,
+    )

@@ -5,20 +5,23 @@ papermill writes nothing here: it would rewrite the whole file after every step,
 
 from __future__ import annotations
 
+import logging
 import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
+from contextvars import copy_context
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from runbook import errors
+from runbook.investigation.window import Value
 from runbook.redaction.redactor import Redactor
 from runbook.runs import signals
 from runbook.runs.kernel import Kernel
-from runbook.runs.parameters import Value
 
+logger = logging.getLogger(__name__)
 ENGINE: Final = "runbook"
 START_SECONDS: Final = 60
 _MARKER: Final = "papermill-error-cell-tag"
@@ -63,17 +66,18 @@ def execute(
     parameters: Mapping[str, Value],
     kernel: Kernel,
     draft: Path,
+    *,
     limits: Limits,
     label: Label,
     tell: Tell,
     redactor: Redactor,
 ) -> Executed:
-    """The notebook executed with these parameters; its evidence goes into the draft. `label(heading, source)` names a cell."""
+    """The notebook executed with these parameters, its evidence in the draft. `label(heading, source)` names a cell."""
     _import_quickly()
     import nbformat
 
     notebook = nbformat.read(path, as_version=4)
-    run = _Run(kernel, draft, limits, label, tell)
+    run = _Run(kernel, draft, limits=limits, label=label, tell=tell)
     try:
         failure, stopped = run.execute(notebook, dict(parameters)), None
     except KeyboardInterrupt as stop:
@@ -87,14 +91,15 @@ def _import_quickly() -> None:
     nbformat's schema does not use that format, and jsonschema does without it where the module is missing.
     """
     if "jsonschema" not in sys.modules:
-        sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type] # None is how Python spells: not importable
+        # None is how Python spells: not importable
+        sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type] # its type forgets that
     import papermill  # noqa: F401
 
 
 class _Run:
     """One execution: what papermill's engine reports while it goes on."""
 
-    def __init__(self, kernel: Kernel, draft: Path, limits: Limits, label: Label, tell: Tell) -> None:
+    def __init__(self, kernel: Kernel, draft: Path, *, limits: Limits, label: Label, tell: Tell) -> None:
         self.kernel, self.draft, self.limits, self._label, self._tell = kernel, draft, limits, label, tell
         self.notebook: Any = None
         self.begun: dict[int, float] = {}
@@ -107,7 +112,7 @@ class _Run:
         from nbclient.exceptions import CellTimeoutError, DeadKernelError
 
         _register()
-        timer = threading.Timer(self.limits.whole, self._stop)
+        timer = threading.Timer(self.limits.whole, copy_context().run, (self._stop,))
         timer.daemon = True
         timer.start()
         try:
@@ -119,6 +124,7 @@ class _Run:
         except (DeadKernelError, RuntimeError) as error:
             return self._died(error)
         except Exception as error:  # papermill's or the notebook's own fault must still leave a bundle
+            logger.exception("%s could not be executed", self._here)
             return f"{self._here} could not be executed ({type(error).__name__}: {_first_line(str(error))})."
         finally:
             timer.cancel()
@@ -128,11 +134,14 @@ class _Run:
         """Called by nbclient before a code cell."""
         self._here = f"Cell {cell_index + 1} of the notebook ({self._named(cell_index)})"
         self.begun[cell_index] = time.monotonic()
+        logger.info("%s begins", self._here)
         self._report(cell_index)
 
     def cell_ended(self, cell: Any, cell_index: int, execute_reply: object) -> None:
         """Called by nbclient when a code cell was executed or failed."""
-        self._report(cell_index, time.monotonic() - self.begun[cell_index])
+        seconds = time.monotonic() - self.begun[cell_index]
+        logger.info("%s ended after %.2f s", self._here, seconds)
+        self._report(cell_index, seconds)
 
     def interrupted(self) -> str:
         """The sentence for a run that somebody stopped."""
@@ -160,6 +169,7 @@ class _Run:
         return self._label(heading, self.notebook.cells[index].source)
 
     def _stop(self) -> None:
+        logger.warning("The notebook is stopped: it has taken %g s", self.limits.whole)
         self._overdue.set()
         self.kernel.kill()
 
@@ -174,6 +184,7 @@ class _Run:
             return f"The notebook took longer than {self.limits.whole:g} s in all and was stopped at: {self._here}."
         how = self.kernel.how_it_ended()
         if how:
+            logger.warning("The kernel %s", how)
             return f"{self._here} was cut short: its kernel {how}."
         return f"{self._here} could not be executed ({_first_line(str(error))})."
 

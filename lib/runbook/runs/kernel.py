@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import json
+import logging
 import os
 import secrets
 import shutil
@@ -20,8 +21,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
-from runbook.config.settings import child_environment
+from runbook.config.process_env import child_environment
 
+logger = logging.getLogger(__name__)
 CONNECTION, LOCK = "connection.json", "lock"  # who holds the lock lives
 LONGEST_FOLDER: Final = 60  # the path of a socket has at most 107 characters
 _ARGUMENTS: Final = (
@@ -29,8 +31,8 @@ _ARGUMENTS: Final = (
     "--InteractiveShellApp.ignore_cwd=True",
     "--InteractiveShell.colors=nocolor",
 )
-# Linux ends it (PR_SET_PDEATHSIG, SIGKILL) together with the thread that started it. By itself it would notice only after
-# a second, in which it could write into evidence that the next run has sealed already.
+# Linux ends it (PR_SET_PDEATHSIG, SIGKILL) together with the thread that started it. By itself it would notice only
+# after a second, in which it could write into evidence that the next run has sealed already.
 _END_WITH_US: Final = 'getattr(__import__("ctypes").CDLL(None), "prctl", lambda *_: None)(1, 9)'
 
 
@@ -84,7 +86,7 @@ class Kernel:
         from jupyter_client.provisioning.local_provisioner import LocalProvisioner
 
         manager = AsyncKernelManager(kernel_name="python3")
-        manager.load_connection_info(self.connection)  # type: ignore[arg-type] # the same, not spelled as their TypedDict
+        manager.load_connection_info(self.connection)  # type: ignore[arg-type] # the same, not as their TypedDict
         local = LocalProvisioner(
             kernel_id=self._folder.name, kernel_spec=KernelSpec(argv=[sys.executable]), parent=manager
         )
@@ -94,6 +96,8 @@ class Kernel:
 
     def kill(self) -> None:
         """End it and all that it started, at once."""
+        if self.process.poll() is None:
+            logger.debug("Ending the kernel")
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
 

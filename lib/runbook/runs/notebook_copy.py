@@ -11,14 +11,17 @@ from typing import Any
 
 from runbook.config.settings import Settings
 from runbook.errors import EvidenceError
+from runbook.investigation.window import Value
 from runbook.runs import parameters
-from runbook.runs.parameters import Declared, Value
-from runbook.runs.plan import Plan, plan, stamp
+from runbook.runs.parameters import Declared
+from runbook.runs.plan import Plan, plan
+from runbook.text.time import stamp
 
 
 def make(alert: str, given: Mapping[str, Value], settings: Settings, *, evidence: Path | None = None) -> Path:
     """Write the copy into the incident's folder and return its path; the parameters are checked as for a run."""
     prepared = plan(alert, given, settings, evidence=evidence, now=time.time())
+    prepared.catalogue.ready(alert, settings, prepared.environment)
     notebook = json.loads(prepared.notebook.read_text(encoding="utf-8"))
     _fill(notebook, prepared.values)
     folder = prepared.evidence / prepared.incident

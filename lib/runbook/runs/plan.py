@@ -1,4 +1,4 @@
-"""What a run starts from: its notebook, and all of that notebook's parameters, resolved and checked. No heavy import."""
+"""What a run starts from: its notebook, and all of its parameters, resolved and checked. No heavy import."""
 
 from __future__ import annotations
 
@@ -6,16 +6,21 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from runbook.config.settings import PACKAGE, Environment, Settings, seal_key
+from runbook.alerts import registry
+from runbook.alerts.registry import Catalogue
+from runbook.config.schema import Environment
+from runbook.config.secrets import seal_key
+from runbook.config.settings import Settings
 from runbook.errors import ParameterError, RecordingError, UsageError
+from runbook.investigation import window
+from runbook.investigation.window import Value
+from runbook.recording.file import file_of
 from runbook.redaction.redactor import Redactor
 from runbook.runs import parameters
-from runbook.runs.parameters import Value
-from runbook.text.suggest import hint
+from runbook.text.time import iso, stamp
 
 
 @dataclass(frozen=True)
@@ -31,29 +36,12 @@ class Plan:
     environment: Environment
     replayed: Path | None
     seal_key: bytes
+    catalogue: Catalogue
 
     @property
     def incident(self) -> str:
         """The incident that the run belongs to."""
         return str(self.values["incident_id"])
-
-
-def notebooks() -> dict[str, Path]:
-    """The shipped notebooks by their alerts: inside the package when installed, beside lib/ in a checkout."""
-    folder = next(
-        folder
-        for folder in (PACKAGE / "notebooks", PACKAGE.parent.parent / "notebooks")
-        if folder.is_dir() or folder.parent != PACKAGE
-    )
-    return {file.stem: file for file in sorted(folder.glob("*.ipynb"))}
-
-
-def notebook_of(alert: str) -> Path:
-    """The notebook of an alert."""
-    known = notebooks()
-    if alert not in known:
-        raise UsageError(f"There is no notebook for an alert {alert[:80]!r}; {hint(alert, known)}")
-    return known[alert]
 
 
 def plan(
@@ -69,39 +57,33 @@ def plan(
 
     Where real sources are asked, the defaults of an alert are: it started now, goes on, and has the next free ID.
     """
-    file = notebook or notebook_of(alert)
+    catalogue = registry.of(settings)
+    file = notebook or catalogue.notebook(alert)
     declared = parameters.declared(_read(file))
     values: dict[str, Value] = {name: one.default for name, one in declared.items()}
-    checked = parameters.check(declared, given)
-    _refuse_secrets(checked)
+    _refuse_secrets(checked := parameters.check(declared, given))
     environment = settings.environment(str(checked.get("environment", values.get("environment", ""))))
     given_recording = str(checked.get("recording", ""))
-    replayed = _recording(given_recording or environment.recording.format(alert=alert))
-    if replayed:
-        own = () if given_recording else ("environment",)  # an environment that names a recording remains the one asked
-        values.update({name: value for name, value in _recorded(replayed).items() if name not in own})
-    else:
-        values.update(started_at=iso(now), ended_at="", mitigated_at="", recording="", incident_id="")
-    values.update(checked)
+    recording = Path(given_recording) if given_recording else catalogue.replayed(alert, environment)
+    replayed = file_of(recording) if recording else None
+    values |= (_recorded(replayed, own=not given_recording) if replayed else _fresh(now)) | checked
     texts = {name: str(value) for name, value in values.items()}
-    span = parameters.span(
-        texts["started_at"], texts["lookback"], texts["ended_at"], texts["mitigated_at"], math.inf if replayed else now
-    )
+    times = (texts[name] for name in ("started_at", "lookback", "ended_at", "mitigated_at"))
+    span = window.span(*times, now=math.inf if replayed else now)
     root = evidence or Path(environment.evidence)
-    values["incident_id"] = parameters.incident_id(texts["incident_id"] or _next_incident(root, alert, span.started_at))
+    values["incident_id"] = window.incident_id(texts["incident_id"] or _next_incident(root, alert, span.started_at))
     return Plan(
-        alert, file, values, root, span.started_at, span.mitigated_at, environment, replayed, seal_key(environment)
+        alert=alert,
+        notebook=file,
+        values=values,
+        evidence=root,
+        started_at=span.started_at,
+        mitigated_at=span.mitigated_at,
+        environment=environment,
+        replayed=replayed,
+        seal_key=seal_key(environment),
+        catalogue=catalogue,
     )
-
-
-def iso(moment: float) -> str:
-    """Epoch seconds as the parameters spell a time."""
-    return f"{datetime.fromtimestamp(int(moment), UTC):%Y-%m-%dT%H:%M:%SZ}"
-
-
-def stamp(moment: float) -> str:
-    """Epoch seconds as a bundle's name spells a time."""
-    return f"{datetime.fromtimestamp(int(moment), UTC):%Y%m%dT%H%M%SZ}"
 
 
 def _read(file: Path) -> Any:
@@ -109,7 +91,8 @@ def _read(file: Path) -> Any:
         return json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise UsageError(
-            f"The notebook {file} cannot be read ({type(error).__name__}); correct its path, or take it from version control again."
+            f"The notebook {file} cannot be read ({type(error).__name__}); "
+            "correct its path, or take it from version control again."
         ) from None
 
 
@@ -119,26 +102,26 @@ def _refuse_secrets(values: Mapping[str, Value]) -> None:
     for name, value in values.items():
         if isinstance(value, str) and redactor.text(value) != value:
             raise ParameterError(
-                f"The parameter {name} seems to hold a secret; put it in an environment variable and name that under `auth` in runbook.toml."
+                f"The parameter {name} seems to hold a secret; "
+                "put it in an environment variable and name that under `auth` in runbook.toml."
             )
 
 
-def _recorded(recording: Path) -> Mapping[str, Value]:
-    """The parameters that a recording was made with."""
-    from runbook.recording.recorder import Replay
+def _fresh(now: float) -> dict[str, Value]:
+    """The parameters of an alert that starts now, where real sources are asked."""
+    return {"started_at": iso(now), "ended_at": "", "mitigated_at": "", "recording": "", "incident_id": ""}
+
+
+def _recorded(recording: Path, *, own: bool) -> dict[str, Value]:
+    """The parameters that a recording was made with; an environment that names its `own` remains the one asked."""
+    from runbook.recording.replay import Replay
 
     try:
         header = Replay(recording).header
     except RecordingError as error:  # nothing was run yet
         raise UsageError(str(error)) from error
-    return {name: str(value) for name, value in header.parameters.items() if name != "recording"}
-
-
-def _recording(name: str) -> Path | None:
-    """The file that a name of a recording or of a bundle means."""
-    if not name:
-        return None
-    return Path(name) / "recording.jsonl.gz" if Path(name).is_dir() else Path(name)
+    left_out = ("recording", "environment") if own else ("recording",)
+    return {name: str(value) for name, value in header.parameters.items() if name not in left_out}
 
 
 def _next_incident(root: Path, alert: str, started_at: float) -> str:
@@ -147,4 +130,4 @@ def _next_incident(root: Path, alert: str, started_at: float) -> str:
     for folder in folders:
         if any(folder.glob(f"{alert}-{stamp(started_at)}*")):
             return folder.name
-    return parameters.next_incident_id(started_at, [folder.name for folder in folders])
+    return window.next_incident_id(started_at, [folder.name for folder in folders])

@@ -8,11 +8,12 @@ from pathlib import Path
 
 import msgspec
 
+from runbook.config.settings import Settings
 from runbook.errors import RecordingError
-from runbook.evidence.audit import RECORDING
 from runbook.incident import Incident
 from runbook.model import JSON
-from runbook.recording.recorder import Replay
+from runbook.recording.file import file_of
+from runbook.recording.replay import Replay
 from runbook.reporting.findings_json import compare, findings_json
 
 
@@ -28,11 +29,11 @@ class Replayed:
     complete: bool
 
 
-def replay(target: Path) -> Replayed:
-    """Judge a recording, or the one of a bundle, anew; nobody is asked anything."""
-    found = findings_json(Incident.replay(target, partial_ok=True).investigation(verified=True))
+def replay(target: Path, settings: Settings | None = None) -> Replayed:
+    """Judge a recording, or the one of a bundle, anew; nobody is asked anything. Settings as for Incident.replay."""
+    found = findings_json(Incident.replay(target, settings, partial_ok=True).investigation(verified=True))
     then = _then(target if target.is_dir() else target.parent)
-    complete = Replay(target / RECORDING if target.is_dir() else target, partial_ok=True).complete
+    complete = Replay(file_of(target), partial_ok=True).complete
     return Replayed(found, None if then is None else tuple(compare(then, found)), complete)
 
 
@@ -45,6 +46,7 @@ def _then(folder: Path) -> Mapping[str, JSON] | None:
         return None
     except (OSError, msgspec.DecodeError) as error:
         raise RecordingError(
-            f"The findings to compare with, {file}, cannot be read ({type(error).__name__}); run `runbook audit` on the bundle."
+            f"The findings to compare with, {file}, cannot be read ({type(error).__name__}); "
+            "run `runbook audit` on the bundle."
         ) from None
     return found

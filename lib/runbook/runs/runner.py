@@ -11,20 +11,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from runbook.config.settings import Settings, secrets
+from runbook.config.secrets import secrets
+from runbook.config.settings import Settings
 from runbook.errors import EvidenceError, RunbookError
+from runbook.investigation.window import Value
 from runbook.redaction.redactor import Redactor
 from runbook.runs import signals
 from runbook.runs.execution import Executed, Limits, Progress, Tell, execute
 from runbook.runs.kernel import Kernel
-from runbook.runs.parameters import Value
 from runbook.runs.plan import Plan, plan
 from runbook.runs.signals import Interruptible
 from runbook.text.format import plural, source_text
 
 if TYPE_CHECKING:  # half a second to import: the kernel is started first
     from runbook.evidence.draft import Draft
+    from runbook.investigation.definitions import Alert
 
+logger = logging.getLogger(__name__)
 PRELOAD: Final = ("runbook.incident", "matplotlib.figure", "matplotlib.backends.backend_agg")
 CELL_SECONDS: Final = 120.0
 PATIENCE: Final = 3  # a recovery is waited for three times the span that it is judged by
@@ -34,9 +37,10 @@ EXIT_CODES: Final[Mapping[Status, int]] = {"complete": 0, "incomplete": 3, "fail
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a run left. `reason` says why it failed; `digest` is the manifest's SHA-256; `notices` are about earlier runs.
+    """What a run left. `reason` says why it failed; `digest` is the manifest's SHA-256; `notices` tell of earlier runs.
 
-    `trouble`, where not even the alert itself could be judged, says why, and then a sentence for each source that failed.
+    `trouble`, where not even the alert itself could be judged, says why, then a sentence for each source that failed.
+    `recovery` says whether it recovered, "" where nothing was mitigated.
     `exit_code` is 0 for complete, 3 where a check could not run, 1 for failed, 128 + n where signal n stopped it.
     """
 
@@ -51,6 +55,7 @@ class Outcome:
     notices: tuple[str, ...]
     seconds: float
     parameters: Mapping[str, Value]
+    recovery: str = ""
 
 
 def silent(progress: Progress) -> None:
@@ -76,61 +81,88 @@ def run(
     """
     began = time.monotonic()
     prepared = plan(alert, parameters, settings, evidence=evidence, now=time.time(), notebook=notebook)
+    redactor = _redactor(prepared, settings)
     with (
         Interruptible() as interruptible,
         Kernel({"MPLBACKEND": "agg", "RUNBOOK_SETTINGS": str(settings.path)}, PRELOAD) as kernel,
     ):
         from runbook.evidence.draft import Draft  # the kernel imports at the same time
 
-        draft = Draft(prepared.evidence, prepared.incident, alert, prepared.started_at, prepared.seal_key)
-        try:
-            executed = _execute(prepared, settings, kernel, draft.path, progress, limits)
-        except KeyboardInterrupt as stop:
-            executed = Executed(None, "The run was interrupted before its notebook began.", signals.number(stop))
-        interruptible.deaf = True
-        kernel.kill()
-        return _conclude(draft, prepared, executed, by, began)
+        loaded = prepared.catalogue.ready(alert, settings, prepared.environment)
+        interruptible.hold()  # else an interruption here would leave half a draft, which nobody seals
+        draft = Draft(prepared.evidence, prepared.incident, alert, prepared.started_at, key=prepared.seal_key)
+        with draft.log(redactor):
+            try:
+                interruptible.release()
+                _log_begin(prepared, kernel)
+                executed = _execute(
+                    prepared, kernel, draft.path, alert=loaded, redactor=redactor, tell=progress, limits=limits
+                )
+            except KeyboardInterrupt as stop:
+                executed = Executed(None, "The run was interrupted before its notebook began.", signals.number(stop))
+            interruptible.deaf = True
+            kernel.kill()
+            return _conclude(draft, prepared, executed, settings, by=by, began=began)
+
+
+def _redactor(prepared: Plan, settings: Settings) -> Redactor:
+    """Knows the environment's secrets."""
+    service = settings.service(prepared.environment.service)
+    return Redactor(service.redact_emails, service.redact_patterns, secrets(prepared.environment))
+
+
+def _log_begin(prepared: Plan, kernel: Kernel) -> None:
+    from runbook.evidence.manifest import versions
+
+    given = ", ".join(f"{name}={value!r}" for name, value in prepared.values.items())
+    logger.info("Run of %s for %s begins: %s", prepared.alert, prepared.incident, given)
+    logger.info("Versions: %s", ", ".join(f"{name} {version}" for name, version in versions().items()))
+    logger.info("The kernel is process %d", kernel.process.pid)
 
 
 def _execute(
-    prepared: Plan, settings: Settings, kernel: Kernel, draft: Path, tell: Tell, limits: Limits | None
+    prepared: Plan, kernel: Kernel, draft: Path, *, alert: Alert, redactor: Redactor, tell: Tell, limits: Limits | None
 ) -> Executed:
-    from runbook import alerts
     from runbook.runs.cell_labels import label
 
     _hush()
-    alert = alerts.load(prepared.alert)
-    service = settings.service(prepared.environment.service)
-    redactor = Redactor(service.redact_emails, service.redact_patterns, secrets(prepared.environment))
     wait = 0.0 if prepared.mitigated_at is None else PATIENCE * alert.recovery.seconds
     cell = CELL_SECONDS + prepared.environment.deadline_seconds + wait
     limits = limits or Limits(cell, 2 * CELL_SECONDS + cell)
     return execute(
-        prepared.notebook, prepared.values, kernel, draft, limits, lambda h, s: label(alert, h, s), tell, redactor
+        prepared.notebook,
+        prepared.values,
+        kernel,
+        draft,
+        limits=limits,
+        label=lambda heading, source: label(alert, heading, source),
+        tell=tell,
+        redactor=redactor,
     )
 
 
-def _conclude(draft: Draft, prepared: Plan, executed: Executed, by: str | None, began: float) -> Outcome:
+def _conclude(
+    draft: Draft, prepared: Plan, executed: Executed, settings: Settings, *, by: str | None, began: float
+) -> Outcome:
     """Whatever was found, under its name, with its true status."""
     reason = executed.failure
+    if reason:
+        logger.error("%s", reason)
     found = _findings(draft.path)
     if not found:
         reason = reason or "The notebook left no findings; let its last cell be incident.record()."
-        salvaged, found = _salvage(draft, prepared)
+        salvaged, found = _salvage(draft, prepared, settings)
+        logger.warning("The notebook left no findings: %s", salvaged)
         reason = reason if salvaged in reason else f"{reason} {salvaged}"
     unkept = _keep(executed.notebook, draft)
     reason = reason or unkept
     ledger: Mapping[str, Any] = found.get("ledger", {})
     status: Status = "failed" if reason else "incomplete" if ledger.get("unknown") else "complete"
     try:
-        bundle = draft.seal(
-            status,
-            reason=reason,
-            parameters=prepared.values,
-            environment=str(prepared.values.get("environment", "")),
-            by=by,
-        )
+        named = str(prepared.values.get("environment", ""))
+        bundle = draft.seal(status, reason=reason, parameters=prepared.values, environment=named, by=by)
     except EvidenceError as error:
+        logger.exception("The draft cannot be sealed")
         status, bundle, reason = "failed", draft.path, _unsealed(draft, reason, str(error))
     return Outcome(
         status,
@@ -144,6 +176,7 @@ def _conclude(draft: Draft, prepared: Plan, executed: Executed, by: str | None, 
         draft.notices,
         time.monotonic() - began,
         prepared.values,
+        _recovery(found),
     )
 
 
@@ -154,7 +187,7 @@ def _unsealed(draft: Draft, reason: str, error: str) -> str:
     return f"{said} Not sealed: {draft.path} holds {kept}; the next run of this incident seals it."
 
 
-def _salvage(draft: Draft, prepared: Plan) -> tuple[str, Mapping[str, Any]]:
+def _salvage(draft: Draft, prepared: Plan, settings: Settings) -> tuple[str, Mapping[str, Any]]:
     """Judge again by what was recorded until the notebook failed; how far that went in one sentence, and the findings.
 
     They are there even where the disk takes no more.
@@ -168,7 +201,7 @@ def _salvage(draft: Draft, prepared: Plan) -> tuple[str, Mapping[str, Any]]:
             draft.adopt(prepared.replayed)
         if not draft.recording.is_file():
             return "Nothing had been recorded yet.", found
-        investigation = Incident.replay(draft.recording, partial_ok=True).investigation(verified=True)
+        investigation = Incident.replay(draft.recording, settings, partial_ok=True).investigation(verified=True)
         found = findings_json(investigation)
         draft.write(investigation)
     except EvidenceError as error:
@@ -176,6 +209,7 @@ def _salvage(draft: Draft, prepared: Plan) -> tuple[str, Mapping[str, Any]]:
     except RunbookError as error:
         return f"What was recorded until then is kept, but cannot be judged: {error}", found
     except Exception:  # it must be sealed in any case
+        logger.exception("What was recorded cannot be judged")
         why = "What was recorded until then is kept, but cannot be judged; `runbook replay` of the bundle says why."
         return why, found
     return "The findings are judged by what was recorded until then.", found
@@ -199,6 +233,11 @@ def _findings(folder: Path) -> Mapping[str, Any]:
     except (OSError, ValueError):
         return {}
     return found
+
+
+def _recovery(found: Mapping[str, Any]) -> str:
+    recovery: Mapping[str, str] = found.get("recovery", {})
+    return recovery.get("sentence", "") if recovery.get("state") != "not mitigated" else ""
 
 
 def _trouble(found: Mapping[str, Any]) -> tuple[str, ...]:

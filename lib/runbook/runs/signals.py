@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: the first of them ends a run by KeyboardInterrupt, and none disturbs the sealing of its evidence."""
+"""Ctrl-C and SIGTERM: the first ends a run by KeyboardInterrupt, and none disturbs the sealing of its evidence."""
 
 from __future__ import annotations
 
@@ -24,13 +24,16 @@ def number(stop: KeyboardInterrupt) -> signal.Signals:
 class Interruptible:
     """While this is entered, the first signal raises and later ones are ignored; once `deaf`, all are.
 
-    An impatient second Ctrl-C would cost the evidence. Where Python swallows what the first one raised, since it came
-    while some object was being finalized, it is sent again. Outside a program's main thread, where Python allows no
-    handlers, it does nothing.
+    An impatient second Ctrl-C would cost the evidence. Between `hold` and `release` a signal waits: a draft is made
+    whole before the run that owns it can end. Where Python swallows what the first one raised, since it came while some
+    object was being finalized, it is sent again. Outside a program's main thread, where Python allows no handlers, it
+    does nothing.
     """
 
     def __init__(self) -> None:
         self.deaf = False
+        self._holds = False
+        self._waiting: int | None = None
         self._before: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> Self:
@@ -48,8 +51,20 @@ class Interruptible:
         for one, handler in self._before.items():
             signal.signal(one, handler)
 
+    def hold(self) -> None:
+        """From here on a signal waits."""
+        self._holds = True
+
+    def release(self) -> None:
+        """The signal that came meanwhile is raised here."""
+        self._holds = False
+        if self._waiting is not None:
+            self._stop(self._waiting, None)
+
     def _stop(self, number: int, frame: FrameType | None) -> None:
-        if not self.deaf:
+        if self._holds:
+            self._waiting = number
+        elif not self.deaf:
             self.deaf = True
             raise Terminated if number == signal.SIGTERM else KeyboardInterrupt
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable
+from contextvars import copy_context
 from typing import Protocol
 
 from runbook.errors import RunbookError
 from runbook.model import Answer, Query, failed
 from runbook.text.format import source_text
+
+logger = logging.getLogger(__name__)
 
 
 class Source(Protocol):
@@ -34,14 +38,20 @@ class Deadline:
         """The answer, or a failed one saying why there is none; never raises."""
         box: list[Answer] = []
         began = self._clock()
+        context = copy_context()  # the log knows by it whose question this is
         worker = threading.Thread(
-            target=lambda: box.append(self._attempt(query)), daemon=True, name=f"ask-{query.source}"
+            target=lambda: box.append(context.run(self._attempt, query)), daemon=True, name=f"ask-{query.source}"
         )
+        logger.debug("Asking %s (%s)", query.source, query.kind)
         worker.start()
         worker.join(self._seconds)
         if box:
             return box[0]
-        late = f"{source_text(query.source)} did not answer within {self._seconds:g} s; check that it is not overloaded, then run again. Query: {query.text[:200]}"
+        late = (
+            f"{source_text(query.source)} did not answer within {self._seconds:g} s; "
+            f"check that it is not overloaded, then run again. Query: {query.text[:200]}"
+        )
+        logger.warning("%s (%s) is given up after %g s", query.source, query.kind, self._seconds)
         return failed(query, late, self._clock() - began)
 
     def _attempt(self, query: Query) -> Answer:
@@ -51,8 +61,10 @@ class Deadline:
         except RunbookError as error:
             return failed(query, str(error), self._clock() - began)
         except Exception as error:  # a client library's own fault must cost its check, never the notebook
+            logger.exception("The %s client failed (%s)", query.source, query.kind)
             return failed(
                 query,
-                f"{source_text(query.source)} client failed ({type(error).__name__}: {str(error)[:200]}); run `runbook doctor`.",
+                f"{source_text(query.source)} client failed ({type(error).__name__}: {str(error)[:200]}); "
+                "run `runbook doctor`.",
                 self._clock() - began,
             )

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import importlib
+import logging
 import threading
+import time
 from collections.abc import Callable, Mapping
 
-from runbook.config import settings
-from runbook.config.settings import Environment
+from runbook.config import schema
+from runbook.config.schema import Environment
 from runbook.errors import SourceError
 from runbook.model import Answer, Query, SourceName, failed
 from runbook.sources.base import Deadline, Source
 from runbook.text.format import source_text
+
+logger = logging.getLogger(__name__)
 
 # Client libraries import each other's parts in circles: two threads that enter a circle at different places see halves
 # of modules ("cannot import name"). So one thread imports at a time, and all that a source needs.
@@ -40,6 +44,7 @@ class Lazy:
         try:
             source = self._source or self._made()
         except Exception as error:  # an installation that is not whole must cost its checks, never the notebook
+            logger.exception("The %s client cannot be loaded", self._name)
             said = f"{type(error).__name__}: {str(error)[:200]}"
             return failed(
                 query, f"{source_text(self._name)} client cannot be loaded ({said}); install the package again."
@@ -49,9 +54,11 @@ class Lazy:
     def _made(self) -> Source:
         with _importing:
             if self._source is None:
+                began = time.monotonic()
                 for module in _NEEDED[self._name]:
                     importlib.import_module(f"runbook.sources.{module}")
                 self._source = Deadline(self._make(), self._deadline)
+                logger.debug("The %s client is loaded after %.2f s", self._name, time.monotonic() - began)
             return self._source
 
 
@@ -92,25 +99,25 @@ def _section(environment: str, source: SourceName) -> str:
     return f"base_url to [environment.{environment}]" if source == "probe" else f"[environment.{environment}.{source}]"
 
 
-def _prometheus(config: settings.Prometheus, seconds: float) -> Source:
+def _prometheus(config: schema.Prometheus, seconds: float) -> Source:
     from runbook.sources.prometheus.client import Prometheus
 
     return Prometheus(config, seconds)
 
 
-def _elasticsearch(config: settings.Elasticsearch, seconds: float) -> Source:
+def _elasticsearch(config: schema.Elasticsearch, seconds: float) -> Source:
     from runbook.sources.elasticsearch.client import Elasticsearch
 
     return Elasticsearch(config, seconds)
 
 
-def _kubernetes(config: settings.Kubernetes, seconds: float) -> Source:
+def _kubernetes(config: schema.Kubernetes, seconds: float) -> Source:
     from runbook.sources.kubernetes.client import Kubernetes
 
     return Kubernetes(config, seconds)
 
 
-def _mysql(config: settings.MySQL, seconds: float) -> Source:
+def _mysql(config: schema.MySQL, seconds: float) -> Source:
     from runbook.sources.mysql.client import MySQL
 
     return MySQL(config, seconds)
@@ -119,7 +126,7 @@ def _mysql(config: settings.MySQL, seconds: float) -> Source:
 def _probe(environment: Environment, seconds: float) -> Source:
     from runbook.sources.probe.http import Probe
 
-    auth = settings.Auth(
+    auth = schema.Auth(
         bearer_env=environment.probe_token_env,
         bearer_file=environment.probe_token_file,
         ca_file=environment.base_url_ca_file,

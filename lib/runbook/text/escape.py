@@ -2,7 +2,8 @@
 
 Log lines, labels, error messages and file names may hold markup, control and bidirectional characters, formulas or
 a megabyte in one line. Whoever prints one sends it through the function named after the place it goes to. What is
-taken away stays visible: a control character becomes its picture, a direction mark its number.
+taken away stays visible: a control character becomes its picture, a direction mark its number, the middle of a text
+that is too long an ellipsis.
 """
 
 from __future__ import annotations
@@ -14,23 +15,38 @@ from functools import cache
 
 from markupsafe import Markup, escape
 
-LIMIT = 500
+ELLIPSIS = "…"
+READABLE = 1000  # characters of a sentence, or a few: nobody reads more
 BLOCK_LIMIT = 20_000
 CELL_LIMIT = 32_000
 NAME_LIMIT = 100
-_INVISIBLE = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
+_INVISIBLE = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 _NUMBER = re.compile(r"[+-]?\d+(\.\d+)?([eE][+-]?\d+)?", re.ASCII)
 _RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE | re.ASCII)
 
 
-def plain(text: str, limit: int = LIMIT) -> str:
+def plain(text: str, limit: int = READABLE) -> str:
     """One line for a terminal, a log or a text/plain output: nothing in it moves the cursor or turns the reading."""
-    return _visible(_shortened(text, limit))
+    return _visible(shortened(text, limit))
+
+
+def plain_text(text: str, limit: int = 200) -> str:
+    """Text from outside within a sentence of ours: the same with white space as single spaces, never above `limit`."""
+    spaced = " ".join(shortened(text, 4 * limit + 100).split())
+    return shortened(_visible(spaced), limit)
+
+
+def shortened(text: str, limit: int) -> str:
+    """At most `limit` characters; the middle of a longer text is an ellipsis: the ends of names tell them apart."""
+    if len(text) <= limit:
+        return text
+    tail = max(0, (limit - 1) * 2 // 5)
+    return f"{text[: limit - 1 - tail].rstrip()}{ELLIPSIS}{text[len(text) - tail :].lstrip()}"
 
 
 def block(text: str, limit: int = BLOCK_LIMIT) -> str:
     """Several lines, such as a query: line ends and tabs stay, everything else as in `plain`."""
-    return _visible(_shortened(text.replace("\r\n", "\n"), limit), keep="\n\t")
+    return _visible(shortened(text.replace("\r\n", "\n"), limit), keep="\n\t")
 
 
 def command(text: str) -> str:
@@ -40,7 +56,7 @@ def command(text: str) -> str:
     return text
 
 
-def html(text: str, limit: int = LIMIT) -> Markup:
+def html(text: str, limit: int = READABLE) -> Markup:
     """One line of text within an HTML element or a quoted attribute."""
     return escape(plain(text, limit))
 
@@ -50,7 +66,7 @@ def html_block(text: str, limit: int = BLOCK_LIMIT) -> Markup:
     return escape(block(text, limit))
 
 
-def prose(text: str, limit: int = LIMIT) -> Markup:
+def prose(text: str, limit: int = READABLE) -> Markup:
     """A sentence in HTML; what it has between backticks is set as code."""
     return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(html(text, limit))))  # noqa: S704 - escaped just before
 
@@ -61,7 +77,7 @@ def csv_cell(value: str | int | float | None) -> str:
         return ""
     if not isinstance(value, str):
         return str(value)
-    text = _visible(_shortened(value, CELL_LIMIT))
+    text = _visible(shortened(value, CELL_LIMIT))
     if _NUMBER.fullmatch(text):
         return text
     text = re.sub(r";(\s*)(?=[=+@-])", r";\1'", text)  # a spreadsheet may split cells at semicolons
@@ -72,7 +88,7 @@ def _starts_formula(text: str) -> bool:
     return unicodedata.normalize("NFKC", text.lstrip()[:1])[:1] in tuple("=+-@")
 
 
-def markdown(text: str, limit: int = LIMIT) -> str:
+def markdown(text: str, limit: int = READABLE) -> str:
     """One line of Markdown that reads as the text itself: no link, markup, code, table cell or heading comes of it."""
     line = re.sub(r"([\\`*\[\]<>|~&$])", r"\\\1", plain(text, limit).strip())
     line = re.sub(r"(?<![^\W_])_|_(?![^\W_])", r"\\_", line)
@@ -95,10 +111,6 @@ def filename(text: str) -> str:
     return f"_{name}"[:NAME_LIMIT] if _RESERVED.fullmatch(name) else name
 
 
-def _shortened(text: str, limit: int) -> str:
-    return text if len(text) <= limit else f"{text[:limit]}… ({len(text):,} characters)"
-
-
 def _visible(text: str, keep: str = "") -> str:
     if text.isascii() and text.isprintable():
         return text
@@ -113,5 +125,4 @@ def _token(character: str) -> str:
         return chr(0x2400 + code)
     if code == 0x7F:
         return "␡"
-    hidden = unicodedata.category(character) in _INVISIBLE or code & 0xFFFE == 0xFFFE or 0xFDD0 <= code <= 0xFDEF
-    return f"⟨U+{code:04X}⟩" if hidden else character
+    return f"⟨U+{code:04X}⟩" if unicodedata.category(character) in _INVISIBLE else character

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from runbook.alerts.checks.database import database_health
 from runbook.alerts.checks.toolkit.signal import FAILED_REQUESTS, REQUEST_SECONDS, Signal
 from runbook.alerts.checks.workload import changes
 from runbook.alerts.high_error_rate import DATABASE
 from runbook.alerts.shared_causes import DEPLOYMENT
 from runbook.investigation import ranking
 from runbook.investigation.definitions import Cause
-from runbook.model import Answer, Query, Result
-from tests.fakes import ONSET, context
+from runbook.investigation.results import Results
+from runbook.model import Answer, Facts, Query, Result
+from tests.fakes import ONSET, after_onset, context, facts
 
 NAN = float("nan")
 RATE = 10.0  # requests/s of a pod
@@ -63,16 +66,16 @@ def judged(old: Curve, *new: Curve, after: float = -30, until: float = 240, sign
             asked["whole by pod"], {pod: between(lambda t: 1.0, *life[1:]) for pod, life in lives.items()}
         ),
     }
-    return check.judge(context(), answers, {"errors": Result("abnormal", "", {"onset": ONSET})})
+    return check.judge(context(), answers, after_onset())
 
 
-def verdict(cause: Cause, found: Result, **others: dict[str, Any]) -> str:
-    results = {"changes": found, **{check: Result("abnormal", "", facts) for check, facts in others.items()}}
+def verdict(cause: Cause, found: Result, **others: Facts) -> str:
+    results = Results({"changes": found, **{one: Result("abnormal", "", facts) for one, facts in others.items()}})
     return ranking.judge(cause, results).state
 
 
 def told(result: Result) -> list[str]:
-    return [name for name in ("only_new", "worse", "alike") if result.facts[name]]
+    return [name for name in ("only_new", "worse", "alike") if getattr(result.facts, name)]
 
 
 @pytest.mark.parametrize(
@@ -114,10 +117,20 @@ def test_an_onset_that_was_found_when_the_others_were_gone():
 def test_a_release_into_the_trouble_of_another_is_supported_beside_it():
     """The database refuses connections for all, and pods that come minutes later fail much more: both."""
     found = judged(since_onset(0.2), since_onset(0.6), since_onset(0.6), after=150)
-    refusing = {"refusing": True, "errors_per_second": 20.0, "slow": False, "exhausted": False}
-    assert verdict(DEPLOYMENT, found) == verdict(DATABASE, found, database=refusing) == "supported"
+    refusing = facts(database_health.Facts, refusing=True, errors_per_second=20.0, slow=False, exhausted=False)
+    assert verdict(DEPLOYMENT, found) == verdict(DATABASE, found, database_health=refusing) == "supported"
 
 
 def test_a_release_into_the_trouble_of_another_is_innocent_where_it_suffers_alike():
     """As above, and the new pods fail like the others."""
     assert verdict(DEPLOYMENT, judged(since_onset(0.2), since_onset(0.22), after=150)) == "refuted"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [(20.0, 2.0, ["only_new"]), (20.0, 18.0, []), (6.0, 6.0, ["alike"]), (9.0, 1.0, ["worse"]), (9.0, 0.0, ["worse"])],
+)
+def test_where_less_is_worse_the_pods_with_less_are_to_blame(old: float, new: float, expected: list[str]):
+    """An alert that fires below 10 compares revisions the other way round: few is as bad as nothing at all."""
+    signal = replace(REQUEST_SECONDS, below=True, threshold=lambda service: 10.0)
+    assert told(judged(lambda t: old, lambda t: new, lambda t: new, signal=signal)) == expected

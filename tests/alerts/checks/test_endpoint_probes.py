@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from runbook.alerts.checks.requests import endpoint_probes
+from runbook.investigation.results import Results
 from runbook.model import JSON, Answer, Query, Result
 from runbook.sources.probe import http as probe
 from tests.fakes import context
@@ -16,7 +17,7 @@ def judged(health: JSON) -> Result:
     asked = endpoint_probes.queries(context())
     data = dict(zip(asked, (health, WELL), strict=True))
     answers = {path: Answer(query, "complete", data[path]) for path, query in asked.items()}
-    return endpoint_probes.judge(context(), answers, {})
+    return endpoint_probes.judge(context(), answers, Results({}))
 
 
 @pytest.mark.parametrize("status", [200, 204, 302])
@@ -44,7 +45,7 @@ def test_a_name_that_does_not_resolve_here_is_no_verdict_on_the_service() -> Non
     nowhere = {"url": "http://web.svc/health", "status": None, "latency_ms": None, "error": "host name not found"}
     found = judged(nowhere)
     assert found.status == "unknown"
-    assert found.sentence == "Not known: http://web.svc/health cannot be asked from here (host name not found)."
+    assert "http://web.svc/health" in found.sentence and "host name not found" in found.sentence
 
 
 @pytest.mark.parametrize(
@@ -60,9 +61,9 @@ def test_a_name_that_does_not_resolve_here_is_no_verdict_on_the_service() -> Non
 )
 def test_a_login_and_a_load_answer_well(query: Query, data: JSON, well: bool) -> None:
     """Who is sent to the login page is not logged in; a load test may not fail once."""
-    assert endpoint_probes.answers_well(Answer(query, "complete", data)) is well
+    assert probe.answers_well(Answer(query, "complete", data)) is well
 
 
 def test_half_a_load_test_proves_nothing() -> None:
     """Requests that the time did not suffice for are not known to be answered."""
-    assert not endpoint_probes.answers_well(Answer(probe.load("/"), "partial", {"failures": 0}))
+    assert not probe.answers_well(Answer(probe.load("/"), "partial", {"failures": 0}))

@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
+from runbook.alerts.checks.workload import changes as workload_changes
 from runbook.alerts.checks.workload import resource_limits
 from runbook.model import Answer, Query, Result
-from tests.fakes import ONSET, context
+from tests.fakes import ONSET, after_onset, context, facts
 
 MIB = 2**20
 ROLLOUT = ONSET - 180
@@ -48,14 +49,14 @@ def judged(
         "pods": Answer(asked["pods"], "complete", {"pods": [pod("web-b-1")], "replicasets": REPLICASETS}),
         "usage": Answer(asked["usage"], "empty", {}),
     }
-    facts = {"near": True, "rollout": ROLLOUT, "revision": 14, "alike": False, "calm_minutes": 0.0, **changes}
-    earlier = {"errors": Result("abnormal", "", {"onset": ONSET}), "changes": Result("abnormal", "", facts)}
+    found = facts(workload_changes.Facts, **{"near": True, "rollout": ROLLOUT, "revision": 14, **changes})
+    earlier = after_onset(changes=Result("abnormal", "", found))
     return resource_limits.CHECK.judge(context(), answers, earlier)
 
 
 def test_a_new_revision_that_wants_much_more_memory_is_told():
     """Its pods at three times the memory of those before: the numbers stand in one clause."""
-    assert judged(600).facts["heavier"] == "its pods hold up to 600 MiB, those before 200 MiB"
+    assert judged(600).facts.heavier == "its pods hold up to 600 MiB, those before 200 MiB"
 
 
 @pytest.mark.parametrize(
@@ -63,12 +64,12 @@ def test_a_new_revision_that_wants_much_more_memory_is_told():
 )
 def test_a_revision_that_is_not_to_blame_is_not_compared(changes: dict[str, Any]):
     """No rollout near the onset, one that did well first, or others that suffer alike: nothing is concluded."""
-    assert judged(600, **changes).facts["heavier"] is None
+    assert judged(600, **changes).facts.heavier is None
 
 
 def test_a_little_more_memory_says_nothing():
     """A new revision may hold somewhat more than the one before."""
-    assert judged(260).facts["heavier"] is None
+    assert judged(260).facts.heavier is None
 
 
 def growing(since: float) -> Callable[[float], float]:
@@ -78,14 +79,14 @@ def growing(since: float) -> Callable[[float], float]:
 
 def test_a_revision_that_grows_from_its_start_is_told():
     """A leak that came with the release begins with its pods."""
-    assert judged(growing(ROLLOUT)).facts["heavier"] == "its pods hold up to 600 MiB, those before 200 MiB"
+    assert judged(growing(ROLLOUT)).facts.heavier == "its pods hold up to 600 MiB, those before 200 MiB"
 
 
 def test_a_revision_that_held_little_at_first_is_not_to_blame():
     """What its pods came to lack minutes after their start is not what the release wants."""
-    assert judged(growing(ROLLOUT + 150)).facts["heavier"] is None
+    assert judged(growing(ROLLOUT + 150)).facts.heavier is None
 
 
 def test_pods_that_grew_before_the_rollout_already_acquit_it():
     """Those before were as full when they went: the memory was short whatever the revision."""
-    assert judged(600, growing(ROLLOUT - 300)).facts["heavier"] is None
+    assert judged(600, growing(ROLLOUT - 300)).facts.heavier is None

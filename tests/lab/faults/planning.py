@@ -68,8 +68,8 @@ class Plan:
 class Fault:
     """One row of the table.
 
-    `causes`: what a runbook should find, by exactly these names; () is for what is harmless. `hours`: the time of day at
-    which it may strike; `alert`: what it makes fire; `database_state`: what a real database shall be like meanwhile.
+    `causes`: what a runbook should find, by exactly these names; () is for what is harmless. `hours`: the time of day
+    at which it may strike; `alert`: what it makes fire; `database_state`: what a real database shall be like meanwhile.
     """
 
     name: str

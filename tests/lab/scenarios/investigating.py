@@ -9,7 +9,8 @@ from typing import Any
 
 import msgspec
 
-from runbook.config.settings import Elasticsearch, Environment, Kubernetes, Prometheus, Service, Settings
+from runbook.config.schema import Elasticsearch, Environment, Kubernetes, Prometheus, Service
+from runbook.config.settings import Settings
 from runbook.incident import Incident
 from runbook.investigation.result import Investigation
 from tests.lab.faults.planning import DatabaseState

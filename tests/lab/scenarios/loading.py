@@ -46,7 +46,8 @@ def load_prometheus(prometheus: Prometheus, scenarios: Sequence[Scenario]) -> No
     """Backfill every window of every scenario."""
     if prometheus.openmetrics is not None:
         raise LabError(
-            "This Prometheus would load its `openmetrics` once more when started anew; load that as a scenario, or into another."
+            "This Prometheus would load its `openmetrics` once more when started anew; "
+            "load that as a scenario, or into another."
         )
     windows = ((scenario, number) for scenario in scenarios for number in range(len(scenario.windows)))
     backfill(prometheus.directory / "data", (list(scraped(_drawn(*window))) for window in windows))
@@ -55,7 +56,7 @@ def load_prometheus(prometheus: Prometheus, scenarios: Sequence[Scenario]) -> No
 
 
 def load_elasticsearch(elasticsearch: Elasticsearch, scenarios: Sequence[Scenario]) -> None:
-    """Index every scenario's logs, each day into its own index, and make them visible; one is written while another is indexed."""
+    """Index every scenario's logs, by day, and make them visible; one is written while another is indexed."""
     with elasticsearch.client() as client:
         client.perform_request("PUT", "/_index_template/micro-apps", headers=_JSON, body=messages.TEMPLATE)
         with ThreadPoolExecutor(2) as pool:

@@ -1,6 +1,7 @@
 """`make lab-matrix`: every fault with many seeds on real servers, and how often the right cause comes first.
 
-    python -m tests.lab.scenarios.matrix [--seeds 100-109] [--alerts SlowResponses] [--faults quiet,bad-release] [--json FILE]
+    python -m tests.lab.scenarios.matrix \\
+        [--seeds 100-109] [--alerts SlowResponses] [--faults quiet,bad-release] [--json FILE]
 
 Seeds below 100 are for tuning, those from 100 on for reporting.
 """
@@ -16,11 +17,11 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from math import ceil
 from pathlib import Path
 
-from runbook import alerts
+from runbook.alerts.registry import SHIPPED
 from runbook.investigation.result import Investigation
+from runbook.text.format import percentile
 from tests.lab.faults import FAULTS
 from tests.lab.scenarios.investigating import investigate
 from tests.lab.scenarios.loading import load
@@ -29,7 +30,7 @@ from tests.lab.servers.lab import Lab
 from tests.lab.service.front import Front
 
 REPORTED = range(100, 110)
-KNOWN = tuple(name for name, fault in FAULTS.items() if fault.alert in alerts.names())
+KNOWN = tuple(name for name, fault in FAULTS.items() if fault.alert in SHIPPED.names)
 
 
 @dataclass(frozen=True)
@@ -88,14 +89,14 @@ def summary(cases: Sequence[Case]) -> dict[str, object]:
     single = [c for c in cases if len(c.expected) == 1]
     pairs = [c for c in cases if len(c.expected) > 1]
     harmless = [c for c in cases if not c.expected]
-    errors = sorted(abs(c.onset_error) for c in cases if c.onset_error is not None)
+    errors = [abs(c.onset_error) for c in cases if c.onset_error is not None]
     return {
         "right cause first and supported": share([c.right for c in single]),
         "both of a pair first": share([c.right for c in pairs]),
         "harmless without a supported cause": share([c.right for c in harmless]),
         "onset found": share([c.onset_error is not None for c in [*single, *pairs]]),
         "onset error, median (s)": round(statistics.median(errors), 1) if errors else None,
-        "onset error, 95th percentile (s)": round(errors[ceil(0.95 * len(errors)) - 1], 1) if errors else None,
+        "onset error, 95th percentile (s)": round(percentile(errors, 95), 1) if errors else None,
     }
 
 
@@ -163,12 +164,12 @@ def document(cases: Sequence[Case]) -> dict[str, object]:
 
 def wrong(cases: Sequence[Case]) -> str:
     """Every wrong case with what was said of it."""
-    return "\n".join(
-        f"wrong: {c.fault} seed {c.seed}: expected {c.expected or 'none'}, supported {c.supported or 'none'}; {c.headline}\n    "
-        + "\n    ".join([*c.reasons, *c.unknown])
-        for c in cases
-        if not c.right
-    )
+    return "\n".join(_told(c) for c in cases if not c.right)
+
+
+def _told(c: Case) -> str:
+    said = f"expected {c.expected or 'none'}, supported {c.supported or 'none'}; {c.headline}"
+    return "\n    ".join([f"wrong: {c.fault} seed {c.seed}: {said}", *c.reasons, *c.unknown])
 
 
 def run(faults: Sequence[str], seeds: Sequence[int]) -> list[Case]:

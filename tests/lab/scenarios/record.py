@@ -19,9 +19,10 @@ from typing import Any
 import msgspec
 import nbformat
 
-from runbook.config.settings import Environment, Kubernetes, Settings
-from runbook.evidence.draft import RECORDING
-from runbook.runs.plan import notebook_of
+from runbook.alerts.registry import SHIPPED
+from runbook.config.schema import Environment, Kubernetes
+from runbook.config.settings import Settings
+from runbook.recording.file import RECORDING
 from runbook.runs.runner import Outcome, run
 from tests.lab.scenarios.investigating import brought_about, environment, lookback, profile, settings_file
 from tests.lab.scenarios.loading import load
@@ -53,8 +54,8 @@ def record(alert: str, one: Scenario) -> None:
             print(*(f["sentence"] for f in found["findings"] if f["status"] == "unknown"), sep="\n")
             raise SystemExit(f"The run ended with {outcome.exit_code}; no recording was kept.")
         shutil.copyfile(outcome.bundle / RECORDING, NOTEBOOKS / "recordings" / f"{alert}.jsonl.gz")
-    set_defaults(notebook_of(alert), given(one))
-    refresh(notebook_of(alert))
+    set_defaults(SHIPPED.notebook(alert), given(one))
+    refresh(SHIPPED.notebook(alert))
 
 
 def investigate(alert: str, one: Scenario, folder: Path) -> Outcome:

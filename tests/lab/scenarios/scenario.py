@@ -30,7 +30,7 @@ from tests.lab.faults.planning import DatabaseState, decoy
 from tests.lab.service import messages, objects
 from tests.lab.service.firing import RULES, fires, onset
 from tests.lab.service.fleet import Fleet, fleet
-from tests.lab.service.sentences import Document
+from tests.lab.service.log_lines import Document
 from tests.lab.service.simulation import Drawn, Window, simulate
 from tests.lab.service.world import DAY, REPLICAS, WEEK, Character, character, usual_rate
 
@@ -43,10 +43,12 @@ REFERENCE_STEP = 60.0  # older metrics are kept more coarsely
 
 @dataclass(frozen=True)
 class Truth:
-    """What really happened. `began`: the fault's start; `onset`: when what the alert looks at left its usual level, if ever.
+    """What really happened.
 
-    `alert_at`: when the rule of the fault's alert fires, None if it never does; `rollouts`: in the window, guilty or not;
-    `ended`: when the last of the fault's effects is over, infinite if not in the window.
+    `began`: the fault's start; `onset`: when what the alert looks at left its usual level, if ever;
+    `alert_at`: when the rule of the fault's alert fires, None if it never does;
+    `rollouts`: in the window, guilty or not; `ended`: when the last of the fault's effects is over, infinite if not in
+    the window.
     """
 
     fault: str
@@ -118,7 +120,7 @@ class Scenario:
 
     def draw(self, window: Window) -> Drawn:
         """What happened in one of its windows."""
-        return simulate(self.who, self.fleet, self.plan.effects, window, self.namespace)
+        return simulate(self.who, self.fleet, self.plan.effects, window, namespace=self.namespace)
 
     @property
     def drawn(self) -> Drawn:

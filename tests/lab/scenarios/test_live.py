@@ -1,4 +1,4 @@
-"""The whole chain while it happens: the alert fires, the runbook finds the cause, its command mends it, it has recovered."""
+"""The whole chain while it happens: the alert fires, the runbook finds the cause, its command mends it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import requests
 
-from runbook.alerts.mitigations.commands import ONLY_READS
+from runbook.alerts.mitigations.commands import NO_RISK
 from runbook.reporting.findings_json import compare
 from tests.command_line import findings
 from tests.lab.__main__ import LiveLab
@@ -37,7 +37,7 @@ def iso(moment: float) -> str:
 
 
 def test_a_bad_release_is_found_in_every_way_then_rolled_back_and_verified(tmp_path: Path) -> None:
-    """From the real alert to “recovered” by the runbook's own first command that changes something; each way to run it finds the same."""
+    """From the real alert to “recovered” by the runbook's own first change; each way to run it finds the same."""
     with LiveLab(tmp_path / "lab") as lab:
         time.sleep(QUIET_SECONDS)
         assert not alerted(lab)
@@ -56,10 +56,10 @@ def test_a_bad_release_is_found_in_every_way_then_rolled_back_and_verified(tmp_p
         assert [v["cause"] for v in found["verdicts"] if v["state"] == "supported"] == ["deployment"]
         assert compare(found, ways.replay(bundle)) == []
         for other in (ways.papermill(tmp_path), ways.jupyterlab(tmp_path)):
-            asked_anew = "endpoints"  # which now and then fail for one run and not for the next
+            asked_anew = "endpoint_probes"  # which now and then fail for one run and not for the next
             assert compare(*(comparable(one, without=asked_anew) for one in (bundle, other))) == []
 
-        acting = (step for step in found["mitigations"][0]["steps"] if step["risk"] != ONLY_READS)
+        acting = (step for step in found["mitigations"][0]["steps"] if step["risk"] != NO_RISK)
         _, *words = shlex.split(next(acting)["command"])
         lab.lab.kubernetes.kubectl(*words)
         after = replace(ways, given={**given, "ended_at": "", "mitigated_at": iso(time.time())}, patience=1000.0)

@@ -13,8 +13,8 @@ import msgspec
 import pytest
 
 from runbook.evidence.audit import audit
-from runbook.evidence.draft import RECORDING
-from runbook.recording.recorder import Replay
+from runbook.recording.file import RECORDING
+from runbook.recording.replay import Replay
 from runbook.reporting.findings_json import compare
 from tests.canned import Canned, Reply
 from tests.command_line import findings, options, runbook, write_settings

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from runbook.runs.plan import notebook_of
+from runbook.alerts.registry import SHIPPED
 from tests.command_line import BIN, PATIENCE, findings, options, run, runbook, surroundings
 from tests.lab.servers.jupyter import JupyterLab
 
@@ -36,7 +36,7 @@ class Ways:
 
     def jupyterlab(self, folder: Path) -> Path:
         """`runbook open` starts JupyterLab on a filled copy, whose cells are run one by one over its websocket."""
-        command = [sys.executable, "-m", "runbook", "open", self.alert, *options(self.given), "--no-browser", "--"]
+        command = [sys.executable, "-m", "runbook.cli", "open", self.alert, *options(self.given), "--no-browser", "--"]
         outputs: list[list[dict[str, Any]]] = []
 
         def act() -> None:
@@ -52,7 +52,7 @@ class Ways:
     def papermill(self, folder: Path) -> Path:
         """papermill's own command on the notebook as it is."""
         out = folder / "out.ipynb"
-        command = [str(BIN / "papermill"), str(notebook_of(self.alert)), str(out), *options(self.given)]
+        command = [str(BIN / "papermill"), str(SHIPPED.notebook(self.alert)), str(out), *options(self.given)]
 
         def act() -> None:
             done = run(command, self.settings, cwd=folder)

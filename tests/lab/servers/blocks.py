@@ -1,4 +1,4 @@
-"""Puts series of the past into Prometheus' data directory, by our own program `backfill`, as blocks that 2.x and 3 read."""
+"""Puts series of the past into Prometheus' data, by our own program `backfill`, as blocks that 2.x and 3 read."""
 
 from __future__ import annotations
 

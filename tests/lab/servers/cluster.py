@@ -8,7 +8,7 @@ import ssl
 import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 from tests.lab.servers import backdating, pod_commands
 from tests.lab.servers.backdating import Identification, Object
@@ -24,6 +24,14 @@ DEFAULT_LINES = ("starting", "ready")
 
 class KubectlFailed(LabError):
     """`kubectl` ended with an error; the text is what it said."""
+
+
+class Lines(TypedDict, total=False):
+    """What a pod's container logs, what the one before it did, and when."""
+
+    current: Sequence[str]
+    previous: Sequence[str]
+    at: dt.datetime | None
 
 
 class Kubernetes(Server):
@@ -62,7 +70,7 @@ class Kubernetes(Server):
         return found
 
     def backdate(self, objects: Sequence[Object]) -> None:
-        """Apply these objects, then give them their past `metadata.creationTimestamp`, and their `status` if there is one.
+        """Apply these objects, then give them their past `metadata.creationTimestamp`, and `status` if there is one.
 
         An owner may be named without its `uid`. An object with a `metadata.uid`, as kubectl prints them, is there
         already: only its creation time and status are written.
@@ -75,32 +83,16 @@ class Kubernetes(Server):
             backdating.backdate(complete, self._read, self._rewrite)
 
     def store(self, objects: Sequence[Object]) -> None:
-        """Write new objects past the API server, times included: quick, for events and what else nobody completes or admits."""
+        """Write new objects past the API server, times included: quick, for events and what else nobody completes."""
         backdating.store(objects, self._rewrite)
 
-    def write_logs(
-        self,
-        namespace: str,
-        pod: str,
-        *,
-        current: Sequence[str] = DEFAULT_LINES,
-        previous: Sequence[str] = (),
-        at: dt.datetime | None = None,
-    ) -> None:
-        """Let `kubectl logs` (and `--previous`) print these lines for this pod, all of the time `at`, by default now."""
-        self.apply([self.logs(namespace, pod, current=current, previous=previous, at=at)])
+    def write_logs(self, namespace: str, pod: str, **lines: Unpack[Lines]) -> None:
+        """Let `kubectl logs` (and `--previous`) print these lines for this pod, all at this time, by default now."""
+        self.apply([self.logs(namespace, pod, **lines)])
 
-    def logs(
-        self,
-        namespace: str,
-        pod: str,
-        *,
-        current: Sequence[str] = DEFAULT_LINES,
-        previous: Sequence[str] = (),
-        at: dt.datetime | None = None,
-    ) -> dict[str, Any]:
+    def logs(self, namespace: str, pod: str, **lines: Unpack[Lines]) -> dict[str, Any]:
         """The object that does so, to be applied together with others."""
-        spec = self._write_logs(f"{namespace}_{pod}", current, previous, at)
+        spec = self._write_logs(f"{namespace}_{pod}", **lines)
         metadata = {"name": pod, "namespace": namespace}
         return {"apiVersion": "kwok.x-k8s.io/v1alpha1", "kind": "Logs", "metadata": metadata, "spec": spec}
 
@@ -110,10 +102,10 @@ class Kubernetes(Server):
         No other command runs, and none in another pod.
         """
         folder = self.directory / "pod-files" / f"{namespace}_{pod}"
-        self.apply([pod_commands.allowed(namespace, pod, folder, files, clock)])
+        self.apply([pod_commands.allowed(namespace, pod, folder, files, clock=clock)])
 
     def wait_for_metrics(self, namespace: str, *, seconds: float = 120.0) -> None:
-        """Wait until `kubectl top pods` has every ready pod of the namespace; it takes two of metrics-server's rounds."""
+        """Wait until `kubectl top pods` has every ready pod of the namespace: two rounds of metrics-server."""
         self._wait(f"metrics of the pods in {namespace}", lambda: self._has_metrics(namespace), seconds)
 
     def _start(self) -> None:
@@ -137,14 +129,19 @@ class Kubernetes(Server):
 
     def _kwok_config(self, build: Path) -> Path:
         metadata = {"name": "default"}
-        spec = self._write_logs("default", DEFAULT_LINES, DEFAULT_LINES, None)
+        spec = self._write_logs("default", current=DEFAULT_LINES, previous=DEFAULT_LINES)
         logs = {"apiVersion": "kwok.x-k8s.io/v1alpha1", "kind": "ClusterLogs", "metadata": metadata, "spec": spec}
         config = self.directory / "kwok.yaml"
         config.write_text("\n---\n".join([(build / KWOK_CONFIG).read_text(), FAULTS.read_text(), json.dumps(logs)]))
         return config
 
     def _write_logs(
-        self, name: str, current: Sequence[str], previous: Sequence[str], at: dt.datetime | None
+        self,
+        name: str,
+        *,
+        current: Sequence[str] = DEFAULT_LINES,
+        previous: Sequence[str] = (),
+        at: dt.datetime | None = None,
     ) -> dict[str, Any]:
         folder = self.directory / "pod-logs"
         folder.mkdir(exist_ok=True)

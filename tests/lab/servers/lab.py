@@ -5,17 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Self
 
 from tests.lab.servers.cluster import Kubernetes
 from tests.lab.servers.elastic import Elasticsearch
 from tests.lab.servers.mariadb import MariaDB
-from tests.lab.servers.processes import Server
+from tests.lab.servers.processes import Server, Startable
 from tests.lab.servers.prometheus import Alertmanager, Prometheus
 
 
-class Lab:
-    """Prometheus, which tells Alertmanager, Elasticsearch, Kubernetes and MariaDB; hand in one of your own in place of any."""
+class Lab(Startable):
+    """Prometheus, which tells Alertmanager, Elasticsearch, Kubernetes and MariaDB; any may be handed in instead."""
 
     def __init__(
         self,
@@ -32,13 +31,6 @@ class Lab:
         self.elasticsearch = elasticsearch or Elasticsearch(directory / "elasticsearch")
         self.kubernetes = kubernetes or Kubernetes(directory / "kubernetes")
         self.mariadb = mariadb or MariaDB(directory / "mariadb")
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.stop()
 
     def start(self) -> None:
         """Start all; when one fails, none is left running."""

@@ -22,7 +22,7 @@ import pymysql
 from pymysql.constants import ER
 from pymysql.cursors import DictCursor
 
-from runbook.config.settings import MySQL
+from runbook.config.schema import MySQL
 from tests import ROOT
 from tests.lab.servers.cache import LabError, Missing
 from tests.lab.servers.processes import Server, StartFailed, eventually, free_port
@@ -42,7 +42,7 @@ SCHEMA = (
 
 
 class MariaDB(Server):
-    """One server; with a `certificate` (and its key) it offers TLS. Its `settings` are those of the runbooks' account."""
+    """A server, with TLS if it has a `certificate` (and key). Its `settings` are those of the runbooks' account."""
 
     def __init__(
         self,

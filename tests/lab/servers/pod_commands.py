@@ -39,7 +39,7 @@ def definition() -> Object:
     }
 
 
-def allowed(namespace: str, pod: str, folder: Path, files: Mapping[str, str], clock: int) -> Object:
+def allowed(namespace: str, pod: str, folder: Path, files: Mapping[str, str], *, clock: int) -> Object:
     """The object that lets the commands run in a pod, which sees these files, written below `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
     for path, text in files.items():

@@ -26,7 +26,8 @@ GUARD = Path(__file__).with_name("guard.py")
 FIRST_PORT, LAST_PORT = 20_000, 32_000  # below the range that Linux takes for outgoing connections
 TAIL_LINES = 15
 
-# The kernel ties a guarded child to the thread that forked it, so all are forked by this one: it lives as long as we do.
+# The kernel ties a guarded child to the thread that forked it, so all are forked by this one,
+# which lives as long as we do.
 _SPAWNER = ThreadPoolExecutor(max_workers=1, thread_name_prefix="lab-spawner")
 
 
@@ -84,14 +85,8 @@ class Process:
             self._handle.wait()
 
 
-class Server:
-    """What the servers share: a directory, processes, start and stop. A subclass says how in `_start`."""
-
-    stop_seconds = 10.0  # a server that has not ended by itself by then is killed
-
-    def __init__(self, directory: Path) -> None:
-        self.directory = directory.resolve()
-        self.processes: list[Process] = []
+class Startable:
+    """What runs for one `with` block."""
 
     def __enter__(self) -> Self:
         self.start()
@@ -99,6 +94,24 @@ class Server:
 
     def __exit__(self, *_: object) -> None:
         self.stop()
+
+    def start(self) -> None:
+        """Start and wait until ready; whatever goes wrong, nothing is left running."""
+        raise NotImplementedError
+
+    def stop(self) -> None:
+        """End it."""
+        raise NotImplementedError
+
+
+class Server(Startable):
+    """What the servers share: a directory, processes, start and stop. A subclass says how in `_start`."""
+
+    stop_seconds = 10.0  # a server that has not ended by itself by then is killed
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory.resolve()
+        self.processes: list[Process] = []
 
     def start(self) -> None:
         """Start and wait until ready; whatever goes wrong, nothing is left running."""

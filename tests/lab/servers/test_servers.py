@@ -27,7 +27,7 @@ PARENT = """
 import sys, time
 from collections.abc import Callable
 from pathlib import Path
-from tests.lab.prometheus import Alertmanager
+from tests.lab.servers.prometheus import Alertmanager
 with Alertmanager(Path(sys.argv[1])) as server:
     print(server.processes[0].pid, flush=True)
     time.sleep(60)
@@ -123,7 +123,7 @@ def test_a_failed_start_shows_the_end_of_the_log(tmp_path: Path) -> None:
 def test_a_missing_build_is_one_sentence(tmp_path: Path, kind: type[Server]) -> None:
     """Without the setup, starting says what is missing and which command gets it, and starts nothing."""
     script = (
-        "import sys; from pathlib import Path; from tests.lab.cluster import Kubernetes\n"
+        "import sys; from pathlib import Path; from tests.lab.servers.cluster import Kubernetes\n"
         "from tests.lab.servers.elastic import Elasticsearch; from tests.lab.servers.cache import Missing\n"
         f"try: {kind.__name__}(Path(sys.argv[1])).start()\n"
         "except Missing as missing: print(missing)"

@@ -87,22 +87,84 @@ class Response:
         return self.outcomes[[REASONS.index(reason) for reason in FAILURES]].sum(axis=0)
 
 
+@dataclass(frozen=True)
+class _Work:
+    """What is asked of the pods, and how much of it is too much."""
+
+    offered: Floats
+    shed: Floats
+    inside: Floats  # the requests that are let in, by endpoint
+    load: Floats
+    starved: Floats
+    pressure: Floats  # 0: there is memory enough, to 1
+
+
+@dataclass(frozen=True)
+class _Database:
+    """What queries meet on the way to the database and there; durations in seconds."""
+
+    queries: Floats
+    usual_median: Floats
+    query_median: Floats
+    backlog: Floats
+    away: Floats
+    demand: Floats  # connections
+    free: Floats  # connections
+    no_slot: Floats
+
+    @property
+    def too_long(self) -> Floats:
+        """The share of requests by endpoint one of whose queries takes too long."""
+        late = exceeds(STATEMENT_TIMEOUT, self.usual_median, 2.2)
+        later = exceeds(STATEMENT_TIMEOUT, self.query_median, 2.2) - late
+        return late.mean(axis=0) + np.einsum("eq,qpt->ept", np.minimum(PER_REQUEST, 1.0), later)
+
+
 def respond(who: Character, rate: Floats, state: Conditions, *, fullness: Floats, cold: Floats) -> Response:
     """How pods answer requests at this rate; `fullness` is memory / limit, `cold` 1 just after a start, then to 0."""
+    work = _work(who, rate, state, fullness)
+    refused = _refusals(who, rate, state)
+    verified = np.prod([1.0 - part for part in refused.values()], axis=0)
+    database = _database(who, state, work, verified, cold=cold)
+    obstacles = _before_the_page(state, work, refused) | _within_the_page(who, state, database, cold)
+    demand, free, away = database.demand, database.free, database.away
+    waited = POOL_TIMEOUT * database.no_slot + 0.15 * np.clip(demand / free - 0.7, 0.0, 0.5) + 0.5 * away
+    own = _own_time(who, state, work, cold)
+    in_queries = np.einsum("eq,qpt->ept", PER_REQUEST, database.query_median)
+    elsewhere = _elsewhere(state, work)
+    return Response(
+        outcomes=_one_after_the_other(obstacles, rate.shape),
+        median=own + in_queries + ASKING * waited + database.backlog * USERS + elsewhere,
+        queries=database.queries * (1.0 - away) * (1.0 - database.no_slot),
+        query_median=database.query_median,
+        cpu=np.minimum(work.load, 0.985) * CPU_LIMIT * state["cpu_limit"],
+        in_use=np.minimum(demand, POOL_SIZE),
+        waiting=database.queries.sum(axis=0) * waited * np.where(demand > 0.7 * free, 1.0, away),
+        starved=work.starved,
+        throttled=np.clip((work.load - 0.6) / 0.45, 0.0, 0.97) ** 2,
+        connection_errors=database.queries.sum(axis=0) * away * 1.6,
+        away=away,
+    )
+
+
+def _work(who: Character, rate: Floats, state: Conditions, fullness: Floats) -> _Work:
     offered = (rate * USERS).sum(axis=0)
     shed = overflow(offered / CAPACITY)
     inside = rate * (1.0 - shed * USERS)
     load = (0.012 + (inside * CPU).sum(axis=0) * who.cpu * state["cpu_cost"] + offered * shed * 0.002) / (
         CPU_LIMIT * state["cpu_limit"]
     )
-    starved = overflow(load)
-    pressure = np.clip((fullness - 0.9) / 0.1, 0.0, 1.0)
+    return _Work(offered, shed, inside, load, overflow(load), np.clip((fullness - 0.9) / 0.1, 0.0, 1.0))
+
+
+def _refusals(who: Character, rate: Floats, state: Conditions) -> dict[str, Floats]:
+    """Probability that a request does not get past the check of its token, by reason."""
     bad_token = np.clip(who.expired_tokens + state["bad_tokens"], 0.0, 0.98) * np.ones_like(rate)
     overdue, immature = (
         np.clip((state[wrong] - LEEWAY) / TOKEN_LIFE, 0.0, 1.0) for wrong in ("clock_ahead", "clock_behind")
     )
     guesses = {quantity: _guesses(rate, state[quantity]) for quantity in ("attacks", "spread_attacks")}
-    refused = {
+    return {
         "intruded": guesses["attacks"] * state["cracked"],
         "guessed": guesses["attacks"],
         "sprayed": guesses["spread_attacks"],
@@ -114,34 +176,41 @@ def respond(who: Character, rate: Floats, state: Conditions, *, fullness: Floats
         "auth_down": GUARDED * state["auth_down"],
         "auth_late": GUARDED * exceeds(CALL_TIMEOUT, state["auth_slow"], STEEPNESS) * (state["auth_slow"] > 0),
     }
-    verified = np.prod([1.0 - part for part in refused.values()], axis=0)
 
-    queries = np.einsum("ept,eq->qpt", inside * verified * (1.0 - starved), PER_REQUEST)
+
+def _database(who: Character, state: Conditions, work: _Work, verified: Floats, *, cold: Floats) -> _Database:
+    queries = np.einsum("ept,eq->qpt", work.inside * verified * (1.0 - work.starved), PER_REQUEST)
     contention = 1.0 + (queries.sum(axis=(0, 1)) / 300.0) ** 2
     usual_median = (
-        QUERY_MEDIAN[:, None, None] * who.speed * state["db_slow"] * contention * (1.0 + 2.0 * starved + cold)
+        QUERY_MEDIAN[:, None, None] * who.speed * state["db_slow"] * contention * (1.0 + 2.0 * work.starved + cold)
     )
     query_median = usual_median * _slowness(state) + ON_USERS * state["db_locked"]
-    backlog = 4.0 * (1.0 - np.exp(-6.0 * np.maximum(load - 1.0, 0.0)))
+    backlog = 4.0 * (1.0 - np.exp(-6.0 * np.maximum(work.load - 1.0, 0.0)))
     hold = np.minimum(query_median * 1.35, STATEMENT_TIMEOUT) + 0.003 + 0.25 * backlog + state["held_longer"]
     away = _away(state)
     demand = (queries * hold).sum(axis=0) * (1.0 - away)
     free = np.maximum(POOL_SIZE * state["pool_size"] - state["held"], 0.05)
-    all_queries = queries.sum(axis=0)
-    no_slot = overflow(demand / free)
-    late = exceeds(STATEMENT_TIMEOUT, usual_median, 2.2)
-    later = exceeds(STATEMENT_TIMEOUT, query_median, 2.2) - late
-    too_long = late.mean(axis=0) + np.einsum("eq,qpt->ept", np.minimum(PER_REQUEST, 1.0), later)
-    locked = np.minimum(state["db_locked"], 1.0)
+    return _Database(queries, usual_median, query_median, backlog, away, demand, free, overflow(demand / free))
 
-    obstacles = {
-        "shed": shed * USERS,
-        "starved": np.where(USERS > 0, starved, 0.3 * starved),
+
+def _before_the_page(state: Conditions, work: _Work, refused: Mapping[str, Floats]) -> dict[str, Floats]:
+    """Probability of each reason not to be let in, and what a pod lacks to go on."""
+    return {
+        "shed": work.shed * USERS,
+        "starved": np.where(USERS > 0, work.starved, 0.3 * work.starved),
         **refused,
-        "memory": 0.4 * pressure * (0.2 + 0.8 * USERS),
+        "memory": 0.4 * work.pressure * (0.2 + 0.8 * USERS),
         "config": GUARDED * state["config_missing"],
+    }
+
+
+def _within_the_page(who: Character, state: Conditions, database: _Database, cold: Floats) -> dict[str, Floats]:
+    """Probability of each reason to fail or to be late while the page is made."""
+    too_long = database.too_long
+    locked = np.minimum(state["db_locked"], 1.0)
+    return {
         **{reason: ASKING * state[f"db_{reason}"] for reason in AWAY},
-        "pool": ASKING * no_slot,
+        "pool": ASKING * database.no_slot,
         "locked": ASKING * too_long * locked,
         "query": ASKING * too_long,
         "render": PAGE * state["render_failed"],
@@ -149,28 +218,21 @@ def respond(who: Character, rate: Floats, state: Conditions, *, fullness: Floats
         "avatar_late": PAGE * exceeds(CALL_TIMEOUT, state["avatar_slow"], STEEPNESS) * (state["avatar_slow"] > 0),
         "missing": MISSING,
     }
-    waited = POOL_TIMEOUT * no_slot + 0.15 * np.clip(demand / free - 0.7, 0.0, 0.5) + 0.5 * away
-    busy = 1.0 / (1.0 - np.minimum(load, 0.97))
-    own = (MEDIAN + CPU * (busy - 1.0)) * who.speed * state["slow"] * (1.0 + 6.0 * pressure + 2.0 * cold)
-    elsewhere = (
+
+
+def _own_time(who: Character, state: Conditions, work: _Work, cold: Floats) -> Floats:
+    """The median time that a request spends in the service itself."""
+    busy = 1.0 / (1.0 - np.minimum(work.load, 0.97))
+    return (MEDIAN + CPU * (busy - 1.0)) * who.speed * state["slow"] * (1.0 + 6.0 * work.pressure + 2.0 * cold)
+
+
+def _elsewhere(state: Conditions, work: _Work) -> Floats:
+    """The time that a request waits for other services, in a queue, or for pages of memory."""
+    queueing = state["queueing"] * np.clip((work.offered / CAPACITY - 0.75) / 0.25, 0.0, 1.0)
+    return (
         GUARDED * state["auth_slow"]
         + PAGE * state["avatar_slow"]
-        + USERS
-        * (state["queueing"] * np.clip((offered / CAPACITY - 0.75) / 0.25, 0.0, 1.0) + state["swapping"] * pressure)
-    )
-    in_queries = np.einsum("eq,qpt->ept", PER_REQUEST, query_median)
-    return Response(
-        outcomes=_one_after_the_other(obstacles, rate.shape),
-        median=own + in_queries + ASKING * waited + backlog * USERS + elsewhere,
-        queries=queries * (1.0 - away) * (1.0 - no_slot),
-        query_median=query_median,
-        cpu=np.minimum(load, 0.985) * CPU_LIMIT * state["cpu_limit"],
-        in_use=np.minimum(demand, POOL_SIZE),
-        waiting=all_queries * waited * np.where(demand > 0.7 * free, 1.0, away),
-        starved=starved,
-        throttled=np.clip((load - 0.6) / 0.45, 0.0, 0.97) ** 2,
-        connection_errors=all_queries * away * 1.6,
-        away=away,
+        + USERS * (queueing + state["swapping"] * work.pressure)
     )
 
 

@@ -44,9 +44,9 @@ def behave(
     pods: Sequence[Pod],
     effects: Sequence[Effect],
     times: Floats,
+    *,
     weights: Floats,
     started: Floats,
-    *,
     noise: Floats,
     hours: Floats | None = None,
 ) -> Behaviour:
@@ -57,10 +57,10 @@ def behave(
     state = conditions(effects, [pod.place for pod in pods], times)
     weights = weights * (1.0 - unreachable(state))
     usual_cache = np.minimum(CACHE_FULL, CACHE_FILLING * np.nan_to_num(times - started))
-    cache = usual_cache + grown(effects, "caching", pods, times, started)
+    cache = usual_cache + grown(effects, "caching", pods, times, started=started)
     quiet_rate = asked(who, weights, times if hours is None else hours, state)
     needed = state["working_set"] + np.round(state["held"]) * state["held_bytes"] + _buffers(who, quiet_rate, state)
-    memory = resident(who, grown(effects, "leak", pods, times, started) + cache + needed)
+    memory = resident(who, grown(effects, "leak", pods, times, started=started) + cache + needed)
     fullness, cold = memory / MEMORY_LIMIT, coldness(times, started)
     rate = quiet_rate * noise
     again = 1.0 + RETRYING * _by_endpoint(respond(who, rate, state, fullness=fullness, cold=cold).failing, rate)
@@ -77,7 +77,7 @@ def unreachable(state: Conditions) -> Floats:
 
 
 def _buffers(who: Character, rate: Floats, state: Conditions) -> Floats:
-    """Bytes of the buffers that a pod needs for more requests than at the usual peak; from twice that on hardly more."""
+    """Bytes of the buffers that a pod needs for more requests than the usual peak; from twice that on hardly more."""
     usual = who.peak / REPLICAS
     return state["buffers"] * (1.0 - np.exp(-np.maximum(rate.sum(axis=0) / usual - 1.0, 0.0) / 0.3))
 

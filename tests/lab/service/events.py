@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from tests.lab.service.fleet import FOR_EVER, Fleet, Pod
 from tests.lab.service.objects import Object, timestamp, waiting_message
@@ -10,14 +11,32 @@ from tests.lab.service.world import CONTAINER, DEPLOYMENT, REPLICAS
 
 EVENTS_KEPT = 3600.0  # as the API server's default
 NODE_GRACE = 40.0  # seconds without a word from a node until it is not ready
-Told = tuple[str, str, str, str, str, int, float, float]  # kind, name, type, reason, message, count, first, last
+
+
+@dataclass(frozen=True)
+class Told:
+    """One event, or some alike: about which object, what, how often, and when first and last."""
+
+    kind: str
+    name: str
+    type: str
+    reason: str
+    message: str
+    count: int
+    first: float
+    last: float
+
+
+def _once(kind: str, name: str, reason: str, message: str, *, at: float, type_: str = "Normal") -> Told:
+    return Told(kind, name, type_, reason, message, 1, at, at)
 
 
 def events(fleet: Fleet, namespace: str, at: float) -> list[Object]:
     """What happened to deployment and pods in the hour before."""
     since = at - EVENTS_KEPT
-    found = [*_rollout_events(fleet), *(event for pod in fleet.pods for event in _pod_events(fleet, pod, at))]
-    return [_event(namespace, number, *event) for number, event in enumerate(found) if since <= event[-1] <= at]
+    of_pods = (event for pod in fleet.pods for tell in _OF_A_POD for event in tell(fleet, pod, at))
+    found = [*_rollout_events(fleet), *of_pods]
+    return [_event(namespace, number, event) for number, event in enumerate(found) if since <= event.last <= at]
 
 
 def _rollout_events(fleet: Fleet) -> Iterator[Told]:
@@ -25,94 +44,65 @@ def _rollout_events(fleet: Fleet) -> Iterator[Told]:
         for slot in range(1 if new.stuck else REPLICAS):
             time = new.created + slot * new.seconds
             up = f"Scaled up replica set {DEPLOYMENT}-{new.hash} from {slot} to {slot + 1}"
-            yield "Deployment", DEPLOYMENT, "Normal", "ScalingReplicaSet", up, 1, time, time
+            yield _once("Deployment", DEPLOYMENT, "ScalingReplicaSet", up, at=time)
             if new.stuck:
                 return
             down = f"Scaled down replica set {DEPLOYMENT}-{old.hash} from {REPLICAS - slot} to {REPLICAS - slot - 1}"
-            yield "Deployment", DEPLOYMENT, "Normal", "ScalingReplicaSet", down, 1, time + 8, time + 8
+            yield _once("Deployment", DEPLOYMENT, "ScalingReplicaSet", down, at=time + 8)
 
 
-def _pod_events(fleet: Fleet, pod: Pod, at: float) -> Iterator[Told]:
-    yield (
-        "Pod",
-        pod.name,
-        "Normal",
-        "Scheduled",
-        f"Successfully assigned {pod.name} to {fleet.node_name(pod.node)}",
-        1,
-        pod.created,
-        pod.created,
-    )
-    begun = [life for life in pod.lives if life.start <= at]
+def _begun(fleet: Fleet, pod: Pod, at: float) -> Iterator[Told]:
+    assigned = f"Successfully assigned {pod.name} to {fleet.node_name(pod.node)}"
+    yield _once("Pod", pod.name, "Scheduled", assigned, at=pod.created)
+    begun = [life.start for life in pod.lives if life.start <= at]
     if begun:
-        yield (
-            "Pod",
-            pod.name,
-            "Normal",
-            "Started",
-            f"Started container {CONTAINER}",
-            len(begun),
-            begun[0].start,
-            begun[-1].start,
-        )
-    ended = [life for life in begun if life.reason in ("OOMKilled", "Error") and life.end <= at]
+        started = f"Started container {CONTAINER}"
+        yield Told("Pod", pod.name, "Normal", "Started", started, len(begun), begun[0], begun[-1])
+
+
+def _crashed(_: Fleet, pod: Pod, at: float) -> Iterator[Told]:
+    ended = [life.end for life in pod.lives if life.reason in ("OOMKilled", "Error") and life.end <= at]
     if len(ended) > 1:
-        yield (
-            "Pod",
-            pod.name,
-            "Warning",
-            "BackOff",
-            f"Back-off restarting failed container {CONTAINER} in pod {pod.name}",
-            3 * (len(ended) - 1),
-            ended[1].end,
-            min(at, ended[-1].end + 8),
-        )
+        words = f"Back-off restarting failed container {CONTAINER} in pod {pod.name}"
+        count, last = 3 * (len(ended) - 1), min(at, ended[-1] + 8)
+        yield Told("Pod", pod.name, "Warning", "BackOff", words, count, ended[1], last)
     if ended:
         unready = "Readiness probe failed: connect: connection refused"
-        yield "Pod", pod.name, "Warning", "Unhealthy", unready, len(ended), ended[0].end, ended[-1].end
-    stuck = fleet.revision(pod).stuck
-    if stuck:
-        count = 1 + int((at - pod.created) / 30)
-        yield (
-            "Pod",
-            pod.name,
-            "Warning",
-            "Failed",
-            waiting_message(stuck),
-            count,
-            pod.created + 3,
-            max(pod.created + 3, at - 11),
-        )
+        yield Told("Pod", pod.name, "Warning", "Unhealthy", unready, len(ended), ended[0], ended[-1])
+
+
+def _stuck(fleet: Fleet, pod: Pod, at: float) -> Iterator[Told]:
+    reason = fleet.revision(pod).stuck
+    if reason:
+        count, first = 1 + int((at - pod.created) / 30), pod.created + 3
+        yield Told("Pod", pod.name, "Warning", "Failed", waiting_message(reason), count, first, max(first, at - 11))
+
+
+def _lost_or_ended(_: Fleet, pod: Pod, __: float) -> Iterator[Told]:
     if pod.lost[0] < pod.deleted:
         since = pod.lost[0] + NODE_GRACE
-        yield "Pod", pod.name, "Warning", "NodeNotReady", "Node is not ready", 1, since, since
+        yield _once("Pod", pod.name, "NodeNotReady", "Node is not ready", at=since, type_="Warning")
     if pod.deleted < FOR_EVER:
-        yield "Pod", pod.name, "Normal", "Killing", f"Stopping container {CONTAINER}", 1, pod.deleted, pod.deleted
+        yield _once("Pod", pod.name, "Killing", f"Stopping container {CONTAINER}", at=pod.deleted)
 
 
-def _event(
-    namespace: str,
-    number: int,
-    kind: str,
-    name: str,
-    type_: str,
-    reason: str,
-    message: str,
-    count: int,
-    first: float,
-    last: float,
-) -> Object:
-    api = "apps/v1" if kind == "Deployment" else "v1"
+_OF_A_POD = (_begun, _crashed, _stuck, _lost_or_ended)
+
+
+def _event(namespace: str, number: int, told: Told) -> Object:
+    of_deployment = told.kind == "Deployment"
+    about = {"kind": told.kind, "name": told.name, "namespace": namespace}
+    name, first = f"{told.name}.{number:04x}", timestamp(told.first)
     return {
         "apiVersion": "v1",
         "kind": "Event",
-        "metadata": {"name": f"{name}.{number:04x}", "namespace": namespace, "creationTimestamp": timestamp(first)},
-        "involvedObject": {"apiVersion": api, "kind": kind, "name": name, "namespace": namespace},
-        "type": type_,
-        "reason": reason,
-        "message": message,
-        "count": count,
-        "firstTimestamp": timestamp(first),
-        "lastTimestamp": timestamp(last),
-        "source": {"component": "deployment-controller" if kind == "Deployment" else "kubelet"},
+        "metadata": {"name": name, "namespace": namespace, "creationTimestamp": first},
+        "involvedObject": {"apiVersion": "apps/v1" if of_deployment else "v1", **about},
+        "type": told.type,
+        "reason": told.reason,
+        "message": told.message,
+        "count": told.count,
+        "firstTimestamp": first,
+        "lastTimestamp": timestamp(told.last),
+        "source": {"component": "deployment-controller" if of_deployment else "kubelet"},
     }

@@ -16,9 +16,10 @@ GAP = 180.0  # seconds as usual that do not yet divide one trouble from the next
 
 @dataclass(frozen=True)
 class Rule:
-    """`signal` by time, or by pod and time; the alert fires when it was above the threshold for so many seconds. NaN is never above.
+    """`signal` by time, or by pod and time; the alert fires when it was above the threshold for so many seconds.
 
-    `noticeable`: beyond its usual level by this much, what was expected says that a fault has set in; cold starts stay below.
+    NaN is never above. `noticeable`: beyond its usual level by this much, what was expected says that a fault has set
+    in; cold starts stay below.
     """
 
     signal: Callable[[Drawn], Floats]

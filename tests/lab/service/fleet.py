@@ -96,7 +96,10 @@ class Rollout:
 
 
 def fleet(who: Character, now: float, rollouts: Sequence[Rollout], effects: Sequence[Effect]) -> Fleet:
-    """The service's past up to `now` (some quiet releases over the last weeks), the planned rollouts, and every container's fate."""
+    """The service's past up to `now`, the planned rollouts, and every container's fate.
+
+    The past is some quiet releases over the last weeks.
+    """
     rng = np.random.default_rng([who.seed, 3])
     revisions = _revisions(rng, now, rollouts)
     pods = [
@@ -227,7 +230,7 @@ def coldness(times: Floats, started: Floats) -> Floats:
     return np.nan_to_num(np.exp(-np.maximum(times - started - READY_AFTER, 0.0) / COLD_SECONDS))
 
 
-def grown(effects: Sequence[Effect], quantity: str, pods: Sequence[Pod], times: Floats, started: Floats) -> Floats:
+def grown(effects: Sequence[Effect], quantity: str, pods: Sequence[Pod], times: Floats, *, started: Floats) -> Floats:
     """Bytes that a container has gathered since its start, of what leaks or is cached."""
     total = np.zeros(times.shape)
     for effect in effects:

@@ -7,14 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from prometheus_client import (
-    CollectorRegistry,
-    Counter,
-    Gauge,
-    Histogram,
-    disable_created_metrics,
-    generate_latest,
-)
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics, generate_latest
 from tornado.httpserver import HTTPServer
 from tornado.web import Application, Finish, RequestHandler
 
@@ -22,8 +15,9 @@ from tests.lab.service.answering import QUERY_STEEPNESS, STEEPNESS, TEMPER, TEMP
 from tests.lab.service.behaviour import Behaviour, unreachable
 from tests.lab.service.expectation import LOOKUPS, UNSEEN
 from tests.lab.service.fleet import READY_AFTER, Life, Pod
+from tests.lab.service.log_lines import Document, compose, draw_words, stamped
 from tests.lab.service.openmetrics import STATES
-from tests.lab.service.sentences import SENTENCES, Document, compose, draw_words, stamped
+from tests.lab.service.sentences import SENTENCES
 from tests.lab.service.simulation import LE, statuses
 from tests.lab.service.world import ENDPOINTS, POOL_SIZE, QUERIES, REASONS, REFUSED_LOGINS, Character
 
@@ -75,6 +69,7 @@ class LivePod:
         port: int,
         who: Character,
         rng: np.random.Generator,
+        *,
         log: Callable[[Document], None],
         clock: Callable[[], float],
     ) -> None:
@@ -150,7 +145,7 @@ class LivePod:
             self._say("warnings", 0)
 
     async def answer(self, endpoint: int, *, exists: bool = False) -> int:
-        """Answer one request, in the time that takes; the status code. `exists`: what is asked for is there for sure."""
+        """Answer one request, in the time that takes; the status code. `exists`: what is asked for is surely there."""
         expected, route = self._expected, ENDPOINTS[endpoint]
         if expected is None:
             return 503
@@ -182,7 +177,8 @@ class LivePod:
     def _say(self, kind: str, endpoint: int) -> None:
         memory = self._expected.memory if self._expected else 0.0
         (words,) = draw_words(self._rng, np.array([memory]))
-        self._log(compose(self._who, kind, endpoint, self.pod.name, stamped(np.array([self._clock()]))[0], words))
+        (stamp,) = stamped(np.array([self._clock()]))
+        self._log(compose(self._who, kind, endpoint, words, pod=self.pod.name, stamp=stamp))
 
     def _duration(self, median: float, steepness: float) -> float:
         chance = min(max(float(self._rng.random()), 1e-6), 1 - 1e-6)

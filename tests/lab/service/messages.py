@@ -12,7 +12,8 @@ import msgspec
 import numpy as np
 
 from tests.lab.service.fleet import Life
-from tests.lab.service.sentences import PANICS, SUSPECT, Document, compose, draw_words, plain, stamped
+from tests.lab.service.log_lines import Document, compose, draw_words, plain, stamped
+from tests.lab.service.sentences import PANICS, SUSPECT
 from tests.lab.service.simulation import Drawn
 from tests.lab.service.world import FAILURES, GUARDED, MEMORY_LIMIT, REASONS, SERVICE, Character, Floats
 
@@ -48,7 +49,7 @@ def documents(who: Character, drawn: Drawn, versions: Mapping[int, str]) -> list
 
 
 def last_words(who: Character, found: Sequence[Document], ended: Mapping[str, Life]) -> dict[str, list[str]]:
-    """By pod, the last lines of a container that ended, and where it panicked its backtrace, which no log shipper sees."""
+    """By pod, the last lines of a container that ended, and the backtrace of its panic, which no log shipper sees."""
     panic = PANICS[who.seed % len(PANICS)]
     by_pod: dict[str, list[str]] = {pod: [] for pod in ended}
     for line in found:
@@ -136,7 +137,7 @@ def _lines(rng: np.random.Generator, who: Character, drawn: Drawn, cells: Cells)
     for stamp, endpoint, pod, own in zip(
         stamped(times), cells.endpoint.tolist(), cells.pod.tolist(), words, strict=True
     ):
-        yield compose(who, cells.kind, endpoint, drawn.pods[pod].name, stamp, own)
+        yield compose(who, cells.kind, endpoint, own, pod=drawn.pods[pod].name, stamp=stamp)
 
 
 def _lifecycle(drawn: Drawn, versions: Mapping[int, str]) -> Iterator[Document]:

@@ -1,4 +1,4 @@
-"""The simulated service as Kubernetes would have it at a given time: objects for `Kubernetes.apply` and `backdate`. Pure."""
+"""The simulated service as Kubernetes would have it at a time: objects for its `apply` and `backdate`. Pure."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ Object = dict[str, Any]
 
 def pods(fleet: Fleet, namespace: str, at: float, usage: Mapping[str, tuple[float, float]]) -> list[Object]:
     """The pods that exist then, without owners: their ReplicaSet adopts them. `usage`: cores and bytes by pod."""
-    return [_pod(fleet, pod, namespace, at, usage.get(pod.name, (0.0, 0.0))) for pod in fleet.pods if _there(pod, at)]
+    there = [pod for pod in fleet.pods if _there(pod, at)]
+    return [_pod(fleet, pod, namespace, at, usage=usage.get(pod.name, (0.0, 0.0))) for pod in there]
 
 
 def deployment(fleet: Fleet, namespace: str, at: float) -> list[Object]:
@@ -78,7 +79,7 @@ def _template(revision: Revision) -> Object:
     return {"metadata": {"labels": {**LABELS, HASH: revision.hash}}, "spec": spec}
 
 
-def _pod(fleet: Fleet, pod: Pod, namespace: str, at: float, usage: tuple[float, float]) -> Object:
+def _pod(fleet: Fleet, pod: Pod, namespace: str, at: float, *, usage: tuple[float, float]) -> Object:
     revision = fleet.revision(pod)
     template = _template(revision)
     labels = template["metadata"]["labels"] | (HELD if revision.stuck else {})
@@ -196,6 +197,11 @@ def _deployment(known: Sequence[Revision], namespace: str, ready: int) -> Object
         "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}},
         "template": {**template, "metadata": {"labels": LABELS}},
     }
+    status = _deployment_status(newest, ready)
+    return {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": metadata, "spec": spec, "status": status}
+
+
+def _deployment_status(newest: Revision, ready: int) -> Object:
     moved = timestamp(newest.created + REPLICAS * newest.seconds)
     reason, has = (
         ("ReplicaSetUpdated", "is progressing")
@@ -217,9 +223,8 @@ def _deployment(known: Sequence[Revision], namespace: str, ready: int) -> Object
         "availableReplicas": ready,
         "unavailableReplicas": REPLICAS + bool(newest.stuck) - ready,
     }
-    status = {
+    return {
         "observedGeneration": 1,
         "conditions": conditions,
         **{name: count for name, count in counts.items() if count},
     }
-    return {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": metadata, "spec": spec, "status": status}

@@ -77,7 +77,7 @@ def _series(drawn: Drawn) -> Iterator[Family]:
 
 
 def _histogram(name: str, whose: Sequence[Labels], counts: Integers) -> Iterator[Family]:
-    """The series of a histogram for each of `whose`; `counts` (bucket, whose, pod, time) are not yet summed over buckets."""
+    """A histogram's series for each of `whose`; `counts` (bucket, whose, pod, time) are not yet summed over buckets."""
     below = counts.cumsum(axis=0)
     seconds = np.round(np.tensordot(TYPICAL, counts, axes=1), 4)
     for number, labels in enumerate(whose):

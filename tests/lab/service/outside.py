@@ -16,7 +16,7 @@ from tornado.web import RequestHandler
 from tests.lab.faults import FAULTS
 from tests.lab.service import messages
 from tests.lab.service.livepod import LivePod
-from tests.lab.service.sentences import Document
+from tests.lab.service.log_lines import Document
 from tests.lab.service.world import APP, Effect
 
 

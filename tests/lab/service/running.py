@@ -1,4 +1,6 @@
-"""The simulated service alive: pods on ports of their own, users, logs, faults on demand. `python -m tests.lab.service.running`.
+"""The simulated service alive: pods on ports of their own, users, logs, faults on demand.
+
+By hand: `python -m tests.lab.service.running`.
 
 Every pod listens on a port of 127.0.0.1; a front balances over those that are ready, and simulated users ask the front.
 A control address, on loopback too, injects faults of the same table that past scenarios are made of:
@@ -31,9 +33,9 @@ from tests.lab.servers.processes import free_port
 from tests.lab.service.behaviour import behave
 from tests.lab.service.fleet import BACKOFF_FORGOTTEN, Pod, Rollout, backoff, ends
 from tests.lab.service.livepod import LivePod
+from tests.lab.service.log_lines import Document
 from tests.lab.service.mirror import Alone, Cluster, Mirrored, Place
 from tests.lab.service.outside import Control, Front, Outside
-from tests.lab.service.sentences import Document
 from tests.lab.service.world import ENDPOINTS, SHARE, Effect, character, usual_rate
 
 TICK, TRAFFIC_TICK, HEALTH_EVERY, USAGE_EVERY = 1.0, 0.1, 5.0, 10.0  # seconds
@@ -94,7 +96,7 @@ class Service:
     def _take_up(self, place: Place, now: float) -> None:
         slot = min(set(range(100)) - {pod.pod.slot for pod in self.pods.values()})
         pod = Pod(place.name, place.revision, slot, place.node, place.ip, now)
-        live = LivePod(pod, free_port(), self.who, self._rng, self.logged.append, time.time)
+        live = LivePod(pod, free_port(), self.who, self._rng, log=self.logged.append, clock=time.time)
         live.start()
         self.pods[place.name] = live
         self._foretell([live])
@@ -132,9 +134,9 @@ class Service:
         times = np.full((len(running), 1), time.time())
         weights = np.array([[1.0 if pod.ready else 0.0] for pod in running])
         started = np.array([[pod.started] for pod in running])
-        hours = AFTERNOON + times % 1800
         pods = [pod.pod for pod in running]
-        seen = behave(self.who, pods, self.effects, times, weights, started, noise=np.ones(1), hours=hours)
+        usual = {"noise": np.ones(1), "hours": AFTERNOON + times % 1800}
+        seen = behave(self.who, pods, self.effects, times, weights=weights, started=started, **usual)
         self.demand = seen.rate.sum(axis=(1, 2))
         for place, pod in enumerate(running):
             pod.follow(seen, place, seconds, self.scale)

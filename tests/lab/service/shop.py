@@ -1,6 +1,7 @@
 """A small shop in the lab's Kubernetes: the deployment `web`, its bad rollout and its roll-backs.
 
-`python -m tests.lab.service.shop` takes the raw answers that tests/sources/kubernetes/test_client.py replays anew from a real API server.
+`python -m tests.lab.service.shop` takes anew, from a real API server, the raw answers that tests/sources/kubernetes
+replays.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ CANARY = "canary-3f9c"  # stands wherever a secret might, and must not be record
 
 
 def deployment(
-    name: str = "web", image: str = "v1", fault: str = "", cause: str = "", replicas: int = 2
+    name: str = "web", image: str = "v1", *, fault: str = "", cause: str = "", replicas: int = 2
 ) -> dict[str, Any]:
     """A deployment of one container and one that is not limited, with secrets in all the usual wrong places."""
     labels = {"app": name, **({"lab.fault": fault} if fault else {})}

@@ -1,4 +1,4 @@
-"""One window of the service's life, drawn: what happened between two scrapes, by pod. Pure, the same for the same seed."""
+"""One window of the service's life, drawn: what happened between two scrapes, by pod. Pure, the same by seed."""
 
 from __future__ import annotations
 
@@ -71,66 +71,88 @@ class Drawn:
     expected: Mapping[str, Floats]  # by alert, what its rule looks at, by time and without noise
 
 
-def simulate(who: Character, fleet: Fleet, effects: Sequence[Effect], window: Window, namespace: str) -> Drawn:
-    """Draw one window."""
+def simulate(who: Character, fleet: Fleet, effects: Sequence[Effect], window: Window, *, namespace: str) -> Drawn:
+    """Draw one window; the numbers depend on the order in which they are drawn."""
     rng = np.random.default_rng([who.seed, 4, int(window.start)])
     pods = fleet.within(window.start, window.end)
     times = _scrape_times(who, pods, window)
     weights = serving(pods, times, window.step) * np.array([_taste(who, pod) for pod in pods])[:, None]
-    seen = behave(who, pods, effects, times, weights, starts(pods, times), noise=_bursts(rng, times.shape))
-    return _drawn(rng, who, window, namespace, pods, times, seen)
+    noise = _bursts(rng, times.shape)
+    seen = behave(who, pods, effects, times, weights=weights, started=starts(pods, times), noise=noise)
+    return _drawn(rng, who, seen, window, pods=pods, times=times, namespace=namespace)
 
 
 def _drawn(
     rng: np.random.Generator,
     who: Character,
+    seen: Behaviour,
     window: Window,
-    namespace: str,
+    *,
     pods: tuple[Pod, ...],
     times: Floats,
-    seen: Behaviour,
+    namespace: str,
 ) -> Drawn:
-    aside = np.random.default_rng([who.seed, 15, int(window.start)])
     rate, response, state = seen.rate, seen.response, seen.state
     ends = np.moveaxis(rng.multinomial(rng.poisson(rate * window.step), np.moveaxis(response.outcomes, 0, -1)), -1, 0)
     running = ~np.isnan(seen.started)
     queries = rng.poisson(response.queries * window.step)
-    limit = np.round(POOL_SIZE * state["pool_size"]).astype(int)
-    in_use = np.minimum(rng.poisson(response.in_use) + np.round(state["held"]).astype(int), limit)
-    opened = np.clip(in_use + 5 + rng.integers(-1, 2, in_use.shape), 0, limit) * (1.0 - response.away)
-    waited_in_vain = ends[REASONS.index("pool")].sum(axis=0)
-    waiting = rng.poisson(response.waiting)
-    guarded = ends[:, GUARDED[:, 0, 0] > 0].sum(axis=1)
-    failures = sum(guarded[REASONS.index(reason)] for reason in REFUSED_LOGINS)
-    lookups = sum(guarded[REASONS.index(reason)] for reason in LOOKUPS)
-    failures = failures + rng.binomial(lookups, who.lost_sessions)
-    unseen = sum(guarded[REASONS.index(reason)] for reason in UNSEEN)
+    connections = _connections(rng, seen)
     return Drawn(
+        logins=_logins(rng, who, ends),
         window=window,
         pods=pods,
         times=times,
         known=existing(pods, times),
         running=running,
-        scraped=running
-        & (rng.random(times.shape) >= MISSED + MISSED_STARVED * response.starved + state["scrape_fails"])
-        & (unreachable(state) == 0),
+        scraped=_scraped(rng, seen),
         mute=running & (state["scrape_fails"] > 0),
         started=seen.started,
         ends=ends,
         requests=_by_status(rng, who, ends),
         durations=_durations(rng, ends, response),
         query_durations=_multinomial(rng, queries, _buckets(response.query_median, QUERY_STEEPNESS)),
-        connection_errors=rng.poisson(response.connection_errors * window.step) + waited_in_vain,
-        logins=np.array([guarded.sum(axis=0) - unseen - failures, failures]),
+        connection_errors=rng.poisson(response.connection_errors * window.step)
+        + ends[REASONS.index("pool")].sum(axis=0),
         cpu_seconds=response.cpu * window.step * rng.normal(1.0, 0.03, times.shape).clip(0.8, 1.02) * running,
-        throttled=aside.binomial(int(PERIODS * window.step), response.throttled) * running,
-        memory=seen.memory + waiting * 0.25 * 2**20 + rng.normal(0, 1.5 * 2**20, times.shape),
+        throttled=_throttled(who, window, response) * running,
+        memory=seen.memory + connections[2] * 0.25 * 2**20 + rng.normal(0, 1.5 * 2**20, times.shape),
         cache=seen.cache,
-        connections=np.array([in_use, np.maximum(np.round(opened) - in_use, 0).astype(int), waiting]),
+        connections=connections,
         warnings=rng.poisson(state["warnings"] * window.step) * running,
         namespace=namespace,
         expected=expected(who, seen, existing(pods, times)),
     )
+
+
+def _scraped(rng: np.random.Generator, seen: Behaviour) -> Bools:
+    missed = MISSED + MISSED_STARVED * seen.response.starved + seen.state["scrape_fails"]
+    answered = rng.random(seen.started.shape) >= missed
+    return ~np.isnan(seen.started) & answered & (unreachable(seen.state) == 0)
+
+
+def _throttled(who: Character, window: Window, response: Response) -> Integers:
+    """Drawn beside the others, whose numbers stay as they are."""
+    aside = np.random.default_rng([who.seed, 15, int(window.start)])
+    return aside.binomial(int(PERIODS * window.step), response.throttled)
+
+
+def _connections(rng: np.random.Generator, seen: Behaviour) -> Integers:
+    """In use, idle, and who waits for one."""
+    limit = np.round(POOL_SIZE * seen.state["pool_size"]).astype(int)
+    in_use = np.minimum(rng.poisson(seen.response.in_use) + np.round(seen.state["held"]).astype(int), limit)
+    opened = np.clip(in_use + 5 + rng.integers(-1, 2, in_use.shape), 0, limit) * (1.0 - seen.response.away)
+    waiting = rng.poisson(seen.response.waiting)
+    return np.array([in_use, np.maximum(np.round(opened) - in_use, 0).astype(int), waiting])
+
+
+def _logins(rng: np.random.Generator, who: Character, ends: Integers) -> Integers:
+    """Successes and failures, as far as the service counts them."""
+    guarded = ends[:, GUARDED[:, 0, 0] > 0].sum(axis=1)
+    refused, lookups, unseen = (
+        sum(guarded[REASONS.index(reason)] for reason in reasons) for reasons in (REFUSED_LOGINS, LOOKUPS, UNSEEN)
+    )
+    failures = refused + rng.binomial(lookups, who.lost_sessions)
+    return np.array([guarded.sum(axis=0) - unseen - failures, failures])
 
 
 def _scrape_times(who: Character, pods: Sequence[Pod], window: Window) -> Floats:

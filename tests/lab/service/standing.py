@@ -1,4 +1,4 @@
-"""What stands beside the deployment in its namespace: Secrets and network policies, old ones and such as a fault brings."""
+"""What stands beside the deployment in its namespace: Secrets and network policies, old ones and those of a fault."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""A real HTTP server that repeats what a real Kubernetes API server said (tests/fixtures/kubernetes, see tests.lab.service.shop)."""
+"""A real HTTP server that repeats what a real Kubernetes API server said.
+
+The answers are in tests/fixtures/kubernetes; tests.lab.service.shop takes them.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
-from runbook.config.settings import Kubernetes as Settings
+from runbook.config.schema import Kubernetes as Settings
 from runbook.sources.kubernetes.client import Kubernetes
 from tests import ROOT
 from tests.canned import Canned, Reply, Request

@@ -154,7 +154,7 @@ def test_what_is_shown_of_a_key_is_base64(text: str):
     ],
 )
 def test_a_clock_is_compared_with_the_middle_of_the_question(said: str, error: str, told: PodClock):
-    """The offset is against the middle between sent and received, give or take half of that and what `date` leaves out."""
+    """The offset is against the middle of sent and received, give or take half of that and what `date` leaves out."""
     sent = 1768473610.0
     one = {"pod": "p", "sent": sent, "received": sent + 0.1, "said": said, "error": error}
     (found,) = clocks_of(Answer(clock(*WEB), "complete", {"clock": [one]}))

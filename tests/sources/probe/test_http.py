@@ -14,8 +14,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from runbook import alerts
-from runbook.config.settings import Auth
+from runbook.alerts.registry import SHIPPED
+from runbook.config.schema import Auth
 from runbook.errors import ParameterError, SettingsError, SourceError
 from runbook.model import Query
 from runbook.sources.probe.http import Probe, get, load, login
@@ -220,7 +220,7 @@ def test_a_login_without_a_token_asks_nobody(tmp_path: Path):
 
 
 def test_a_load_test_is_how_long_and_how_often_it_failed():
-    """Every request is made, a few at once; the times are those of the answers, the failures are counted by their words."""
+    """Every request is made, a few at once; the times are the answers', the failures are counted by their words."""
     busy, most, lock, number = [0], [0], threading.Lock(), itertools.count()
 
     def work(request: Request) -> Reply:
@@ -296,7 +296,7 @@ def test_a_load_test_stays_small(requests: int):
 
 def test_no_investigation_loads_the_service():
     """A service in trouble gets no load from us: among what the alerts' checks ask there is no load test."""
-    for name in alerts.names():
-        asked = [query for check in alerts.load(name).checks for query in check.queries(context()).values()]
+    for name in SHIPPED.names:
+        asked = [query for check in SHIPPED.load(name).checks for query in check.queries(context()).values()]
         assert asked
         assert not [query for query in asked if query.kind == "load"]

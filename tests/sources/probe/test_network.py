@@ -11,7 +11,7 @@ from contextlib import closing
 
 import pytest
 
-from runbook.config.settings import Environment
+from runbook.config.schema import Environment
 from runbook.errors import SourceError
 from runbook.model import Query
 from runbook.sources.base import Deadline

@@ -6,63 +6,60 @@ A number that a run does not know is not printed: in its place stands the comman
 from __future__ import annotations
 
 import re
-import shlex
-from collections.abc import Mapping
 from math import isfinite
 
-from runbook.investigation.definitions import Context, Results
+from runbook.alerts.checks.workload import changes, resource_limits
+from runbook.config.kubectl import cluster_options, known_setting
+from runbook.investigation.definitions import Context
+from runbook.investigation.results import Results
 from runbook.model import JSON, Step
 from runbook.sources.probe import network
+from runbook.text.shell import command
+from runbook.text.time import iso
 
-ONLY_READS = "none, it only reads"
 RESTARTED_ANEW = "nothing to undo: the pods start anew from the same template"
+NO_RISK = "none, it only reads"
 _POD = re.compile(r"[a-z0-9]([-.a-z0-9]{0,251}[a-z0-9])?")
+Command = tuple[str, ...]
 
 
-def kubectl(context: Context, *words: str) -> str:
-    """A complete kubectl command for this environment, every word quoted as a shell needs it."""
-    return f"kubectl {_cluster(context)}{shlex.join(['-n', context.service.namespace, *words])}"
+def kubectl(context: Context, *words: str) -> Command:
+    """A complete kubectl command for this environment: its cluster as far as that is known, and its namespace."""
+    return ("kubectl", *cluster_options(context.environment.kubernetes), "-n", context.service.namespace, *words)
 
 
-def _cluster(context: Context) -> str:
-    """The options that choose the cluster, as far as they are known."""
-    file, name = _known(context, "kubeconfig"), _known(context, "context")
-    where = f"--kubeconfig {_quoted(file)} " if file else ""
-    return f"{where}--context {shlex.quote(name)} " if name else where
-
-
-def _known(context: Context, setting: str) -> str:
-    """A setting of the cluster; "" where there is none, or where it had to be redacted."""
-    value: str = getattr(context.environment.kubernetes, setting, "")
-    return "" if "[redacted " in value else value
-
-
-def _quoted(path: str) -> str:
-    """Quoted, but for the home folder's `~/`, which the shell has to expand."""
-    return f"~/{shlex.quote(path[2:])}" if path.startswith("~/") and path != "~/" else shlex.quote(path)
-
-
-def read(command: str, watch: str, precondition: str = "none") -> Step:
+def read(argv: Command, watch: str, precondition: str = "none") -> Step:
     """A command that only reads."""
-    return Step(command, precondition, ONLY_READS, "nothing to undo", watch)
+    return Step(kind="read", argv=argv, precondition=precondition, risk=NO_RISK, undo="nothing to undo", watch=watch)
 
 
-def change(c: Context, command: str, precondition: str, risk: str, undo: str, watch: str = "") -> Step:
+def look(text: str, watch: str, precondition: str = "none") -> Step:
+    """Something that a person looks at, without a command of ours."""
+    return Step(kind="read", text=text, precondition=precondition, risk=NO_RISK, undo="nothing to undo", watch=watch)
+
+
+def change(c: Context, argv: Command, *, precondition: str, risk: str, undo: Command | str, watch: str = "") -> Step:
     """A command that changes something; where no context is known, what is current must be looked at first."""
-    if not _known(c, "context"):
-        shown = f"kubectl {_cluster(c)}config current-context"
+    cluster = c.environment.kubernetes
+    if argv[0] == "kubectl" and not known_setting(cluster, "context"):
+        shown = command(("kubectl", *cluster_options(cluster), "config", "current-context"))
         precondition = f"{precondition}; the cluster is that of {c.environment_name}: `{shown}`"
-    return Step(command, precondition, risk, undo, watch or until_healthy(c))
+    back = {"undo": undo} if isinstance(undo, str) else {"undo_argv": undo}
+    return Step(kind="change", argv=argv, precondition=precondition, risk=risk, watch=watch or until_healthy(c), **back)
+
+
+def by_hand(c: Context, text: str, *, precondition: str, risk: str, undo: str, watch: str = "") -> Step:
+    """A change that a person makes, without a command of ours."""
+    return Step(
+        kind="manual", text=text, precondition=precondition, risk=risk, undo=undo, watch=watch or until_healthy(c)
+    )
 
 
 def until_healthy(context: Context) -> str:
     """What to watch after a mitigation."""
-    return f"{context.healthy}, then run again with mitigated_at set"
-
-
-def facts_of(results: Results, check: str) -> Mapping[str, JSON]:
-    """What a check found; nothing where it did not run."""
-    return results[check].facts if check in results else {}
+    where = ("--environment", context.environment_name, "--incident", context.incident)
+    again = ("runbook", "run", context.alert, *where, "--started-at", iso(context.started_at), "--mitigated-at", "TIME")
+    return f"{context.healthy[0].upper()}{context.healthy[1:]}. Then run: `{command(again)}`"
 
 
 def number(value: JSON) -> float | None:
@@ -77,17 +74,11 @@ def whole(value: JSON) -> int | None:
     return None if known is None else int(known)
 
 
-def mysql(context: Context, statement: str, user: str = "USER") -> str:
+def mysql(context: Context, statement: str, user: str = "USER") -> Command:
     """A complete command of the database's own client, with its address where the settings know it."""
     where = network.place(context.environment.database_address)
-    address = ["-h", where.host, "-P", str(where.port)] if where else []
-    client = shlex.join(["mysql", *address, "-u", user, "-p", "-e"])
-    return f"{client} {_statement(statement)}"
-
-
-def _statement(text: str) -> str:
-    """Quoted for a shell, so that its own single quotes stay readable where nothing in it means anything to the shell."""
-    return f'"{text}"' if "'" in text and not re.search(r'[$`"\\!]', text) else shlex.quote(text)
+    address = ("-h", where.host, "-P", str(where.port)) if where else ()
+    return ("mysql", *address, "-u", user, "-p", "-e", statement)
 
 
 def deployment(context: Context) -> str:
@@ -95,7 +86,7 @@ def deployment(context: Context) -> str:
     return f"deployment/{context.service.deployment}"
 
 
-def setting_names(context: Context) -> str:
+def setting_names(context: Context) -> Command:
     """The command that prints the names of the deployment's settings, and none of their values."""
     names = "jsonpath={.spec.template.spec.containers[*].env[*].name}"
     return kubectl(context, "get", deployment(context), "-o", names)
@@ -103,19 +94,21 @@ def setting_names(context: Context) -> str:
 
 def worst_pod(c: Context, results: Results, *tops: JSON) -> tuple[Step, ...]:
     """What to read about one pod: of the restarted ones the worst, else the worst of all; none where none is known."""
-    restarted = [name for name in facts_of(results, "changes").get("restarted_pods") or () if is_pod(name)]
+    found = results.facts(changes.Facts, optional=True)
+    restarted = [name for name in (found.restarted_pods if found else ()) if is_pod(name)]
     worst = [name for name in tops if is_pod(name)]
     both = [name for name in worst if name in restarted]
     if not (ranked := [*both, *restarted, *worst]):
         return ()
     pod = ranked[0]
-    there = f"the pod is not replaced yet: `{kubectl(c, 'get', 'pods')}`"
-    described = read(kubectl(c, "describe", f"pod/{pod}"), "its last state, its events, and whether it is ready", there)
+    there = f"the pod is not replaced yet: `{command(kubectl(c, 'get', 'pods'))}`"
+    what = "Shows the pod's last state, its events, and whether it is ready."
+    described = read(kubectl(c, "describe", f"pod/{pod}"), what, there)
     if pod not in restarted:
         return (described,)
     name = container(c, results)
-    command = kubectl(c, "logs", f"pod/{pod}", *(["-c", name] if name else []), "--previous", "--tail=100")
-    return (described, read(command, "what the container said last before it ended", there))
+    logs = kubectl(c, "logs", f"pod/{pod}", *(("-c", name) if name else ()), "--previous", "--tail=100")
+    return (described, read(logs, "Shows what the container said last before it ended.", there))
 
 
 def is_pod(name: JSON) -> bool:
@@ -123,9 +116,9 @@ def is_pod(name: JSON) -> bool:
     return isinstance(name, str) and name != "none" and bool(_POD.fullmatch(name))
 
 
-def inside(c: Context, where: str, *command: str) -> str:
+def inside(c: Context, where: str, *words: str) -> Command:
     """The command that runs another one in one of the service's pods."""
-    return kubectl(c, "exec", where, *in_container(c), "--", *command)
+    return kubectl(c, "exec", where, *in_container(c), "--", *words)
 
 
 def in_container(c: Context) -> tuple[str, ...]:
@@ -135,27 +128,30 @@ def in_container(c: Context) -> tuple[str, ...]:
 
 def container(c: Context, results: Results) -> str:
     """The service's container: as found in its pods, else as the settings name it; "" where neither is known."""
-    return facts_of(results, "resources").get("container") or c.service.container
+    found = results.facts(resource_limits.Facts, optional=True)
+    return (found.container if found else None) or c.service.container
 
 
 def restart(c: Context, results: Results, precondition: str) -> tuple[Step, ...]:
     """All pods anew, one after the other."""
-    command = kubectl(c, "rollout", "restart", deployment(c))
-    anew = change(c, command, precondition, "fewer pods serve for a minute or two", RESTARTED_ANEW)
+    argv = kubectl(c, "rollout", "restart", deployment(c))
+    anew = change(c, argv, precondition=precondition, risk="fewer pods serve for a minute or two", undo=RESTARTED_ANEW)
     return (*resume(c, results), anew)
 
 
 def resume(c: Context, results: Results) -> tuple[Step, ...]:
     """What has to come before a roll-back or a restart where the deployment is paused: kubectl refuses both."""
-    if not facts_of(results, "changes").get("paused"):
+    found = results.facts(changes.Facts, optional=True)
+    if found is None or not found.paused:
         return ()
+    described = command(kubectl(c, "describe", deployment(c)))
     return (
         change(
             c,
             kubectl(c, "rollout", "resume", deployment(c)),
-            f"it is still paused, and whoever paused it agrees: {kubectl(c, 'describe', deployment(c))}",
-            "what was changed while it was paused is rolled out at once",
-            kubectl(c, "rollout", "pause", deployment(c)),
-            "the next command is not refused",
+            precondition=f"it is still paused, and whoever paused it agrees: `{described}`",
+            risk="what was changed while it was paused is rolled out at once",
+            undo=kubectl(c, "rollout", "pause", deployment(c)),
+            watch="the next command is not refused",
         ),
     )

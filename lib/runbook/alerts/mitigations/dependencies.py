@@ -1,66 +1,55 @@
-"""What the service leans on: its database, and whoever verifies its tokens."""
+"""What the service depends on: its database, and the service that issues its tokens."""
 
 from __future__ import annotations
 
-from runbook.alerts.mitigations.commands import (
-    deployment,
-    facts_of,
-    kubectl,
-    number,
-    read,
-    restart,
-    setting_names,
-    until_healthy,
-    worst_pod,
-)
-from runbook.investigation.definitions import Context, Plan, Results
-from runbook.model import Step
+from runbook.alerts.checks.database import database_health
+from runbook.alerts.checks.requests import scope
+from runbook.alerts.checks.workload import changes, resource_limits
+from runbook.alerts.mitigations.commands import by_hand, deployment, kubectl, look, read, restart, worst_pod
+from runbook.alerts.mitigations.connections import pool_settings
+from runbook.investigation.definitions import Context, Planned, plan
+from runbook.investigation.results import Results
 
 
-def restore_connections(c: Context, results: Results) -> Plan:
+@plan(database_health.Facts, may_read=(scope.Facts, changes.Facts, resource_limits.Facts))
+def restore_connections(c: Context, results: Results) -> Planned:
     """From the network to the pool to the database itself."""
-    facts = facts_of(results, "database")
-    used, pool = number(facts.get("in_use")), number(facts.get("pool"))
-    use = f"now {used:,.0f} of {pool:,.0f} in use" if used is not None and pool else "its use is not known"
+    facts, scoped = results.facts(database_health.Facts), results.facts(scope.Facts, optional=True)
     return "Restore the database's connections", (
-        *worst_pod(c, results, facts_of(results, "scope").get("top_pod")),
+        *worst_pod(c, results, scoped.top_pod if scoped else None),
         read(
             kubectl(c, "get", "pods,endpoints,networkpolicies"),
-            "the database's endpoints are there and no policy cuts them off",
+            "Shows whether the database has endpoints, and the policies that could block them.",
         ),
-        read(
-            setting_names(c),
-            f"the names of the settings for the pool's size and time-outs; check that their values are as intended ({use})",
-        ),
-        *restart(c, results, "the database answers again, yet the pods keep broken connections"),
-        Step(
+        pool_settings(c, facts.in_use if facts else None, facts.pool if facts else None),
+        *restart(c, results, "the database answers again, but the pods keep broken connections"),
+        by_hand(
+            c,
             "Ask the database's owners for more capacity (CPU, connections, a read replica).",
-            "the database itself is overloaded",
-            "costs; a restart of the database drops all connections",
-            "scale back",
-            until_healthy(c),
+            precondition="the database itself is overloaded",
+            risk="It costs money. A restart drops all connections.",
+            undo="scale back",
         ),
     )
 
 
-def restore_verification(c: Context, results: Results) -> Plan:
-    """From the key that is mounted to whoever issued it."""
+@plan(may_read=(changes.Facts,))
+def restore_verification(c: Context, results: Results) -> Planned:
+    """From the mounted key to the service that issued it."""
     return "Restore the verification of tokens", (
         read(
             kubectl(c, "describe", deployment(c)),
-            "the JWT public key's Secret or ConfigMap is mounted where the service reads it",
+            "Shows whether the JWT public key's Secret or ConfigMap is mounted where the service reads it.",
         ),
         read(
             kubectl(c, "get", "secrets"),
-            "the key's age: was it rotated just before the onset? Has its certificate expired?",
+            "Shows the key's age: was it rotated just before the onset? Has its certificate expired?",
             "your account may list them (names and ages only)",
         ),
         *restart(c, results, "the right key is in place and the pods still hold the old one"),
-        Step(
+        look(
             "Ask the owners of the auth service whether it answers and whether its keys or certificates changed.",
+            "Authentication failures fall to their level before the onset.",
             "the key is right",
-            "none",
-            "nothing to undo",
-            "authentication failures fall to their level before",
         ),
     )

@@ -1,257 +1,256 @@
-"""Instances that are down: start them anew, give them room, move them, open the way to them, let them start, scrape them."""
+"""Instances that are down: restart them, give them memory, unblock their network or their start, fix the scrape."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from shlex import quote
 
 from runbook.alerts.checks.toolkit.series import metric
-from runbook.alerts.mitigations.capacity import raise_limit
+from runbook.alerts.checks.workload import (
+    changes,
+    down_instances,
+    pod_states,
+    policies,
+    resource_limits,
+    secrets,
+)
+from runbook.alerts.mitigations.capacity import raise_limit_of
 from runbook.alerts.mitigations.commands import (
     RESTARTED_ANEW,
+    by_hand,
     change,
     deployment,
-    facts_of,
     in_container,
     inside,
     is_pod,
     kubectl,
+    look,
     read,
     until_healthy,
     worst_pod,
 )
 from runbook.alerts.mitigations.releases import roll_back
 from runbook.config.types import is_object
-from runbook.investigation.definitions import Context, Plan, Results
-from runbook.model import JSON, Step
+from runbook.investigation.definitions import Context, Planned, plan
+from runbook.investigation.results import Results
+from runbook.model import Step
 from runbook.sources.probe import network
 from runbook.sources.prometheus.client import label_matchers
+from runbook.text.shell import command
 
-PEERS = "other pods are ready and carry its requests"
+PEERS = "other pods are ready and serve its requests"
 
 
-def back_to_good(c: Context, results: Results) -> Plan:
-    """Back to the last revision that ran well; where only one pod crashed, a restart may do."""
+@plan(changes.Facts, pod_states.Facts)
+def roll_back_or_restart(c: Context, results: Results) -> Planned:
+    """Back to the last healthy revision; where only one pod crashed, a restart may be enough."""
     title, steps = roll_back(c, results)
     history = read(
         kubectl(c, "rollout", "history", deployment(c)),
-        "which revision ran well last, should the one before the suspect not do",
+        "Shows the revisions, in case the one before the suspect is not healthy either.",
     )
-    crashed = facts_of(results, "pods").get("crashed") or ()
+    pods = results.facts(pod_states.Facts)
+    crashed = (pods.crashed if pods else None) or ()
     return title, (*steps, history, _restart_one(c, crashed, f"it crashed once and not again, or {PEERS}"))
 
 
-def start_anew(c: Context, results: Results) -> Plan:
-    """The evidence first, then the crashed pod anew; what it ran before, if it does not come back."""
-    crashed = facts_of(results, "pods").get("crashed") or ()
-    return "Start the crashed pod anew", (
+@plan(pod_states.Facts, may_read=(changes.Facts, resource_limits.Facts))
+def restart_crashed(c: Context, results: Results) -> Planned:
+    """The evidence first, then a restart of the crashed pod; the history of revisions if it crashes again."""
+    pods = results.facts(pod_states.Facts)
+    crashed = (pods.crashed if pods else None) or ()
+    return "Restart the crashed pod", (
         *worst_pod(c, results, *crashed),
         _restart_one(c, crashed, PEERS),
         read(
             kubectl(c, "rollout", "history", deployment(c)),
-            "whether it changed at all lately; an earlier revision crashes as well unless it did",
+            "Shows whether anything was rolled out lately. If not, an earlier revision crashes as well.",
             "the pod crashes again",
         ),
     )
 
 
-def more_memory(c: Context, results: Results) -> Plan:
-    """The evidence; then a higher limit; where that cannot be, a pod that waits long for its next start anew."""
-    facts = facts_of(results, "pods")
-    killed = facts.get("killed") or ()
+@plan(pod_states.Facts, may_read=(changes.Facts, resource_limits.Facts))
+def more_memory(c: Context, results: Results) -> Planned:
+    """The evidence, then a higher limit; where that is impossible, a restart of a pod that waits for its next start."""
+    pods = results.facts(pod_states.Facts)
+    killed = (pods.killed if pods else None) or ()
+    limits = (pods.container, pods.memory_limit) if pods else (None, None)
     return "Give the killed containers more memory", (
         *worst_pod(c, results, *killed),
-        raise_limit(c, facts, "memory"),
+        raise_limit_of(c, *limits, "memory"),
         _restart_one(c, killed, f"the limit cannot be raised now, and {PEERS}"),
-        Step(
+        look(
             "Find out what needs the memory with the runbook HighMemoryUsage: a leak, a cache, connections or load.",
+            "Shows why memory grows. Memory must stay below the limit.",
             "the pods run again",
-            "none",
-            "nothing to undo",
-            "memory stays below the limit",
         ),
     )
 
 
-def leave_node(c: Context, results: Results) -> Plan:
-    """No new pods on the failing node, and those there somewhere else."""
-    facts = facts_of(results, "nodes")
-    failing, pressed = ([n for n in facts.get(kind) or () if is_object(str(n))] for kind in ("failing", "pressed"))
-    if not failing and not pressed:
-        return "Find the node that fails, and move the pods", (
-            read(kubectl(c, "get", "nodes"), "a node that is not Ready"),
-            read(kubectl(c, "describe", "nodes"), "conditions, taints and room (Allocatable) for one more pod"),
-        )
-    title = "Move the pods off the failing node" if failing else "Relieve the node that lacks room"
-    left = tuple(step for place, name in enumerate(failing) for step in _leave(c, name, first=place == 0))
-    return title, (*left, *(step for name in pressed if name not in failing for step in _relieve(c, name)))
-
-
-def _cordon(c: Context, node: str, still: str) -> Step:
-    return change(
-        c,
-        kubectl(c, "cordon", node),
-        f"the node {still} (`{kubectl(c, 'get', 'nodes')}`), and other nodes have room",
-        "none for pods that run; new ones go elsewhere",
-        kubectl(c, "uncordon", node),
-    )
-
-
-def _relieve(c: Context, node: str) -> tuple[Step, ...]:
-    described = kubectl(c, "describe", "node", node)
-    return (
-        read(described, "which pressure (memory, disk, processes) it is under, and which pods cause it"),
-        _cordon(c, node, "is still under pressure"),
-    )
-
-
-def _leave(c: Context, node: str, *, first: bool) -> tuple[Step, ...]:
-    alone = "" if first else "the pods of the node before run elsewhere; "
-    return (
-        _cordon(c, node, "is still not ready"),
-        change(
-            c,
-            kubectl(c, "drain", node, "--ignore-daemonsets", "--delete-emptydir-data", "--timeout=5m"),
-            f"{alone}it is cordoned; a PodDisruptionBudget may hold the drain up",
-            "every pod on the node is evicted, other services' too, and what they kept in emptyDir is lost; where the node does "
-            "not answer, they stay Terminating until it does or is removed; pods that moved do not come back by themselves",
-            kubectl(c, "uncordon", node),
-        ),
-        read(kubectl(c, "get", "pods", "-o", "wide"), "the pods run on other nodes"),
-        read(kubectl(c, "describe", "node", node), "its conditions and events: why it is not ready, and since when"),
-    )
-
-
-def open_way(c: Context, results: Results) -> Plan:
-    """What the policies say, whether one pod reaches another, and the earlier policy back."""
-    facts = facts_of(results, "policies")
-    names = [name for name in facts.get("cuts") or facts.get("may_cut") or () if is_object(str(name))]
-    port = f"port {facts['port']}" if facts.get("port") else "the port"
+@plan(policies.Facts, may_read=(down_instances.Facts,))
+def restore_access(c: Context, results: Results) -> Planned:
+    """What the policies allow, the earlier policy restored, and whether one pod reaches another."""
+    facts = results.facts(policies.Facts)
+    names = [name for name in ((facts.cuts or facts.may_cut) if facts else ()) if is_object(name)]
+    port = f"port {facts.port}" if facts and facts.port else "the port"
     described = [
-        read(kubectl(c, "describe", "networkpolicy", name), f"whether it allows {port} of the service")
+        read(kubectl(c, "describe", "networkpolicy", name), f"Shows whether the policy allows {port} of the service.")
         for name in names
-    ] or [read(kubectl(c, "describe", "networkpolicies"), "no policy keeps clients or Prometheus from the pods")]
-    backs = (
-        Step(
-            f"Put the earlier version of the policy {' and '.join(names)} back, from where it is kept, or add the service's port to it.",
-            "it was changed by mistake: whoever changed it agrees",
-            "what the change was to close is open again",
-            "apply the newer version again",
-            until_healthy(c),
-        ),
+    ] or [
+        read(
+            kubectl(c, "describe", "networkpolicies"),
+            "Shows the policies. Check that none blocks clients or Prometheus from the pods.",
+        )
+    ]
+    restored = by_hand(
+        c,
+        f"Restore the earlier version of the policy {' and '.join(names)} from where it is kept, "
+        "or add the service's port to it.",
+        precondition="it was changed by mistake, and whoever changed it agrees",
+        risk="what the change was meant to close is open again",
+        undo="apply the newer version again",
     )
-    return "Open the way to the pods", (*described, *(backs if names else ()), *_connectivity(c, results))
+    steps = (*described, *((restored,) if names else ()), *_connectivity(c, results))
+    return "Restore network access to the pods", steps
 
 
 def _connectivity(c: Context, results: Results) -> tuple[Step, ...]:
-    """The procedure's ping and curl, from inside: from a pod that is up, or any."""
-    up = [name for name in facts_of(results, "instances").get("up") or () if is_pod(name)]
+    """The procedure's ping and curl from inside the cluster: in a pod that is up, else in any."""
+    instances = results.facts(down_instances.Facts, optional=True)
+    up = [name for name in (instances.up if instances else ()) if is_pod(name)]
     where = f"pod/{up[0]}" if up else deployment(c)
     known = network.place(c.environment.base_url)
     host = known.host if known else c.service.deployment
     url = f"{c.environment.base_url.rstrip('/') if known else f'http://{host}'}{c.service.health_path}"
     allowed = "you may run commands in pods, and the image has the command"
-    allowed += "" if known else "; the Service is named like the deployment"
+    allowed += "" if known else "; the Service has the same name as the deployment"
     return (
         read(
-            kubectl(c, "get", "services,endpointslices", "-o", "wide"), "the Service has the pods' addresses behind it"
+            kubectl(c, "get", "services,endpointslices", "-o", "wide"),
+            "Shows whether the Service has the pods' addresses as endpoints.",
         ),
         read(
             inside(c, where, "ping", "-c", "3", host),
-            "that the name resolves; a Service's own address need not answer",
+            "Shows whether the name resolves. The Service's own address need not answer a ping.",
             allowed,
         ),
-        read(inside(c, where, "curl", "-sv", "-m", "5", url), "200 from inside the cluster", allowed),
+        read(
+            inside(c, where, "curl", "-sv", "-m", "5", url),
+            "Shows whether the service answers with 200 inside the cluster.",
+            allowed,
+        ),
     )
 
 
-def let_start(c: Context, results: Results) -> Plan:
-    """What it waits for, put there; or back to the revision that needs none of it."""
-    facts, missing = facts_of(results, "pods"), facts_of(results, "secrets").get("missing") or ()
-    blocked = [name for name in [*(facts.get("blocked") or ()), *(facts.get("waiting") or ())] if is_pod(name)]
-    described = [read(kubectl(c, "describe", f"pod/{pod}"), "its events: what it waits for") for pod in blocked[:1]]
-    _, rolled = roll_back(c, results) if facts_of(results, "changes").get("near") else ("", ())
-    return "Let the containers start", (*described, *_missing(c, missing), *_image(c, facts.get("blocked_by")), *rolled)
+@plan(pod_states.Facts, may_read=(secrets.Facts, changes.Facts))
+def unblock_start(c: Context, results: Results) -> Planned:
+    """What the containers wait for is created, or the deployment goes back to a revision that does not need it."""
+    pods, known = results.facts(pod_states.Facts), results.facts(secrets.Facts, optional=True)
+    changed = results.facts(changes.Facts, optional=True)
+    names = (*(pods.blocked or ()), *pods.waiting) if pods else ()
+    described = [
+        read(kubectl(c, "describe", f"pod/{name}"), "Shows the pod's events: what it waits for.")
+        for name in [name for name in names if is_pod(name)][:1]
+    ]
+    missing = _missing(c, known.missing if known else ())
+    image = _image(c, pods.blocked_by if pods else None)
+    _, rolled = roll_back(c, results) if changed and changed.near else ("", ())
+    return "Let the containers start", (*described, *missing, *image, *rolled)
 
 
-def _missing(c: Context, names: Iterable[JSON]) -> tuple[Step, ...]:
+def _missing(c: Context, names: Iterable[str]) -> tuple[Step, ...]:
+    """Secrets and ConfigMaps to create, each named like "secret/x"."""
     return tuple(
         Step(
-            f"Create {name} in the namespace {c.service.namespace}, the way its like are created (never by hand into a shell's history).",
-            f"it is still missing: `{kubectl(c, 'get', *str(name).split('/', 1))}`",
-            "a wrong value starts the pods with it",
-            kubectl(c, "delete", *str(name).split("/", 1)),
-            until_healthy(c),
+            kind="manual",
+            text=f"Create {name} in the namespace {c.service.namespace} with your usual tool, "
+            "never by a command that stays in a shell's history.",
+            precondition=f"it is still missing: `{command(kubectl(c, 'get', *name.split('/', 1)))}`",
+            risk="with a wrong value, the pods start and use it",
+            undo_argv=kubectl(c, "delete", *name.split("/", 1)),
+            watch=until_healthy(c),
         )
         for name in names
-        if is_object(str(name).partition("/")[2])
+        if is_object(name.partition("/")[2])
     )
 
 
-def _image(c: Context, reason: JSON) -> tuple[Step, ...]:
-    if "Image" not in str(reason):
+def _image(c: Context, reason: str | None) -> tuple[Step, ...]:
+    if "Image" not in (reason or ""):
         return ()
     images = "jsonpath={.spec.template.spec.containers[*].image}"
     return (
         read(
             kubectl(c, "get", deployment(c), "-o", images),
-            "the image's name and tag are right, the registry has it, and the pull secret is valid",
+            "Shows the images. Check that name and tag are right, the registry has them, and the pull secret is valid.",
         ),
     )
 
 
-def mend_scrape(c: Context, results: Results) -> Plan:
-    """Nothing about the pods: what Prometheus says of its targets, and what they say to it."""
-    known = facts_of(results, "instances")
-    pod = next((name for name in known.get("now") or known.get("down") or () if is_pod(name)), "")
-    port = known.get("port")
-    looks = (
+@plan(down_instances.Facts)
+def fix_scrape(c: Context, results: Results) -> Planned:
+    """No change to the pods: why Prometheus cannot scrape its targets, and what they answer."""
+    return "Fix the scrape; leave the pods alone", (
+        _targets(c),
+        *_metrics_of_one(c, results),
+        look(
+            f"Ask Prometheus: scrape_duration_seconds{{{label_matchers(c.service.metric_labels)}}}.",
+            "Shows how long scrapes take. One that takes the whole timeout means that collecting metrics is too slow.",
+        ),
+        by_hand(
+            c,
+            "Fix what lastError names: port, path, TLS or token of the scrape job, its timeout, or a slow /metrics.",
+            precondition="the service answers its users",
+            risk="a reload with a wrong configuration is refused, and the old one stays in use",
+            undo="restore the previous configuration and reload",
+            watch=f"{metric(c.service, 'up')} is 1",
+        ),
+    )
+
+
+def _metrics_of_one(c: Context, results: Results) -> tuple[Step, ...]:
+    """The metrics and the log of a pod that is down, where one is known with its port."""
+    known = results.facts(down_instances.Facts)
+    pod = next((name for name in (known.now or known.down) if is_pod(name)), "") if known else ""
+    if known is None or not pod or not known.port:
+        return ()
+    path = f"/api/v1/namespaces/{c.service.namespace}/pods/{pod}:{known.port}/proxy/metrics"
+    return (
         read(
-            kubectl(c, "get", "--raw", f"/api/v1/namespaces/{c.service.namespace}/pods/{pod}:{port}/proxy/metrics"),
-            "whether the pod gives its metrics, whole and within the scrape's timeout",
+            kubectl(c, "get", "--raw", path),
+            "Shows whether the pod returns all its metrics within the scrape's timeout.",
             "you may use the API server's proxy to pods",
         ),
-        read(kubectl(c, "logs", f"pod/{pod}", *in_container(c), "--since=10m"), "complaints about /metrics"),
-    )
-    return "Mend the scrape; leave the pods alone", (
-        _targets(c),
-        *(looks if pod and port else ()),
         read(
-            f"Ask Prometheus: scrape_duration_seconds{{{label_matchers(c.service.metric_labels)}}}.",
-            "a duration at the scrape's timeout means that collecting metrics takes too long",
-        ),
-        Step(
-            "Mend what lastError names: port, path, TLS or token of the scrape job; its timeout; what slows /metrics down.",
-            "the service answers its users",
-            "a reload with a wrong configuration is refused; the old one stays",
-            "put the former configuration back and reload",
-            f"{metric(c.service, 'up')} is 1",
+            kubectl(c, "logs", f"pod/{pod}", *in_container(c), "--since=10m"),
+            "Shows whether the pod logs errors about /metrics.",
         ),
     )
 
 
 def _targets(c: Context) -> Step:
-    """What Prometheus says of its targets, by its API where its address is known."""
-    told = "lastError and lastScrapeDuration of the targets that are down"
+    """What Prometheus reports about its targets, by its API where its address is known."""
+    watch = "Shows lastError and lastScrapeDuration of the targets that are down."
     if c.environment.prometheus is None:
-        return read("Open Status, Targets in Prometheus.", told)
+        return look("Open Status, Targets in Prometheus.", watch)
     address = (c.environment.prometheus.external_url or c.environment.prometheus.url).rstrip("/")
-    return read(f"curl -s {quote(f'{address}/api/v1/targets?state=active')}", told)
+    return read(("curl", "-s", f"{address}/api/v1/targets?state=active"), watch)
 
 
-def _restart_one(c: Context, names: Iterable[JSON], precondition: str) -> Step:
-    """The procedure's restart of a crashed pod: the first of them, or a look for one."""
-    pod = next((str(name) for name in names if is_pod(name)), "")
+def _restart_one(c: Context, names: Iterable[str], precondition: str) -> Step:
+    """The procedure's restart of a crashed pod: the first of them; where none is known, the command that finds one."""
+    pod = next((name for name in names if is_pod(name)), "")
     if not pod:
+        deleted = command(kubectl(c, "delete", "pod"))
         return read(
             kubectl(c, "get", "pods"),
-            f"a pod that does not run; then start it anew: `{kubectl(c, 'delete', 'pod')}` and its name",
+            f"Shows the pods. Restart one that does not run: `{deleted}` and its name.",
             "this run does not know which pod crashed",
         )
     return change(
         c,
         kubectl(c, "delete", "pod", pod),
-        precondition,
-        "requests under way in it are lost, and its previous log with it: read that first; it may crash again",
-        RESTARTED_ANEW,
+        precondition=precondition,
+        risk="the requests in it and its previous log are lost: read the log first; it may crash again",
+        undo=RESTARTED_ANEW,
     )

@@ -1,274 +1,187 @@
-"""Logins that work again: the key, the tokens, whoever verifies them, the clocks; and keeping attackers out."""
+"""Logins that work again: the key, the tokens, the auth service, the clocks."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from ipaddress import ip_address
 
-from runbook.alerts.checks.logins.addresses import is_address
+from runbook.alerts.checks.logins import failures_by_node
+from runbook.alerts.checks.workload import changes
 from runbook.alerts.mitigations.commands import (
+    by_hand,
     change,
     deployment,
-    facts_of,
     inside,
     is_pod,
     kubectl,
+    look,
     read,
     restart,
     setting_names,
-    until_healthy,
 )
-from runbook.investigation.definitions import Context, Plan, Results
-from runbook.model import JSON, Step
-from runbook.text.format import plain_text
+from runbook.investigation.definitions import Context, Planned, plan
+from runbook.investigation.results import Results
+from runbook.model import Step
+from runbook.text.shell import AND, PIPE, command
 
-BLOCKED = 5  # addresses that are blocked by a ready command each
-UNDONE = "nothing to undo"
+MOVED = 3  # pods that are moved by a ready command each
 
 
-def restore_key(c: Context, results: Results) -> Plan:
-    """Mounted, well formed, not expired, the issuer's own; then the pods read it anew."""
+@plan(may_read=(changes.Facts,))
+def restore_key(c: Context, results: Results) -> Planned:
+    """Mounted, well formed, not expired, the issuer's own; then the pods read it again."""
     return "Give the service the key that matches its tokens", (
         read(
             kubectl(c, "describe", deployment(c)),
-            "the JWT public key's Secret or ConfigMap is mounted where the service reads it",
+            "Shows whether the JWT public key's Secret or ConfigMap is mounted where the service reads it.",
         ),
         _ages(c),
         *_key_file(c),
-        Step(
-            "Put the key that did well back into its Secret, or have the issuer sign with the key that matches the new one.",
-            "the key was replaced shortly before the onset, or does not match the issuer's",
-            "tokens that are signed with the other key are refused from then on",
-            "put the newer key back",
-            until_healthy(c),
+        by_hand(
+            c,
+            "Put the previous, working key back into its Secret, or have the issuer sign with the key that matches the "
+            "new one.",
+            precondition="the key was replaced shortly before the onset, or does not match the issuer's",
+            risk="tokens that are signed with the other key are refused from then on",
+            undo="put the newer key back",
         ),
-        *restart(c, results, "the right key is in its Secret and the pods still hold the other one"),
+        *restart(c, results, "the right key is in its Secret and the pods still use the other one"),
     )
 
 
-def renew_tokens(c: Context, results: Results) -> Plan:
-    """Whoever hands out tokens has to hand out fresh ones."""
-    return "Have fresh tokens handed out", (
+@plan(may_read=(changes.Facts,))
+def renew_tokens(c: Context, results: Results) -> Planned:
+    """The issuer has to issue fresh tokens."""
+    return "Have fresh tokens issued", (
         _clocks(c),
-        Step(
-            "Ask the issuer's owners to renew its certificate, and to hand out tokens with their full lifetime.",
-            "the refused tokens or the issuer's certificate have expired, and the clocks are right",
-            "none",
-            UNDONE,
-            until_healthy(c),
+        by_hand(
+            c,
+            "Ask the issuer's owners to renew its certificate, and to issue tokens with their full lifetime.",
+            precondition="the refused tokens or the issuer's certificate have expired, and the clocks are right",
+            risk="none",
+            undo="nothing to undo",
         ),
         *_key_file(c),
-        *restart(c, results, "the issuer's certificate was renewed and the pods still hold the old one"),
-        _leeway(c, "the issuer needs longer: a little more leeway bridges it"),
+        *restart(c, results, "the issuer's certificate was renewed and the pods still use the old one"),
+        _leeway(c, "the issuer needs longer: a little more leeway bridges the time"),
     )
 
 
-def reach_auth_service(c: Context, results: Results) -> Plan:
+@plan(may_read=(changes.Facts,))
+def reach_auth_service(c: Context, results: Results) -> Planned:
     """From the network to the auth service itself."""
-    return "Reach the auth service again", (
+    return "Restore access to the auth service", (
         read(
             kubectl(c, "get", "pods,endpoints,networkpolicies"),
-            "the auth service's endpoints are there, if it runs here, and no policy cuts the service off from it",
+            "Shows whether the auth service has endpoints, if it runs here, and whether a network policy cuts the "
+            "service off from it.",
         ),
         read(
             setting_names(c),
-            "the name of the setting that holds the auth service's address; check that its value is as intended",
+            "Shows the name of the setting that holds the auth service's address. Check that its value is as intended.",
         ),
-        Step(
+        look(
             "Ask the owners of the auth service whether it is healthy and whether its certificate has expired.",
-            "none",
-            "none",
-            UNDONE,
-            "complaints about the auth service end in the logs",
+            "Complaints about the auth service in the logs end.",
         ),
-        *restart(c, results, "the auth service answers again, yet the pods keep broken connections to it"),
+        *restart(c, results, "the auth service answers again, but the pods keep broken connections to it"),
     )
 
 
-def set_clocks(c: Context, results: Results) -> Plan:
-    """The node's clock first; meanwhile its pods elsewhere, or a little more leeway."""
-    facts = facts_of(results, "places")
-    node = facts.get("node")
-    known = node if is_pod(node) else None
-    away = () if known is None else (_cordon(c, known), *_moved(c, facts.get("failing_pods") or ()))
-    return "Set the clocks right", (
+@plan(failures_by_node.Facts)
+def set_clocks(c: Context, results: Results) -> Planned:
+    """The node's clock first; meanwhile move its pods to other nodes, or allow a little more leeway."""
+    found = results.facts(failures_by_node.Facts)
+    node = found.node if found and is_pod(found.node) else None
+    away = () if found is None or node is None else (_cordon(c, node), *_moved(c, found.failing_pods))
+    return "Correct the clocks", (
         _clocks(c),
-        Step(
-            f"On {known or 'each node whose pods fail'}: chronyc tracking; then chronyc makestep (or start its time service).",
-            "you may log in to the node, and its time server answers",
-            "the time jumps: timers on the node may fire early or late",
-            "nothing to undo: the time service keeps it right",
-            until_healthy(c),
+        by_hand(
+            c,
+            f"On {node or 'each node whose pods fail'}: chronyc tracking; then chronyc makestep (or start its time "
+            "service).",
+            precondition="you may log in to the node, and its time server answers",
+            risk="the time jumps: timers on the node may fire early or late",
+            undo="nothing to undo: the time service keeps the clock right",
         ),
         *away,
-        _leeway(c, "the clocks cannot be set right at once, and are off by less than a minute"),
-    )
-
-
-def keep_out(c: Context, results: Results) -> Plan:
-    """Close the accounts that were taken over, slow everybody down, and block exactly the addresses that were found."""
-    loud = facts_of(results, "addresses").get("loud") or ()
-    found = [one.get("address") for one in loud if isinstance(one, dict)]
-    taken = facts_of(results, "takeover").get("addresses") or ()
-    return "Keep the attackers out", (
-        *_close_accounts(c, results),
-        _slow_down(c),
-        *_block(c, [*taken, *found]),
-    )
-
-
-def withstand(c: Context, results: Results) -> Plan:
-    """Too many addresses to block: limits by account and in all, and a second proof."""
-    taken = facts_of(results, "takeover").get("addresses") or ()
-    return "Withstand guesses from many addresses", (
-        *_close_accounts(c, results),
-        _slow_down(c),
-        Step(
-            "Ask for a second proof (a code, a captcha) at the login, and lock an account for some minutes after five failures.",
-            "the login supports it",
-            "users who mistype are locked out for these minutes; attackers may lock others out",
-            "switch it off again",
-            until_healthy(c),
-        ),
-        *_block(c, taken),
-        Step(
-            "Have the provider or the web application firewall filter the attack by its pattern (networks, user agent, path).",
-            "security agrees",
-            "some real users are refused",
-            "take the filter out",
-            until_healthy(c),
-        ),
+        _leeway(c, "the clocks cannot be corrected at once, and are off by less than a minute"),
     )
 
 
 def _ages(c: Context) -> Step:
     return read(
         kubectl(c, "get", "secrets", "--sort-by=.metadata.creationTimestamp"),
-        "the key's age: was it made anew just before the onset? One changed in place keeps its age",
+        "Shows whether the key's Secret was created just before the onset. A Secret edited in place keeps its age.",
         "your account may list them (names and ages only)",
     )
 
 
 def _key_file(c: Context) -> tuple[Step, ...]:
-    """Reading the key where it is used; in words where the profile does not say which file it is."""
+    """Reads the key where it is used; in words where the profile does not name the file."""
     path = c.service.jwt_public_key_path
     if not path:
         return (
-            Step(
-                "Look at the key file in a pod: one well-formed PEM block (BEGIN PUBLIC KEY), and not expired if it is a certificate.",
-                "you may look into the pods; the profile does not name the file (jwt_public_key_path)",
-                "none, as long as it is the public key",
-                UNDONE,
-                "it is the key that the issuer signs with",
+            look(
+                "Look at the key file in a pod: one well-formed PEM block (BEGIN PUBLIC KEY), and not expired if it is "
+                "a certificate.",
+                "Shows whether it is the key that the issuer signs with.",
+                "you may exec into the pods; it is the public key, never the private one; the profile does not name "
+                "the file (jwt_public_key_path)",
             ),
         )
     head = inside(c, deployment(c), "head", "-n", "3", path)
-    whole = inside(c, deployment(c), "cat", path)
-    may = "you may look into the pods (exec); the file holds the public key, never the private one"
+    expiry = (*inside(c, deployment(c), "cat", path), PIPE, "openssl", "x509", "-noout", "-enddate")
+    may = "you may exec into the pods; the file holds the public key, never the private one"
+    starts = "It starts with BEGIN PUBLIC KEY or BEGIN CERTIFICATE, without blanks or a second key before that."
     return (
-        read(head, "it begins with BEGIN PUBLIC KEY or BEGIN CERTIFICATE, without blanks or a second key before", may),
-        read(f"{whole} | openssl x509 -noout -enddate", "notAfter lies ahead; an error, where it is a bare key", may),
+        read(head, starts, may),
+        read(
+            expiry, "The date after notAfter is in the future. A bare key, without a certificate, gives an error.", may
+        ),
     )
 
 
 def _clocks(c: Context) -> Step:
     return read(
-        f"{inside(c, deployment(c), 'date', '-u')} && date -u",
-        "both times are the same; exec takes one pod: repeat it for a pod of each node",
-        "you may look into the pods (exec), and your own clock is right",
+        (*inside(c, deployment(c), "date", "-u"), AND, "date", "-u"),
+        "Both times are the same. This reads one pod: repeat it for a pod of each node.",
+        "you may exec into the pods, and your own clock is right",
     )
 
 
 def _leeway(c: Context, precondition: str) -> Step:
-    return Step(
+    return by_hand(
+        c,
         "Raise the leeway of the JWT validation to at most 60 s in the service's configuration.",
-        precondition,
-        "a token is valid for that much longer, a stolen one too",
-        "set it back to what it was",
-        until_healthy(c),
+        precondition=precondition,
+        risk="a token is valid for that much longer, a stolen one too",
+        undo="set it back to what it was",
     )
 
 
 def _cordon(c: Context, node: str) -> Step:
-    plain = kubectl(c, "cordon", node)
     return change(
         c,
-        plain,
-        "the clock cannot be set right at once, and the other nodes have room for its pods",
-        "no new pod is placed on it",
-        kubectl(c, "uncordon", node),
-        "it says SchedulingDisabled in `kubectl get nodes`",
+        kubectl(c, "cordon", node),
+        precondition="the clock cannot be corrected at once, and the other nodes have room for its pods",
+        risk="no new pod is placed on it",
+        undo=kubectl(c, "uncordon", node),
+        watch=f"`{command(kubectl(c, 'get', 'nodes'))}` shows SchedulingDisabled for it.",
     )
 
 
-def _moved(c: Context, failing: Iterable[JSON]) -> tuple[Step, ...]:
+def _moved(c: Context, failing: Iterable[str]) -> tuple[Step, ...]:
     return tuple(
         change(
             c,
             kubectl(c, "delete", f"pod/{pod}"),
-            "the node is cordoned; one pod after the other, each once its successor is ready",
-            "one pod fewer serves for some seconds",
-            "nothing to undo: a new pod starts from the same template",
+            precondition=(
+                "the node is cordoned; delete one pod after the other, "
+                "each once the previous one's replacement is ready"
+            ),
+            risk="one pod fewer serves for some seconds",
+            undo="nothing to undo: a new pod starts from the same template",
         )
-        for pod in list(failing)[:3]
+        for pod in list(failing)[:MOVED]
         if is_pod(pod)
-    )
-
-
-def _close_accounts(c: Context, results: Results) -> tuple[Step, ...]:
-    """For the accounts that somebody got into; none where nobody did."""
-    accounts = facts_of(results, "takeover").get("accounts") or ()
-    names = ", ".join(plain_text(str(name), 40) for name in accounts)
-    if not names:
-        return ()
-    return (
-        Step(
-            f"With security: end the sessions of {names}, lock the accounts, and look at what they did since the onset.",
-            "security was called",
-            "the real users cannot log in until they have a new password",
-            "unlock the account once its user has a new password",
-            "nobody logs in to these accounts any more",
-        ),
-    )
-
-
-def _slow_down(c: Context) -> Step:
-    return Step(
-        f"Switch on rate limiting for {c.service.login_path} at the proxy: a few attempts a minute by address and by account.",
-        "the proxy sees the client's own address",
-        "users behind one address (an office) may be refused for a while",
-        "switch it off again",
-        until_healthy(c),
-    )
-
-
-def _block(c: Context, found: Iterable[JSON]) -> tuple[Step, ...]:
-    """A ready command for each address, as the procedure has it; only what is an address gets into one."""
-    addresses = [one for one in dict.fromkeys(found) if is_address(one)]
-    return tuple(_blocked(c, address) for address in addresses[:BLOCKED])
-
-
-def _blocked(c: Context, address: str) -> Step:
-    known = str(ip_address(address))
-    ours = f"{known} is none of ours (an office, a proxy, a health check)"
-    if not c.service.proxy_deployment:
-        return Step(
-            f"Block {known} at the proxy.",
-            f"{ours}; the profile does not name the proxy's deployment",
-            "everybody behind this address is cut off",
-            f"take the block of {known} out again",
-            f"no further message names {known}",
-        )
-    proxy, table = f"deployment/{c.service.proxy_deployment}", "ip6tables" if ":" in known else "iptables"
-
-    def rule(what: str) -> str:
-        return kubectl(c, "exec", proxy, "--", table, what, "INPUT", "-s", known, "-j", "DROP")
-
-    return change(
-        c,
-        rule("-A"),
-        f"{ours}; the proxy sees the client's own address and may change its rules; exec takes one pod: repeat it for each",
-        "everybody behind this address is cut off; the rule is gone when the proxy's pod restarts",
-        rule("-D"),
-        f"no further message names {known}",
     )

@@ -1,12 +1,14 @@
-"""Memory: what leaks is started anew, what is cached is bounded, what is held is given back, what is needed is granted."""
+"""Memory: a leaking pod is restarted, a cache bounded, connections closed, and memory that the load needs granted."""
 
 from __future__ import annotations
 
+from runbook.alerts.checks.memory import memory_correlates, memory_trend
+from runbook.alerts.checks.workload import changes, resource_limits
 from runbook.alerts.mitigations.capacity import raise_limit, scale_out
 from runbook.alerts.mitigations.commands import (
     RESTARTED_ANEW,
+    by_hand,
     change,
-    facts_of,
     is_pod,
     kubectl,
     mysql,
@@ -14,134 +16,152 @@ from runbook.alerts.mitigations.commands import (
     read,
     restart,
     setting_names,
-    until_healthy,
     worst_pod,
 )
-from runbook.investigation.definitions import Context, Plan, Results
+from runbook.investigation.definitions import Context, Planned, plan
+from runbook.investigation.results import Results
 from runbook.model import Step
-from runbook.text.format import bytes_text, duration_text
+from runbook.text.format import bytes_text
+from runbook.text.shell import command
+from runbook.text.time import duration_text
 
-DUMP_SECONDS = 900  # before its limit a pod has so much time for a dump, or none
+DUMP_SECONDS = 900  # with less time until its limit a pod is restarted without a dump
 SHOWN = 6
 
 
-def restart_leaking(c: Context, results: Results) -> Plan:
-    """Evidence first, where the limit leaves the time, then the pod anew: it leaks again, so the time gained is said."""
-    left = number(facts_of(results, "trend").get("seconds_left"))
+@plan(memory_trend.Facts, memory_correlates.Facts, may_read=(changes.Facts, resource_limits.Facts))
+def restart_leaking(c: Context, results: Results) -> Planned:
+    """Evidence first where there is time before the limit, then a restart, which says when the pod is full again."""
+    trend = results.facts(memory_trend.Facts)
+    left = number(trend.seconds_left) if trend else None
     short = left is not None and left < DUMP_SECONDS
-    anew = _delete(c, results, f"a temporary fix: {_again(results)}")
+    restarted = _delete(c, results, f"a temporary fix: {_full_again(results)}")
     return "Restart the affected pod for now, and find the leak", (
         *worst_pod(c, results, _pod(results)),
-        *((anew, _dump(_spared(results))) if short else (_dump(_named(results)), anew)),
-        *restart(c, results, f"more pods than one leak{_leaking(results)}, and each has been looked at"),
-        Step(
+        *((restarted, _dump(c, _spared(results))) if short else (_dump(c, _named(results)), restarted)),
+        *restart(c, results, f"more than one pod leaks{_leaking(results)}, and each has been looked at"),
+        by_hand(
+            c,
             "Give the dump and the time of the onset to the service's authors.",
-            "the pods are restarted",
-            "none",
-            "nothing to undo",
-            "a release with the leak fixed",
+            precondition="the pods are restarted",
+            risk="none",
+            undo="nothing to undo",
+            watch="The authors release a version with the leak fixed.",
         ),
     )
 
 
-def bound_cache(c: Context, results: Results) -> Plan:
-    """Shorter lives or a bound in bytes; a restart empties it for now."""
-    facts = facts_of(results, "companions")
-    size = number(facts.get("cache_height"))
-    now = f"now {bytes_text(size)} in one pod" if size is not None else "its size is not known"
+@plan(memory_correlates.Facts, may_read=(memory_trend.Facts,))
+def bound_cache(c: Context, results: Results) -> Planned:
+    """A shorter lifetime of its entries or a limit in bytes; a restart empties it for now."""
+    facts = results.facts(memory_correlates.Facts)
+    size = number(facts.cache_height) if facts else None
+    now = f"The cache of one pod holds {bytes_text(size)}." if size is not None else "The cache's size is not known."
+    metric = f"{c.service.metric_prefix}cache_size_bytes"
     return "Bound the cache", (
         read(
             setting_names(c),
-            f"the names of the settings for the cache's size and the life (TTL) of its entries ({now})",
+            f"Shows the names of the settings for the cache's size and the lifetime (TTL) of its entries. {now}",
         ),
-        Step(
+        by_hand(
+            c,
             "Lower the cache's TTL or its size limit in the deployment's settings.",
-            "such a setting exists",
-            "more requests reach the database",
-            "set it back",
-            until_healthy(c),
+            precondition="such a setting exists",
+            risk="more requests reach the database",
+            undo="set it back",
         ),
-        _delete(c, results, "its cache is empty afterwards: the database gets more queries for a while"),
-        Step(
-            "Have the cache bounded by memory: it evicts the least used entries beyond a number of bytes.",
-            "no setting bounds it",
-            "none until it is released",
-            "nothing to undo",
-            "micro_frontend_cache_size_bytes stays below the bound".replace("micro_frontend_", c.service.metric_prefix),
+        _delete(c, results, "its cache is empty afterwards, so the database gets more queries for a while"),
+        by_hand(
+            c,
+            "Ask the authors to limit the cache in bytes: above the limit it evicts the least used entries.",
+            precondition="no setting limits it",
+            risk="none until it is released",
+            undo="nothing to undo",
+            watch=f"{metric} stays below the limit.",
         ),
     )
 
 
-def release_connections(c: Context, results: Results) -> Plan:
-    """Who keeps them, a pool that fits, and code that gives them back."""
-    facts = facts_of(results, "companions")
-    held = number(facts.get("connections_height"))
-    now = f"{held:,.0f} in use in one pod" if held is not None else "their number is not known"
-    return "Give the connections back", (
+@plan(memory_correlates.Facts, may_read=(memory_trend.Facts,))
+def release_connections(c: Context, results: Results) -> Planned:
+    """Who holds connections, a pool that fits, and code that closes them."""
+    facts = results.facts(memory_correlates.Facts)
+    held = number(facts.connections_height) if facts else None
+    now = f"One pod has {held:,.0f} in use." if held is not None else "The number in use is not known."
+    return "Close the connections that are not released", (
         read(
             setting_names(c),
-            f"the names of the settings for the pool's size and for how long a connection may be kept ({now})",
+            f"Shows the names of the settings for the pool's size and for how long a connection may be kept. {now}",
         ),
         read(
             mysql(c, "SHOW FULL PROCESSLIST"),
-            "hosts and times of connections that sleep: how many the service holds and does not use, and for how long",
+            "Shows the host and time of each sleeping connection: how many the service holds unused, and for how long.",
             "you may log in to the database",
         ),
-        _delete(c, results, "its connections are closed; they gather again"),
-        Step(
-            "Lower the pool's size, or the time after which an idle connection is closed, in the deployment's settings.",
-            f"such a setting exists; the pool has room for {c.service.database_pool_size} connections in each pod",
-            "requests wait for a connection where the pool is too small",
-            "set it back",
-            until_healthy(c),
+        _delete(c, results, "its connections are closed, and accumulate again"),
+        by_hand(
+            c,
+            "Lower the pool's size or the idle timeout of its connections in the deployment's settings.",
+            precondition=(
+                f"such a setting exists; the pool has room for {c.service.database_pool_size} connections in each pod"
+            ),
+            risk="requests wait for a connection where the pool is too small",
+            undo="set it back",
         ),
-        Step(
-            "Have the authors make sure that every connection is closed properly, on every path of an error too.",
-            "connections in use grow while requests do not",
-            "none until it is released",
-            "nothing to undo",
-            "connections in use follow the requests again",
+        by_hand(
+            c,
+            "Ask the authors to make sure that every connection is closed, also on each error path.",
+            precondition="connections in use grow while requests do not",
+            risk="none until it is released",
+            undo="nothing to undo",
+            watch="Connections in use follow the requests again.",
         ),
     )
 
 
-def grant_memory(c: Context, results: Results) -> Plan:
-    """The use is legitimate: a higher limit, or more pods that share it."""
+@plan(resource_limits.Facts, may_read=(changes.Facts,))
+def grant_memory(c: Context, results: Results) -> Planned:
+    """The load is legitimate: a higher limit, or more pods that share it."""
     return "Grant the memory that the load needs", (
-        raise_limit(c, facts_of(results, "resources"), "memory"),
+        raise_limit(c, results.facts(resource_limits.Facts), "memory"),
         scale_out(c, results),
-        Step(
-            "Raise thresholds.memory_bytes in runbook.toml and print the rules anew.",
-            "the load is here to stay, and the limit leaves room above the new threshold",
-            "a leak is noticed later",
-            "set it back",
-            "the alert is quiet at the usual load",
+        by_hand(
+            c,
+            "Raise thresholds.memory_bytes in runbook.toml and print the rules again.",
+            precondition="the load will stay, and the limit leaves room above the new threshold",
+            risk="a leak is noticed later",
+            undo="set it back",
+            watch="The alert does not fire at the usual load.",
         ),
     )
 
 
-def _pod(results: Results) -> object:
-    return facts_of(results, "trend").get("pod") or facts_of(results, "companions").get("pod")
+def _pod(results: Results) -> str | None:
+    """The fullest pod."""
+    trend = results.facts(memory_trend.Facts, optional=True)
+    found = results.facts(memory_correlates.Facts, optional=True)
+    return (trend.pod if trend else None) or (found.pod if found else None)
 
 
-def _dump(pod: str) -> Step:
-    return Step(
+def _dump(c: Context, pod: str) -> Step:
+    return by_hand(
+        c,
         f"Take a heap dump or a memory profile of {pod}, if the service can write one, and copy it out of the pod.",
-        "the pod is not restarted yet: its memory is the evidence",
-        "a dump may halt the pod and needs room on its disk",
-        "delete the dump in the pod",
-        "the file is complete outside of the pod",
+        precondition="the pod is not restarted yet: its memory is the evidence",
+        risk="a dump may halt the pod and needs room on its disk",
+        undo="delete the dump in the pod",
+        watch="The copy outside the pod is complete.",
     )
 
 
 def _others(results: Results) -> list[str]:
     """The pods that grow besides the fullest."""
-    growing = facts_of(results, "trend").get("growing") or ()
-    return [f"pod/{pod}" for pod in growing if is_pod(pod) and pod != _pod(results)]
+    trend = results.facts(memory_trend.Facts, optional=True)
+    return [f"pod/{pod}" for pod in (trend.growing if trend else ()) if is_pod(pod) and pod != _pod(results)]
 
 
 def _spared(results: Results) -> str:
-    """Whose memory is evidence where the fullest pod has no time for it."""
+    """The pod to take evidence from where the fullest has no time left for it."""
     return next(iter(_others(results)), "the new pod, once it has grown")
 
 
@@ -155,27 +175,29 @@ def _named(results: Results) -> str:
 
 
 def _delete(c: Context, results: Results, risk: str) -> Step:
-    """The fullest pod anew; a look for it where it is not known."""
+    """Deletes the fullest pod, so that a new one starts; where it is not known, reads which one it is."""
     pod = _pod(results)
-    if not is_pod(pod):
+    if pod is None or not is_pod(pod):
+        delete = command(kubectl(c, "delete", "pod"))
         return read(
             kubectl(c, "top", "pods", "--sort-by=memory"),
-            f"which pod uses most; then start it anew: `{kubectl(c, 'delete', 'pod')}` and its name",
+            f"Shows which pod uses most memory. Then restart it: `{delete}` and its name.",
             "this run does not know which pod is the fullest",
         )
     return change(
         c,
-        kubectl(c, "delete", "pod", str(pod)),
-        "the other pods are ready and can carry its requests",
-        f"its requests under way are lost; {risk}",
-        RESTARTED_ANEW,
+        kubectl(c, "delete", "pod", pod),
+        precondition="the other pods are ready and can carry its requests",
+        risk=f"its requests under way are lost; {risk}",
+        undo=RESTARTED_ANEW,
     )
 
 
-def _again(results: Results) -> str:
-    """How long a fresh pod has, at this pace."""
-    facts = facts_of(results, "trend")
-    pace, grown = number(facts.get("bytes_per_second")), number(facts_of(results, "companions").get("grown"))
+def _full_again(results: Results) -> str:
+    """How long a new pod has at this rate."""
+    trend = results.facts(memory_trend.Facts)
+    found = results.facts(memory_correlates.Facts)
+    rate, grown = number(trend.bytes_per_second) if trend else None, number(found.grown) if found else None
     return (
-        f"at this pace it is as full again {duration_text(grown / pace)} later" if pace and grown else "it leaks again"
+        f"at this rate the pod is full again in {duration_text(grown / rate)}" if rate and grown else "it leaks again"
     )

@@ -1,91 +1,98 @@
-"""Going back to the release that did well."""
+"""Going back to the release that was healthy."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
+from runbook.alerts.checks.requests import scope
+from runbook.alerts.checks.workload import changes, resource_limits
 from runbook.alerts.mitigations.commands import (
+    by_hand,
     change,
     deployment,
-    facts_of,
     kubectl,
     number,
     read,
     resume,
-    until_healthy,
     whole,
     worst_pod,
 )
-from runbook.investigation.definitions import Context, Plan, Results
-from runbook.model import JSON, Step
-from runbook.text.format import clock_text
+from runbook.investigation.definitions import Context, Planned, plan
+from runbook.investigation.results import Results
+from runbook.model import Step
+from runbook.text.shell import command
+from runbook.text.time import clock_text
 
 
-def roll_back(c: Context, results: Results) -> Plan:
+@plan(changes.Facts, may_read=(scope.Facts, resource_limits.Facts))
+def roll_back(c: Context, results: Results) -> Planned:
     """Back to the revision before the suspect, unless somebody went back already."""
-    facts = facts_of(results, "changes")
-    suspect, current = whole(facts.get("revision")), whole(facts.get("current_revision"))
-    pods = worst_pod(c, results, facts_of(results, "scope").get("top_pod"))
-    if suspect is None or current is None:
-        return "Roll back to the revision that did well", (_find_revision(c), *pods)
+    facts, scoped = results.facts(changes.Facts), results.facts(scope.Facts, optional=True)
+    pods = worst_pod(c, results, scoped.top_pod if scoped else None)
+    if (
+        facts is None
+        or (suspect := whole(facts.revision)) is None
+        or (current := whole(facts.current_revision)) is None
+    ):
+        return "Roll back to the last healthy revision", (_find_revision(c), *pods)
     if suspect != current:
         return f"Revision {suspect} is out of service already", (*_rolled_back(c, facts, suspect, current), *pods)
     return "Roll back to the previous revision", (*pods, *resume(c, results), *_undo(c, facts, suspect))
 
 
 def _find_revision(c: Context) -> Step:
+    undo = command(kubectl(c, "rollout", "undo", deployment(c), "--to-revision=NUMBER"))
     return read(
         kubectl(c, "rollout", "history", deployment(c)),
-        "the last revision that did well; go back to it by its number: "
-        f"{kubectl(c, 'rollout', 'undo', deployment(c), '--to-revision=')}",
-        "which revision runs and which is to blame is not known",
+        f"Shows the revisions. Find the last healthy one and go back to it by its number: `{undo}`",
+        "this run does not know which revision runs and which one is the suspect",
     )
 
 
-def _rolled_back(c: Context, facts: Mapping[str, JSON], suspect: int, current: int) -> tuple[Step, ...]:
-    since = number(facts.get("current_since"))
+def _rolled_back(c: Context, facts: changes.Facts, suspect: int, current: int) -> tuple[Step, ...]:
+    since = number(facts.current_since)
     when = f" since {clock_text(since, c.started_at)}" if since else ""
     return (
-        Step(
+        by_hand(
+            c,
             f"Do not roll back: revision {suspect} no longer runs; revision {current} does{when}.",
-            "none",
-            "one more roll-back would replace the revision that was just brought back",
-            "nothing to undo",
-            until_healthy(c),
+            precondition="none",
+            risk="another rollback would replace the revision that was just brought back",
+            undo="nothing to undo",
         ),
         rollout_status(c, "none"),
         read(
             kubectl(c, "rollout", "history", deployment(c), f"--revision={current}"),
-            f"the image and settings of revision {current} are those that did well",
+            f"Shows the image and settings of revision {current}. Check that they are the healthy ones.",
         ),
     )
 
 
-def _undo(c: Context, facts: Mapping[str, JSON], suspect: int) -> tuple[Step, ...]:
-    previous = whole(facts.get("previous_revision"))
+def _undo(c: Context, facts: changes.Facts, suspect: int) -> tuple[Step, ...]:
+    previous = whole(facts.previous_revision)
+    history = kubectl(c, "rollout", "history", deployment(c))
+    lost = f"what revision {suspect} changed is lost; data that it migrated may not fit the older one"
     if previous is None:
-        again = Step(
-            f"Deploy the release before revision {suspect} again, the way it was deployed: no earlier revision is known.",
-            "you know that it did well",
-            f"what revision {suspect} changed is lost; data it migrated may not fit the older one",
-            f"deploy the release of revision {suspect} again",
-            until_healthy(c),
+        again = by_hand(
+            c,
+            f"Deploy the release before revision {suspect} again, with your usual tool: no earlier revision is known.",
+            precondition="you know that the older release was healthy",
+            risk=lost,
+            undo=f"deploy the release of revision {suspect} again",
         )
-        return (again, read(kubectl(c, "rollout", "history", deployment(c)), "whether it lists an earlier revision"))
+        return (again, read(history, "Shows whether there is an earlier revision."))
     return (
         change(
             c,
             kubectl(c, "rollout", "undo", deployment(c), f"--to-revision={previous}"),
-            f"nobody rolled back since {clock_text(c.end, c.started_at)}: revision {suspect} is still the last one of "
-            f"`{kubectl(c, 'rollout', 'history', deployment(c))}`",
-            f"what revision {suspect} changed is lost; data it migrated may not fit the older one",
-            kubectl(c, "rollout", "undo", deployment(c), f"--to-revision={suspect}"),
+            precondition=f"nobody has rolled back since {clock_text(c.end, c.started_at)}: "
+            f"`{command(history)}` must still list revision {suspect} last",
+            risk=lost,
+            undo=kubectl(c, "rollout", "undo", deployment(c), f"--to-revision={suspect}"),
         ),
-        rollout_status(c, "after the roll-back"),
+        rollout_status(c, "after the rollback"),
     )
 
 
 def rollout_status(c: Context, precondition: str) -> Step:
     """Whether a rollout has reached every pod."""
-    command = kubectl(c, "rollout", "status", deployment(c), "--timeout=5m")
-    return read(command, "ends with “successfully rolled out”", precondition)
+    argv = kubectl(c, "rollout", "status", deployment(c), "--timeout=5m")
+    return read(argv, "Waits until every pod is replaced. It ends with “successfully rolled out”.", precondition)

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from math import ceil, floor, log10
 
-from runbook.text.format import MONTHS, days_text
+from runbook.text import time
 
 ROUND = (1.0, 2.0, 2.5, 5.0, 10.0)
 WEEK = 604_800
@@ -79,22 +78,18 @@ def times(first: float, last: float, count: int) -> Scale:
 
 
 def _tick(epoch: float, step: float) -> str:
-    if step >= 86_400:
-        return clock(epoch, day=True).rsplit(" ", 1)[0]
-    said = clock(epoch, seconds=step < 60)
-    return f"{said}\n{clock(epoch, day=True).rsplit(' ', 1)[0]}" if epoch % 86_400 == 0 else said
+    if step >= time.DAY:
+        return time.short_day(epoch, unknown="?")
+    said = clock(epoch, seconds=step < time.MINUTE)
+    return f"{said}\n{time.short_day(epoch)}" if epoch % time.DAY == 0 else said
 
 
 def clock(epoch: float, *, day: bool = False, seconds: bool = False) -> str:
-    """A time of day in UTC without the zone, which the axis names: "10:40", "10:40:15", "15 Jan 10:40"."""
-    try:
-        moment = datetime.fromtimestamp(floor(epoch), UTC)
-    except (ValueError, OverflowError, OSError):
-        return "?"
-    date = f"{moment.day} {MONTHS[moment.month - 1][:3]} " if day else ""
-    return f"{date}{moment:%H:%M:%S}" if seconds else f"{date}{moment:%H:%M}"
+    """A time of day without the zone, which the axis names: "10:40", "10:40:15", "15 Jan 10:40"."""
+    said = time.clock(epoch, seconds=seconds, unknown="?")
+    return f"{time.short_day(epoch)} {said}" if day and said != "?" else said
 
 
 def days(first: float, last: float) -> str:
     """The day or days of a time axis, and its time zone."""
-    return f"{days_text(first, last)}, UTC"
+    return f"{time.days_text(first, last)}, UTC"

@@ -82,7 +82,9 @@ class Paper:
         pixels: float = self._ruler.get_text_width_height_descent(text, font(size, weight), ismath=False)[0]
         return pixels * 72 / self._figure.dpi
 
-    def fitting(self, text: str, space: float, size: float = NORMAL, weight: str = "normal", tail: float = 0.0) -> str:
+    def fitting(
+        self, text: str, space: float, size: float = NORMAL, *, weight: str = "normal", tail: float = 0.0
+    ) -> str:
         """The text, or as much of it as fits with an ellipsis; `tail` (0..1) of what is left comes from its end."""
         if self.width(text, size, weight) <= space:
             return text
@@ -122,11 +124,10 @@ class Paper:
     def _at(self, x: float, y: float) -> tuple[float, float]:
         return x / WIDTH, 1 - y / self._height
 
-    def saved(self, kind: Literal["png", "svg"]) -> bytes:
-        """The finished figure as a file that says neither when nor with what it was made."""
-        nothing = {"png": {"Software": None}, "svg": {"Date": None, "Creator": None}}[kind]
+    def saved(self) -> bytes:
+        """The finished figure as a PNG file that says neither when nor with what it was made."""
         buffer = BytesIO()
-        self._figure.savefig(buffer, format=kind, metadata=nothing)
+        self._figure.savefig(buffer, format="png", metadata={"Software": None})
         return buffer.getvalue()
 
 

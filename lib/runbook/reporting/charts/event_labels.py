@@ -70,17 +70,18 @@ class _Box:
 
 def place(
     events: Sequence[Event],
-    first: float,
-    last: float,
+    ends: tuple[float, float],
+    *,
     wide: float,
     paper: tuple[float, float],
     width: Callable[[str], float],
 ) -> tuple[tuple[Mark, ...], int]:
     """Labels in as few rows as they need, and how many events had to stay without one.
 
-    The axis from `first` to `last` (epoch seconds) is `wide` points long; labels stay on the paper, whose ends are
+    The axis between its `ends` (epoch seconds) is `wide` points long; labels stay on the paper, whose ends are
     given relative to the axis; `width` is a text's length in points.
     """
+    first, last = ends
     within = sorted((e for e in events if first <= e.time <= last), key=lambda e: (e.time, e.kind, e.label))
     results: list[tuple[int, tuple[Mark, ...]]] = []
     for wider in WIDER:

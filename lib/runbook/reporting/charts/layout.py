@@ -100,26 +100,44 @@ def plan(paper: Paper, chart: Chart) -> Plan:
     threshold = chart.threshold if chart.threshold is not None and np.isfinite(chart.threshold) else None
     values = _values(chart, found, threshold)
     limit = _limit(chart, threshold)
-    left = max([LEFT, *(paper.width(label) + EDGE + 5 for label in values.labels)])
-    right = max([RIGHT, *(paper.width(text, LITTLE) + EDGE + 5 for text in limit)])
-    wide = WIDTH - left - right
-    times = _times(paper, chart, first, last, wide)
-    legend = _legend(paper, chart, found)
+    left, right = _margins(paper, values, limit)
+    wide, legend = WIDTH - left - right, _legend(paper, chart, found)
+    times = _times(paper, chart, (first, last), wide)
     placed, unmarked = event_labels.place(
         chart.events,
-        first,
-        last,
-        wide,
-        (EDGE - left, wide + right - EDGE),
-        lambda text: paper.width(drawable(text), LITTLE),
+        (first, last),
+        wide=wide,
+        paper=(EDGE - left, wide + right - EDGE),
+        width=lambda text: paper.width(drawable(text), LITTLE),
     )
-    rows = 1 + max((mark.row for mark in placed), default=-1)
-    top = EDGE + TITLE + LEGEND * len(legend) + EVENT * rows + AIR
+    top = EDGE + TITLE + LEGEND * len(legend) + EVENT * (1 + max((mark.row for mark in placed), default=-1)) + AIR
     high = BARE if all(line.empty for line in found) else PLOT
     title, unit, more = _heading(paper, chart, unmarked)
     return Plan(
-        title, unit, more, found, step, first, last, times, values, threshold, limit, legend, placed, left, top, wide, high
-    )  # fmt: skip
+        title=title,
+        unit=unit,
+        more=more,
+        lines=found,
+        step=step,
+        first=first,
+        last=last,
+        times=times,
+        values=values,
+        threshold=threshold,
+        limit=limit,
+        legend=legend,
+        marks=placed,
+        left=left,
+        top=top,
+        wide=wide,
+        high=high,
+    )
+
+
+def _margins(paper: Paper, values: axes.Scale, limit: tuple[str, ...]) -> tuple[float, float]:
+    """What the values' labels need on the left, and the words beside the threshold on the right."""
+    left = max([LEFT, *(paper.width(label) + EDGE + 5 for label in values.labels)])
+    return left, max([RIGHT, *(paper.width(text, LITTLE) + EDGE + 5 for text in limit)])
 
 
 def _heading(paper: Paper, chart: Chart, unmarked: int) -> tuple[str, str, str]:
@@ -127,7 +145,7 @@ def _heading(paper: Paper, chart: Chart, unmarked: int) -> tuple[str, str, str]:
     more = f"+{unmarked} more event{'s' if unmarked > 1 else ''}" if unmarked else ""
     space = WIDTH - 2 * EDGE - (paper.width(more, LITTLE) + SPACE if more else 0)
     unit = paper.fitting(drawable(chart.unit), UNIT * WIDTH)
-    title = paper.fitting(drawable(chart.title), space - paper.width(unit) - SPACE / 2, BIG, "bold")
+    title = paper.fitting(drawable(chart.title), space - paper.width(unit) - SPACE / 2, BIG, weight="bold")
     return title, unit, more
 
 
@@ -149,12 +167,12 @@ def _values(chart: Chart, found: Sequence[Line], threshold: float | None) -> axe
     return axes.values([*known, *limit], whole=chart.kind == "bars")
 
 
-def _times(paper: Paper, chart: Chart, first: float, last: float, wide: float) -> axes.Scale:
+def _times(paper: Paper, chart: Chart, ends: tuple[float, float], wide: float) -> axes.Scale:
     """As many clock times as have room; those that would stick out of the paper go without."""
     if not chart.events and not any(series.times for series in chart.series):
-        return axes.Scale(first, last, (), ())
+        return axes.Scale(*ends, (), ())
     for count in (10, 8, 6, 4, 3, 2):
-        times = axes.times(first, last, count)
+        times = axes.times(*ends, count)
         widest = max((paper.width(label.split("\n")[0]) for label in times.labels), default=0.0)
         if len(times.places) < 2 or widest * 1.35 * len(times.places) <= wide:
             break

@@ -30,13 +30,7 @@ EVENTS: dict[str, tuple[str, Any]] = {
 def png(chart: Chart) -> bytes:
     """The chart as a PNG file, 1024 pixels wide."""
     with style():
-        return _drawn(chart).saved("png")
-
-
-def svg(chart: Chart) -> str:
-    """The chart as an SVG document; its texts are paths, so that it looks alike everywhere."""
-    with style():
-        return _drawn(chart).saved("svg").decode()
+        return _drawn(chart).saved()
 
 
 def _drawn(chart: Chart) -> Paper:

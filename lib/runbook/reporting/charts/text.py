@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import csv as standard
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from io import StringIO
 from math import isfinite
 
 from runbook.model import Chart, Event, Series, digest
 from runbook.text.escape import csv_cell, plain
-from runbook.text.format import clock_text
+from runbook.text.format import plural
+from runbook.text.time import clock, clock_text, iso
 
 DIGITS = 6  # significant ones that the digest sees: platforms differ in the last of sixteen
 
 
 def twin(chart: Chart) -> str:
-    """What the picture shows, in one line: title, unit, series with points, span and maximum, threshold, events, digest.
+    """What the picture shows, in one line: title, unit, series (points, span, maximum), threshold, events, digest.
 
     "Failed requests (5xx), % of requests: now 361 points 09:42-11:12 UTC, max 16.8; threshold 5; data 3f2a91c0"
     """
@@ -33,24 +33,16 @@ def _series(series: Series) -> str:
     name = plain(series.label, 80)
     if not series.times:
         return f"{name} no points"
-    span = f"{_clock(series.times[0])}–{clock_text(series.times[-1], series.times[0])}"
+    span = f"{clock(series.times[0])}–{clock_text(series.times[-1], series.times[0])}"
     if not known:
-        return f"{name} {_points(len(series.times))} {span}, no data"
+        return f"{name} {plural(len(series.times), 'point')} {span}, no data"
     missing = len(series.values) - len(known)
     gaps = f", {missing} without data" if missing else ""
-    return f"{name} {_points(len(series.times))} {span}{gaps}, max {_number(max(known))}"
-
-
-def _points(count: int) -> str:
-    return f"{count} point{'s' if count != 1 else ''}"
-
-
-def _clock(epoch: float) -> str:
-    return clock_text(epoch).removesuffix(" UTC")
+    return f"{name} {plural(len(series.times), 'point')} {span}{gaps}, max {_number(max(known))}"
 
 
 def _event(event: Event) -> str:
-    return f"{plain(event.label, 80)} {_clock(event.time)}"
+    return f"{plain(event.label, 80)} {clock(event.time)}"
 
 
 def _number(value: float) -> str:
@@ -91,11 +83,6 @@ def _value(value: float | None) -> str:
 
 def _stamp(epoch: float) -> str:
     try:
-        moment = datetime.fromtimestamp(round(epoch, 3), UTC)
+        return iso(epoch, milliseconds=True)
     except (ValueError, OverflowError, OSError):
         return _value(epoch)
-    return (
-        moment.strftime("%Y-%m-%dT%H:%M:%S")
-        + (f".{moment.microsecond // 1000:03d}" if moment.microsecond else "")
-        + "Z"
-    )

@@ -16,8 +16,8 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from runbook.config import settings
-from runbook.config.settings import Service
+from runbook.config import schema
+from runbook.config.schema import Service
 from runbook.model import JSON, Answer, Completeness, Query
 
 if TYPE_CHECKING:  # the client takes a second to import: on the first question only
@@ -46,7 +46,7 @@ def errors_over_time(
 ) -> Query:
     """How many messages of a level per `step` seconds, zeros included; read it with `histogram`.
 
-    Intervals begin at multiples of `step`: the first one at or before `start`, whole; the last one ends early, at `end`.
+    Intervals begin at multiples of `step`: the first at or before `start`, whole; the last one ends early, at `end`.
     """
     first = int(start // step) * step
     buckets = {
@@ -89,8 +89,8 @@ def top_values(
     start: float,
     end: float,
     field: str,
-    size: int = 10,
     *,
+    size: int = 10,
     level: str = "",
     phrases: Sequence[str] = (),
 ) -> Query:
@@ -158,7 +158,7 @@ def field(document: Document, name: str) -> JSON:
 
 
 def time_of(document: Document, name: str) -> float:
-    """A document's time; NaN if it is neither ISO 8601 (UTC unless it says otherwise) nor epoch seconds or milliseconds."""
+    """A document's time: ISO 8601 (UTC if it names no zone), epoch seconds or milliseconds; NaN if none of these."""
     value = field(document, name)
     try:
         number = float(value)
@@ -178,7 +178,7 @@ def version(answer: Answer) -> str:
 
 
 def matching(service: Service, start: float, end: float, level: str, *phrases: str) -> JSON:
-    """The service's messages with start <= time < end, with any of the phrases; a level is matched in its usual spellings."""
+    """The service's messages with start <= time < end, with any of the phrases; a level in its usual spellings."""
     window = {"gte": _milliseconds(start), "lt": _milliseconds(end), "format": "epoch_millis"}
     must: list[JSON] = [{"match": {service.app_field: {"query": service.log_app, "operator": "and"}}}]
     if level:
@@ -225,7 +225,7 @@ class Elasticsearch:
     around it: the sentence from here names the address.
     """
 
-    def __init__(self, config: settings.Elasticsearch, seconds: float = 18.0) -> None:
+    def __init__(self, config: schema.Elasticsearch, seconds: float = 18.0) -> None:
         self._config, self._seconds = config, seconds
         self._opening = threading.Lock()
 

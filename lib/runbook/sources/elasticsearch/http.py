@@ -15,7 +15,7 @@ import msgspec
 from elastic_transport import NodeConfig, ObjectApiResponse, SerializationError, TransportError, Urllib3HttpNode
 from elasticsearch import ApiError, ElasticsearchWarning, NotFoundError, UnsupportedProductError
 
-from runbook.config import settings
+from runbook.config import schema
 from runbook.errors import Reason, SourceError
 from runbook.model import JSON, Query
 from runbook.sources.http import auth, failures
@@ -36,7 +36,7 @@ class _Node(Urllib3HttpNode):
 class Connection:
     """One cluster's address; safe to use from many threads."""
 
-    def __init__(self, config: settings.Elasticsearch) -> None:
+    def __init__(self, config: schema.Elasticsearch) -> None:
         self._config = config
         self._place = failures.place(config.url)
         self._client = elasticsearch.Elasticsearch(
@@ -123,7 +123,7 @@ def _cause(body: JSON) -> Mapping[str, Any]:
     return next((one for one in [*inner, *error.get("root_cause", ())] if one.get("type")), error)
 
 
-def _tls(config: settings.Auth) -> dict[str, Any]:
+def _tls(config: schema.Auth) -> dict[str, Any]:
     authority, shown = auth.ca_bundle(config), auth.client_certificate(config)
     certificate, key = shown if isinstance(shown, tuple) else (shown, None)
     options = {"ca_certs": authority if authority is not True else None, "client_cert": certificate, "client_key": key}

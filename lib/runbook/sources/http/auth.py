@@ -6,7 +6,8 @@ import base64
 from pathlib import Path
 from urllib.parse import unquote, urlsplit, urlunsplit
 
-from runbook.config.settings import Auth, secret
+from runbook.config.schema import Auth
+from runbook.config.secrets import secret
 from runbook.errors import SettingsError
 
 

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import requests
 from requests.adapters import HTTPAdapter
 
-from runbook.config.settings import Auth
+from runbook.config.schema import Auth
 from runbook.sources.http import auth
 from runbook.sources.http.timelimit import make_all_cuttable
 

@@ -7,6 +7,7 @@ timer shuts them down, whatever they wait for (TLS handshake, headers or body).
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
 import threading
@@ -17,6 +18,7 @@ from typing import Any, Self
 import urllib3
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
+logger = logging.getLogger(__name__)
 _thread = threading.local()
 
 
@@ -80,9 +82,13 @@ class RetryInTime(urllib3.Retry):
     def increment(self, method: str | None = None, url: str | None = None, *args: Any, **kwargs: Any) -> Self:
         """As urllib3 does; raises the error itself when the time is too short."""
         limit = running()
+        why = kwargs.get("error") or getattr(kwargs.get("response"), "status", "")
         if limit is not None and limit.remaining < limit.seconds / 4:
+            logger.info("Not asked again, for want of time: %s", why)
             raise kwargs.get("error") or urllib3.exceptions.MaxRetryError(kwargs["_pool"], url or "", None)
-        return super().increment(method, url, *args, **kwargs)
+        retry = super().increment(method, url, *args, **kwargs)
+        logger.info("Asking again: %s", why)
+        return retry
 
 
 class _Cuttable(HTTPConnection):

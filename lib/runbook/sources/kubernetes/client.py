@@ -1,7 +1,7 @@
 """Kubernetes: a few read-only questions about one deployment, and readers that turn their answers into values.
 
-`Kubernetes.ask` is the only part that talks to anybody, with GET requests only; the readers are pure. What it records is
-a projection (`kubernetes_projection`): no environment values, secrets, tokens or annotations but those of the rollout.
+`Kubernetes.ask` is the only part that talks to anybody, with GET requests only; the readers are pure. What it records
+is a projection (projection.py): no environment values, secrets, tokens or annotations but those of the rollout.
 Times are epoch seconds, UTC; CPU in cores, memory in bytes. `deploy/rbac.yaml` is all that it needs to be allowed, but
 for nodes, names of Secrets, and commands in pods, whose rights stand in files of their own beside it.
 """
@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from runbook.config import settings
+from runbook.config import schema
 from runbook.errors import SourceError
 from runbook.model import JSON, Answer, Completeness, Query
 from runbook.sources.kubernetes.containers import (
@@ -130,7 +130,7 @@ class Kubernetes:
     Deadline around it: the sentence from here names the address.
     """
 
-    def __init__(self, config: settings.Kubernetes, seconds: float = 18.0) -> None:
+    def __init__(self, config: schema.Kubernetes, seconds: float = 18.0) -> None:
         self._config, self._seconds = config, seconds
         self._opening = threading.Lock()
 
@@ -144,7 +144,8 @@ class Kubernetes:
 
         if query.kind in _INSIDE and not self._config.exec:
             raise SourceError(
-                "Kubernetes is not asked to run a command in a pod; set `exec = true` in `kubernetes` of the environment in runbook.toml to allow it.",
+                "Kubernetes is not asked to run a command in a pod; "
+                "set `exec = true` in `kubernetes` of the environment in runbook.toml to allow it.",
                 "refused",
             )
         began = time.monotonic()

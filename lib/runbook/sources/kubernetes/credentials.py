@@ -12,7 +12,7 @@ from pathlib import Path
 
 import msgspec
 
-from runbook.config import settings
+from runbook.config import process_env
 from runbook.errors import Reason, SourceError
 from runbook.sources.http.timelimit import TimeLimit
 from runbook.sources.kubernetes.kubeconfig import Login, Plugin
@@ -121,14 +121,15 @@ def _environment(plugin: Plugin, login: Login) -> dict[str, str]:
         spec["cluster"] = {"server": login.server, "certificate-authority-data": authority}
     info = {"apiVersion": plugin.api_version, "kind": "ExecCredential", "spec": spec}
     wanted = {one.name: one.value for one in plugin.env or []}
-    return {**settings.child_environment(KUBERNETES_EXEC_INFO=msgspec.json.encode(info).decode()), **wanted}
+    return {**process_env.child_environment(KUBERNETES_EXEC_INFO=msgspec.json.encode(info).decode()), **wanted}
 
 
 def _failed(plugin: Plugin, login: Login, what: str, reason: Reason) -> SourceError:
     hint = f" ({plugin.install_hint.strip()[:200]})" if plugin.install_hint and "started" in what else ""
     name = Path(plugin.command).name
     return SourceError(
-        f"The credential plugin {name} of {login.origin} {what}{hint}; log in to the cluster, then try `kubectl get pods`.",
+        f"The credential plugin {name} of {login.origin} {what}{hint}; "
+        "log in to the cluster, then try `kubectl get pods`.",
         reason,
     )
 

@@ -111,7 +111,7 @@ class Connection:
         )
 
     def dial(self, limit: TimeLimit) -> tuple[socket.socket, str, Proof]:
-        """A connection to the API server for a conversation of another kind, where that is, and what proves who we are."""
+        """A connection to the API server for another kind of talk, where that is, and what proves who we are."""
         proof = self._credentials.proof(limit)
         pool = self._pool(proof).connection_from_url(self._login.server)
         connection = cast(HTTPConnection, pool._new_conn())

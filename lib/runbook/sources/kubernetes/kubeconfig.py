@@ -14,7 +14,7 @@ from pathlib import Path
 
 import msgspec
 
-from runbook.config import settings
+from runbook.config import process_env, schema
 from runbook.errors import SettingsError
 
 ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
@@ -121,7 +121,7 @@ class Login:
     impersonate_groups: tuple[str, ...] = ()
 
 
-def login(config: settings.Kubernetes) -> Login:
+def login(config: schema.Kubernetes) -> Login:
     """The cluster and user that the settings mean."""
     return service_account() if config.in_cluster else from_files(_files(config.kubeconfig), config.context)
 
@@ -130,7 +130,8 @@ def service_account(folder: Path = ACCOUNT, server: str = IN_CLUSTER) -> Login:
     """The pod's own account; its token file is read for each request, as the kubelet renews it."""
     if not (folder / "token").is_file():
         raise SettingsError(
-            "`in_cluster` is set, but this is no pod with a service account; name a `kubeconfig` in runbook.toml instead."
+            "`in_cluster` is set, but this is no pod with a service account; "
+            "name a `kubeconfig` in runbook.toml instead."
         )
     return Login(server, "the pod's service account", _text(folder / "ca.crt"), token_file=folder / "token")
 
@@ -192,7 +193,7 @@ def _files(setting: str) -> list[Path]:
     """As kubectl finds them; of the files in KUBECONFIG those that exist, if any does."""
     if setting:
         return [Path(setting).expanduser()]
-    named = [Path(one) for one in settings.child_environment().get("KUBECONFIG", "").split(os.pathsep) if one]
+    named = [Path(one) for one in process_env.variable("KUBECONFIG").split(os.pathsep) if one]
     return [one for one in named if one.is_file()] or named[:1] or [Path("~/.kube/config").expanduser()]
 
 
@@ -201,7 +202,8 @@ def _read(file: Path) -> _File:
         return msgspec.yaml.decode(file.read_bytes(), type=_File | None) or _File()
     except OSError as error:
         raise SettingsError(
-            f"The kubeconfig {file} cannot be read ({error.strerror}); name another one as `kubeconfig` in runbook.toml."
+            f"The kubeconfig {file} cannot be read ({error.strerror}); "
+            "name another one as `kubeconfig` in runbook.toml."
         ) from None
     except msgspec.MsgspecError as error:
         where = str(error).rpartition(" - at `")[2].rstrip("`") if " - at `" in str(error) else ""

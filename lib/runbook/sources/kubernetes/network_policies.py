@@ -32,7 +32,7 @@ class Expression:
 
 @dataclass(frozen=True)
 class Port:
-    """The ports of a rule: `first` to `last`, all where `first` is None; `name` is one that only the other side knows."""
+    """The ports of a rule: `first` to `last`, all where `first` is None; `name` is one that the other side knows."""
 
     protocol: str = "TCP"
     first: int | None = None

@@ -53,16 +53,16 @@ class Container:
 
 @dataclass(frozen=True)
 class Pod:
-    """One pod; its `containers` are the main ones, then the sidecars. `reason` is what `kubectl get pods` shows as STATUS where that differs from the phase, else "".
+    """One pod; its `containers` are the main ones, then the sidecars.
 
+    `reason` is what `kubectl get pods` shows as STATUS where that differs from the phase, else "".
     `revision` is None where its ReplicaSet is gone or unknown; `restarts` is the sum over its containers,
     `last_termination` the newest of theirs. Requests and limits are the pod's: the sum over its containers,
     None as soon as one declares none. `unschedulable` is why the scheduler finds no node for it, "" where it does.
-    `init_containers` are those that end before the others start; what became of them counts nowhere else but in `reason`.
+    `init_containers` are those that end before the others start; what became of them counts only in `reason`.
     """
 
     name: str
-    revision_hash: str
     revision: int | None
     replicaset: str
     node: str
@@ -91,7 +91,7 @@ class Pod:
 
 @dataclass(frozen=True)
 class Happening:
-    """One Kubernetes event, `count` times between `first_at` and `last_at`; `type` is "Normal" or "Warning"."""
+    """One Kubernetes event, `count` times, the last one at `last_at`; `type` is "Normal" or "Warning"."""
 
     kind: str
     name: str
@@ -99,7 +99,6 @@ class Happening:
     reason: str
     message: str
     count: int
-    first_at: float | None
     last_at: float | None
 
 
@@ -137,7 +136,7 @@ def usage_of(answer: Answer) -> dict[str, tuple[float, float]]:
 
 
 def access_of(answer: Answer) -> tuple[Permission, ...]:
-    """What of an `access` answer may be read; anything but 401 and 403 counts as allowed, as it says nothing of rights."""
+    """What may be read, by an `access` answer; whatever is neither 401 nor 403 counts as allowed."""
     tried = (answer.data or {}).get("access", [])
     return tuple(
         Permission(
@@ -163,7 +162,6 @@ def happening(event: JSON) -> Happening:
         event.get("reason", ""),
         event.get("message", ""),
         event.get("count") or series.get("count") or 1,
-        seconds(event.get("firstTimestamp")) or once or seconds(event["metadata"].get("creationTimestamp")),
         seconds(event.get("lastTimestamp"))
         or seconds(series.get("lastObservedTime"))
         or once
@@ -197,7 +195,6 @@ def _pod(pod: JSON, revisions: Mapping[str, int | None]) -> Pod:
     whole = spec.get("resources") or {}
     return Pod(
         name=metadata["name"],
-        revision_hash=(metadata.get("labels") or {}).get(HASH, ""),
         revision=revisions.get(owner),
         replicaset=owner,
         node=spec.get("nodeName", ""),

@@ -28,7 +28,7 @@ def events(namespace: str, deployment: str) -> Query:
 
 
 def usage(namespace: str, deployment: str) -> Query:
-    """CPU and memory that the pods of a deployment use now; see `usage_of`. Empty until metrics-server measured once."""
+    """CPU and memory that a deployment's pods use now; see `usage_of`. Empty until metrics-server measured once."""
     return _about(namespace, deployment, "usage", "kubectl -n {0} top pods | grep '^{1}-'")
 
 
@@ -47,7 +47,7 @@ def nodes(namespace: str, deployment: str) -> Query:
 
 
 def policies(namespace: str, deployment: str) -> Query:
-    """The network policies of a namespace; see `policies_of` and `labels_of`. Empty if there is none, then all is allowed."""
+    """The network policies of a namespace; see `policies_of` and `labels_of`. Empty if there is none."""
     return _about(
         namespace,
         deployment,
@@ -73,7 +73,8 @@ def public_key(namespace: str, deployment: str, path: str, container: str = "") 
     """
     if not is_file_path(path):
         raise UsageError(
-            f"{path[:80]!r} is not the absolute path of a file; correct `jwt_public_key_path` of the service in runbook.toml."
+            f"{path[:80]!r} is not the absolute path of a file; "
+            "correct `jwt_public_key_path` of the service in runbook.toml."
         )
     command = f"kubectl -n {{0}} exec deployment/{{1}}{_in(container)} -- head -n 3 {path}"
     return _about(namespace, deployment, "public_key", command, path=path, container=container)

@@ -132,10 +132,14 @@ class Question:
         return {
             "access": [
                 self._try("get", DEPLOYMENTS.name, self._named(DEPLOYMENTS, self._deployment), there=True),
-                *(self._try("list", one.name, self._listing(one, limit="1"), one.optional) for one in lists),
+                *(self._try("list", one.name, self._listing(one, limit="1"), optional=one.optional) for one in lists),
                 self._try("get", "pods/log", self._log("any", "any")),
                 self._try("get", "nodes", self._node_request("any"), optional=True),
-                *([self._try("create", "pods/exec", self._exec("any", command="date"), True)] if self._inside else []),
+                *(
+                    [self._try("create", "pods/exec", self._exec("any", command="date"), optional=True)]
+                    if self._inside
+                    else []
+                ),
             ]
         }
 
@@ -249,7 +253,7 @@ class Question:
         self.warnings += map(str, errors)
         return found
 
-    def _try(self, verb: str, resource: str, request: Request, optional: bool = False, there: bool = False) -> JSON:
+    def _try(self, verb: str, resource: str, request: Request, *, optional: bool = False, there: bool = False) -> JSON:
         """Whether it may be read; what need not be `there` is asked for by a name that nothing has."""
         tried = {"verb": verb, "resource": resource, "optional": optional}
         try:

@@ -4,8 +4,8 @@ A ReplicaSet is made when its pod template is first rolled out, so its creation 
 was used again: `kubectl rollout undo` gives an old ReplicaSet a new number and leaves its creation time alone.
 Kubernetes notes that in the annotation `revision-history`, but no time. What tells it then is later than the rollout
 or at the same time, so the earliest that is after the revision before is nearest: an event that scaled the ReplicaSet
-up (kept for an hour, but lumped together with others after ten), the creation of one of its pods, or the deployment's Progressing condition (which
-moves until the rollout is through). If nothing of that is left, the time is not known.
+up (kept for an hour, but lumped together with others after ten), the creation of one of its pods, or the deployment's
+Progressing condition (which moves until the rollout is through). If nothing of that is left, the time is not known.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ from typing import Literal
 from runbook.model import JSON, Answer
 from runbook.sources.kubernetes.objects import (
     CHANGE_CAUSE,
-    HASH,
     REVISION,
     REVISION_HISTORY,
     annotation,
@@ -33,12 +32,11 @@ class Revision:
     """One revision of a deployment, as `kubectl rollout history` numbers it.
 
     `rolled_out_at` is when it was last rolled out, None where that is not known; `evidence` says what tells so.
-    `created_at` is its ReplicaSet's, which is earlier where a roll-back used it again. `replicas` and `ready` count pods.
+    `created_at` is its ReplicaSet's, earlier where a roll-back used it again. `replicas` and `ready` count pods.
     """
 
     number: int
     replicaset: str
-    hash: str
     images: tuple[str, ...]
     created_at: float
     rolled_out_at: float | None
@@ -55,12 +53,10 @@ class Deployment:
 
     name: str
     wanted: int
-    updated: int
     ready: int
     available: int
     paused: bool
     progress: str
-    progressed_at: float | None
 
 
 def deployment_of(answer: Answer) -> Deployment | None:
@@ -68,16 +64,14 @@ def deployment_of(answer: Answer) -> Deployment | None:
     found = (answer.data or {}).get("deployment")
     if not found:
         return None
-    spec, status, condition = found["spec"], found.get("status") or {}, _progressing(found)
+    spec, status = found["spec"], found.get("status") or {}
     return Deployment(
         found["metadata"]["name"],
         spec.get("replicas", 1),
-        status.get("updatedReplicas", 0),
         status.get("readyReplicas", 0),
         status.get("availableReplicas", 0),
         bool(spec.get("paused")),
-        condition.get("reason", ""),
-        seconds(condition.get("lastUpdateTime")),
+        _progressing(found).get("reason", ""),
     )
 
 
@@ -103,7 +97,6 @@ def _revision(replicaset: JSON, data: JSON, after: Revision | None) -> Revision:
     return Revision(
         number=int(annotation(replicaset, REVISION)),
         replicaset=metadata["name"],
-        hash=(metadata.get("labels") or {}).get(HASH, ""),
         images=tuple(one.get("image", "") for one in replicaset["spec"]["template"]["spec"]["containers"]),
         created_at=seconds(metadata["creationTimestamp"]) or 0.0,
         rolled_out_at=at,

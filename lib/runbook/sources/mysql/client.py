@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from runbook.config import settings
+from runbook.config import schema
 from runbook.model import JSON, Answer, Query
 from runbook.sources.mysql.masking import masked
 from runbook.sources.mysql.readers import (
@@ -159,7 +159,7 @@ class MySQL:
     Deadline around it: the sentence from here names the address.
     """
 
-    def __init__(self, config: settings.MySQL, seconds: float = 18.0) -> None:
+    def __init__(self, config: schema.MySQL, seconds: float = 18.0) -> None:
         self._config, self._seconds = config, seconds
 
     def ask(self, query: Query) -> Answer:

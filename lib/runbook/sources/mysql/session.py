@@ -1,4 +1,4 @@
-"""One login to MySQL or MariaDB: read-only, cut off in time, each failure as one sentence. Imported on the first question.
+"""One login to MySQL or MariaDB: read-only, cut off in time, each failure one sentence. Imported when first asked.
 
 Every question logs in anew: whether a login is still to be had is the first thing to know in an incident, and a
 connection kept would take up one of those that are short. PyMySQL gives the protocol; the socket is ours, so that a
@@ -17,8 +17,8 @@ import pymysql
 import pymysql.cursors
 from pymysql.constants import CR, ER
 
-from runbook.config import dsn, settings
-from runbook.config.settings import secret
+from runbook.config import dsn, schema
+from runbook.config.secrets import secret
 from runbook.errors import Reason, SettingsError, SourceError
 from runbook.model import JSON
 from runbook.sources.http import failures
@@ -30,7 +30,8 @@ Row = dict[str, JSON]
 
 # MySQL and MariaDB each run their own of these comments, and only from the version on that knows what is in it.
 SESSION = (
-    "SET SESSION time_zone = SYSTEM /*M!100000 , max_statement_time = {seconds:.3f} */ /*!80001 , max_execution_time = {milliseconds:.0f} */",
+    "SET SESSION time_zone = SYSTEM /*M!100000 , max_statement_time = {seconds:.3f} */ "
+    "/*!80001 , max_execution_time = {milliseconds:.0f} */",
     "SET SESSION TRANSACTION READ ONLY",
 )
 _NO_LONGER = {1969, 3024, 1317}  # MariaDB and MySQL: the statement's time is up; somebody ended it
@@ -62,7 +63,7 @@ class Refused(SourceError):
 class Session:
     """`with Session(config, limit) as session: session.rows("SELECT ...")`; for one thread."""
 
-    def __init__(self, config: settings.MySQL, limit: TimeLimit) -> None:
+    def __init__(self, config: schema.MySQL, limit: TimeLimit) -> None:
         self._config, self._limit = config, limit
         self._login = login(config)
         self._connection = self._client()
@@ -159,7 +160,7 @@ class Session:
         return " ".join(words.replace(self._login.password, "***").split())[:300].rstrip(".")
 
 
-def login(config: settings.MySQL) -> dsn.Login:
+def login(config: schema.MySQL) -> dsn.Login:
     """Where and as whom, its secret read now; SettingsError where that is missing or no DSN."""
     text = secret(config.dsn_env, config.dsn_file, "dsn")
     if not text:
@@ -174,7 +175,7 @@ def login(config: settings.MySQL) -> dsn.Login:
         ) from None
 
 
-def _verifying(config: settings.MySQL) -> ssl.SSLContext | None:
+def _verifying(config: schema.MySQL) -> ssl.SSLContext | None:
     """TLS that must be, with a server that proves its name; None where it need not."""
     if config.tls == "off" or (config.tls == "auto" and not config.ca_file):
         return None

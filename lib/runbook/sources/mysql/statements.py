@@ -1,7 +1,7 @@
 """The statements that MySQL and MariaDB are asked with; there are no others.
 
-For MySQL 8 and MariaDB 10.5 or later: where the two differ, each runs its own of the `/*!` comments, so that a statement
-can be pasted into either. MariaDB's half is tested on a real server, MySQL's is not.
+For MySQL 8 and MariaDB 10.5 or later: where the two differ, each runs its own of the `/*!` comments, so that a
+statement can be pasted into either. MariaDB's half is tested on a real server, MySQL's is not.
 """
 
 MOST = 1000  # processes, transactions or waits of one answer; one more is asked for, to know whether there are more

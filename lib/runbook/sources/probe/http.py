@@ -12,7 +12,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit, urlunsplit
 
-from runbook.config.settings import Auth, secret
+from runbook.config.schema import Auth
+from runbook.config.secrets import secret
 from runbook.config.types import leaves
 from runbook.errors import ParameterError, SourceError
 from runbook.model import JSON, Answer, Query
@@ -29,7 +30,7 @@ Read = Callable[["requests.Response"], dict[str, JSON]]
 
 
 def get(path: str) -> Query:
-    """GET a path, perhaps with a query string, below the environment's `base_url`; ParameterError if it would leave it."""
+    """GET a path, perhaps with a query string, below `base_url`; ParameterError if it would leave it."""
     return Query("probe", "get", _below(path))
 
 
@@ -39,7 +40,7 @@ def login(path: str) -> Query:
 
 
 def load(path: str, requests: int = 50) -> Query:
-    """The same GET many times over, at most five at once: for a service that has recovered, never for one in trouble."""
+    """The same GET many times, at most five at once: for a service that has recovered, never for one in trouble."""
     if not 1 <= requests <= loading.MOST:
         raise ParameterError(f"A load test makes 1 to {loading.MOST} requests, not {requests}; correct their number.")
     return Query("probe", "load", _below(path), {"requests": requests})
@@ -55,7 +56,8 @@ def _below(path: str) -> str:
 class Probe:
     """The service at `base_url`; `seconds` bounds each question by cutting the connection.
 
-    `auth` holds the authority to trust, and a token that proves who we are in a login alone. Names and ports are tried of `base_url` and `database_address`.
+    `auth` holds the authority to trust, and a token that proves who we are in a login alone. Names and ports are tried
+    of `base_url` and `database_address`.
     """
 
     def __init__(self, base_url: str, seconds: float = 10.0, auth: Auth | None = None, database_address: str = ""):
@@ -77,7 +79,8 @@ class Probe:
         trouble = leaves(query.text)
         if trouble:
             raise SourceError(
-                f"The probe of {_shown(self._base_url)} refuses the path {query.text[:200]!r}: it {trouble}; correct it.",
+                f"The probe of {_shown(self._base_url)} refuses the path {query.text[:200]!r}: "
+                f"it {trouble}; correct it.",
                 "refused",
             )
         authentication.existing(self._auth.ca_file, "base_url_ca_file")
@@ -172,3 +175,16 @@ def _shown(url: str) -> str:
     """Without user, password and query."""
     parts = urlsplit(url)
     return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path.rstrip("/"), "", ""))
+
+
+def answers_well(answer: Answer) -> bool:
+    """Whether an endpoint gave a 2xx or 3xx, and all of its answer; a redirected login failed, and so did a load test
+    with one failure.
+    """
+    if not answer.usable:
+        return False
+    if answer.query.kind == "load":
+        return answer.completeness == "complete" and answer.data["failures"] == 0
+    status = answer.data.get("status")
+    beyond = 300 if answer.query.kind == "login" else 400
+    return isinstance(status, int) and 200 <= status < beyond and not answer.data.get("error")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -11,6 +10,7 @@ from dataclasses import dataclass
 from statistics import median
 
 from runbook.model import JSON
+from runbook.text.format import percentile
 
 AT_ONCE = 5
 MOST = 200
@@ -50,7 +50,7 @@ def summary(shots: Sequence[Shot]) -> dict[str, JSON]:
         "failures": troubles.total(),
         "troubles": dict(sorted(troubles.items())),
         "median_ms": round(median(times), 1) if times else None,
-        "p95_ms": times[math.ceil(0.95 * len(times)) - 1] if times else None,
+        "p95_ms": percentile(times, 95) if times else None,
         "max_ms": times[-1] if times else None,
     }
 

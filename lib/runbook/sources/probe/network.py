@@ -81,7 +81,8 @@ class Network:
         known = {where.host if query.kind == "resolve" else str(where): where for where in self._places}
         if query.text not in known:
             raise SourceError(
-                f"The probe refuses to try {query.text[:200]!r}: no setting names it; add it as base_url or database_address in runbook.toml.",
+                f"The probe refuses to try {query.text[:200]!r}: no setting names it; "
+                "add it as base_url or database_address in runbook.toml.",
                 "refused",
             )
         data = self._resolve(query.text) if query.kind == "resolve" else self._open(known[query.text])

@@ -17,13 +17,11 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from runbook.config import settings
+from runbook.config import schema
 from runbook.errors import ParameterError
 from runbook.model import JSON, Answer, Completeness, Query
 
-if TYPE_CHECKING:  # each takes half a second to import: on first use only
-    import pandas as pd
-
+if TYPE_CHECKING:  # half a second to import: on first use only
     from runbook.sources.prometheus.http import Connection
 
 Labels = dict[str, str]
@@ -116,19 +114,6 @@ class Matrix:
         with np.errstate(invalid="ignore"):  # +Inf and -Inf make NaN
             return np.where(missing.all(axis=0), np.nan, np.where(missing, 0.0, self.values).sum(axis=0))
 
-    def frame(self) -> pd.DataFrame:
-        """The same under a UTC DatetimeIndex; a column is named by its labels, a level each, "" where it lacks one.
-
-        Where no series has any label (`sum(x)`), there is one unnamed level instead.
-        """
-        import pandas as pd  # half a second that most callers do not need
-
-        index = pd.DatetimeIndex(self.times.astype("datetime64[s]").astype("datetime64[ns]"), tz="UTC", name="time")
-        names = sorted({name for labels in self.labels for name in labels})
-        keys = [tuple(labels.get(name, "") for name in names) for labels in self.labels]
-        columns = pd.MultiIndex.from_tuples(keys, names=names) if names else pd.Index([""] * len(keys))
-        return pd.DataFrame(self.values.T, index=index, columns=columns, copy=False)
-
 
 def matrix(answer: Answer) -> Matrix:
     """The series of a range answer, aligned on its query's grid; a matrix of no series if it has none."""
@@ -178,7 +163,7 @@ class Prometheus:
     Keep it a little below the Deadline around it: the sentence from here names the address.
     """
 
-    def __init__(self, config: settings.Prometheus, seconds: float = 18.0) -> None:
+    def __init__(self, config: schema.Prometheus, seconds: float = 18.0) -> None:
         self._config, self._seconds = config, seconds
         self._opening = threading.Lock()
 

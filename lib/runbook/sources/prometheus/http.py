@@ -16,7 +16,7 @@ import requests
 from prometheus_api_client.prometheus_connect import PrometheusConnect
 from urllib3.exceptions import HTTPError
 
-from runbook.config import settings
+from runbook.config import schema
 from runbook.errors import Reason, SourceError
 from runbook.model import JSON, Query
 from runbook.sources.http import auth, failures
@@ -44,7 +44,7 @@ _decoder = msgspec.json.Decoder(Reply)
 class Connection(PrometheusConnect):
     """One Prometheus address; safe to use from many threads."""
 
-    def __init__(self, config: settings.Prometheus) -> None:
+    def __init__(self, config: schema.Prometheus) -> None:
         self._config = config
         session = open_session(config.auth, config.url)
         if config.gzip == "off" or (config.gzip == "auto" and is_near(config.url)):
@@ -111,10 +111,8 @@ class Connection(PrometheusConnect):
         return self._error(f"{words}, without Prometheus's JSON", advice, failures.reason(status))
 
     def _error(self, what: str, advice: str, reason: Reason, query: Query | None = None) -> SourceError:
-        return SourceError(
-            f"Prometheus at {failures.place(self.url)} {what}; {advice}.{f' Query: {query.text[:500]}' if query else ''}",
-            reason,
-        )
+        asked = f" Query: {query.text[:500]}" if query else ""
+        return SourceError(f"Prometheus at {failures.place(self.url)} {what}; {advice}.{asked}", reason)
 
 
 class _NoCollection:

@@ -1,15 +1,12 @@
-"""Why connections to the database fail, in the service's own words: the wording of MySQL and its usual clients."""
+"""Why connections to the database fail, as the service's logs say: the wording of MySQL and its usual clients."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 from runbook.alerts.checks.logs import error_messages
-from runbook.model import JSON
 from runbook.text.format import share_text
-
-Facts = Mapping[str, JSON]
 
 REASONS: error_messages.Subjects = {
     "pool": re.compile(
@@ -20,7 +17,8 @@ REASONS: error_messages.Subjects = {
     ),
     "database": re.compile(
         r"too many (user )?connections|ER_CON_COUNT|lock wait timeout|waiting for a lock|query timed out"
-        r"|statement (timed out|cancelled)|maximum statement execution time|server has gone away|lost connection to mysql"
+        r"|statement (timed out|cancelled)|maximum statement execution time|server has gone away"
+        r"|lost connection to mysql"
         r"|(database|mysql|sql).*connection refused",
         re.IGNORECASE,
     ),
@@ -39,29 +37,29 @@ REASONS: error_messages.Subjects = {
 SAYS = {
     "pool": "that the pool has no connection left",
     "database": "that the database is full, locked or too slow",
-    "network": "that the database is not found or not reached",
+    "network": "that the database cannot be found or reached",
     "credentials": "that the database denies access",
 }
 
 
-def given(reason: str, share: float = 0.3) -> Callable[[Facts], bool]:
-    """Whether that many of the additional messages that give a reason at all give this one."""
-    return lambda f: f["explained"] is not None and f["about"][reason] >= share * f["explained"]
+def gives(reason: str, share: float = 0.3) -> Callable[[error_messages.Facts], bool]:
+    """Whether at least that share of the additional messages that give any reason give this one."""
+    return lambda f: f.explained is not None and f.about[reason] >= share * f.explained
 
 
-def other(reason: str, share: float = 0.1) -> Callable[[Facts], bool]:
-    """Whether the messages give reasons, and hardly ever this one."""
-    return lambda f: f["explained"] is not None and f["about"][reason] < share * f["explained"]
+def gives_others(reason: str, share: float = 0.1) -> Callable[[error_messages.Facts], bool]:
+    """Whether the messages give reasons, and almost never this one."""
+    return lambda f: f.explained is not None and f.about[reason] < share * f.explained
 
 
-def said(reason: str) -> Callable[[Facts], str]:
-    """The clause for it."""
-    return lambda f: f"{share_text(f['about'][reason])} of the additional log messages say {SAYS[reason]}"
+def gives_text(reason: str) -> Callable[[error_messages.Facts], str]:
+    """The clause for `gives`."""
+    return lambda f: f"of the log messages above the usual rate, {share_text(f.about[reason])} say {SAYS[reason]}"
 
 
-def unsaid(reason: str) -> Callable[[Facts], str]:
-    """The clause for the contrary."""
-    return lambda f: f"hardly a log message says {SAYS[reason]}"
+def gives_others_text(reason: str) -> Callable[[error_messages.Facts], str]:
+    """The clause for `gives_others`."""
+    return lambda f: f"almost no log message says {SAYS[reason]}"
 
 
 CHECK = error_messages.reading(REASONS, SAYS)

@@ -3,19 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from runbook.alerts.checks.requests.request_error_rate import count, failed_rate, since_onset, total_rate
 from runbook.alerts.checks.toolkit import threshold_check
-from runbook.alerts.checks.toolkit.series import Floats, grid, line, metric, over_window, short_window, turn
+from runbook.alerts.checks.toolkit.series import Floats, grid, line, metric, over_window, short_window, split_time
 from runbook.alerts.checks.toolkit.signal import Signal
+from runbook.alerts.thresholds import DATABASE_ERRORS
 from runbook.investigation.definitions import Answers, Context
-from runbook.model import JSON, Query
+from runbook.model import Query
 from runbook.text.format import count_text, plural, share_text
 
 COUNTER = "database_connection_errors_total"
-NOISE = 0.01  # errors/s that a calm database may wander by
+NOISE = 0.01  # errors/s by which the rate of a calm database varies
+
+
+@dataclass(frozen=True, kw_only=True)
+class Facts(threshold_check.Facts):
+    """Failed connections per second, and counts since the onset: failed connections, failed requests, all requests.
+
+    The counts of requests are None where Prometheus did not answer.
+    """
+
+    errors: int
+    failed_requests: int | None
+    requests: int | None
 
 
 def per_second(value: float) -> str:
@@ -24,7 +38,7 @@ def per_second(value: float) -> str:
 
 
 def pooled(context: Context) -> str:
-    """PromQL: the connections in use, one series for each pod that has a pool; of a pod that is gone none lingers on."""
+    """PromQL: the connections in use, one series per running pod with a pool; a pod that is gone leaves none behind."""
     gauge = metric(context.service, "database_connections", 'state="in_use"')
     return f"last_over_time({gauge}[{short_window(context)}s])"
 
@@ -41,7 +55,7 @@ def _queries(c: Context, window: str, ago: int) -> Mapping[str, Query]:
 
 
 def failing(answers: Answers) -> Floats:
-    """Errors/s; a counter that nothing has incremented yet may not be there: none, as long as the pods tell of their pools."""
+    """Errors per second. A counter that was never incremented may not exist: 0 while pods report their pools."""
     errors = line(answers["errors"])
     if answers["errors"].completeness == "failed":
         return errors
@@ -49,26 +63,29 @@ def failing(answers: Answers) -> Floats:
 
 
 def _counted(answers: Answers) -> Floats:
-    """The same for the alert, which fires on the counter itself: where there is none at all, nothing is known."""
+    """The same for the alert, which fires on the counter itself: without any counter nothing is known."""
     return failing(answers) if answers["errors"].completeness != "empty" else line(answers["errors"])
 
 
-def _impact(c: Context, answers: Answers, began: float | None) -> Mapping[str, JSON]:
-    """Failed connections and failed requests since the onset, in one clause."""
+def _find(c: Context, answers: Answers, measured: threshold_check.Facts) -> Facts:
+    """Counts failed connections and failed requests since the onset; the impact says both."""
+    began = measured.onset
     short = {name.removesuffix(", short"): answer for name, answer in answers.items() if name.endswith(", short")}
-    since = failing(short)[grid(c) >= turn(c, began)]
+    since = failing(short)[grid(c) >= split_time(c, began)]
     errors = round(float(np.nansum(since)) * c.step)
     failed, requests = (count(c, short[part], began) for part in ("failed", "total"))
-    minutes = (c.end - turn(c, began)) / 60
+    minutes = (c.end - split_time(c, began)) / 60
     said = f"{plural(errors, 'connection')} to the database failed in {minutes:,.0f} minutes{since_onset(began)}"
     if failed is not None and requests:
         said += f"; {count_text(failed)} of {count_text(requests)} requests failed ({share_text(failed / requests)})"
-    return {"errors": errors, "failed_requests": failed, "requests": requests, "impact": f"{said}."}
+    found = Facts(**vars(measured), errors=errors, failed_requests=failed, requests=requests)
+    return replace(found, impact=f"{said}.")
 
 
 CHECK = threshold_check.check(
     threshold_check.Level(
         name="connection_errors",
+        facts=Facts,
         title="Failed connections to the database",
         unit="errors / s",
         now="connections to the database fail at {}",
@@ -77,13 +94,13 @@ CHECK = threshold_check.check(
         queries=_queries,
         value=_counted,
         parts=("errors", "pods"),
-        needs=("errors",),
-        threshold=lambda service: service.thresholds.database_errors_per_second,
-        least=lambda service: service.thresholds.database_errors_per_second / 2,
+        requires=("errors",),
+        threshold=lambda service: DATABASE_ERRORS.of(service.thresholds),
+        least=lambda service: DATABASE_ERRORS.of(service.thresholds) / 2,
         noise=NOISE,
         text=per_second,
-        impact=_impact,
-        count=lambda facts: f"{plural(facts['errors'], 'connection')} failed since",
+        find=_find,
+        count=lambda facts: f"{plural(facts.errors, 'failed connection')} since then",
     )
 )
 

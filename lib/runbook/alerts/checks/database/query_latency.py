@@ -1,32 +1,49 @@
-"""Have queries become slow? Their 95th percentile over all, as recovery is verified by, and how many there are."""
+"""Have queries become slow? The 95th percentile of all queries, which also verifies recovery, and their rate."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 
-from runbook.alerts.checks.database.health import SLOW_SECONDS, SLOWER, VERY_SLOW_SECONDS
+from runbook import model
+from runbook.alerts.checks.database.database_health import SLOW_SECONDS, SLOWER, VERY_SLOW_SECONDS
 from runbook.alerts.checks.toolkit.series import (
     Change,
     change,
     line,
     metric,
     number,
-    onset_of,
     over_window,
     rate_window,
     series,
     short_window,
     time_scale,
 )
-from runbook.investigation.definitions import Answers, Check, Context, Results
-from runbook.model import JSON, Chart, Query, Result
-from runbook.text.format import duration_text
+from runbook.investigation.definitions import Answers, Check, Context
+from runbook.investigation.results import Results
+from runbook.model import Chart, Query, Result
+from runbook.text.time import duration_text
+
+
+@dataclass(frozen=True, kw_only=True)
+class Facts(model.Facts):
+    """The 95th percentile of all queries in seconds, and queries per second, since the onset and before.
+
+    `times` is how many times as slow as before. None where there were no queries to compare with, or no counter.
+    """
+
+    p95: float
+    p95_before: float | None
+    times: float | None
+    slow: bool
+    rate: float | None
+    rate_before: float | None
 
 
 def p95(c: Context, window: str) -> str:
-    """PromQL: what 95 % of the queries take at most."""
+    """PromQL: the 95th percentile of query durations, in seconds."""
     buckets = metric(c.service, "database_query_duration_seconds_bucket")
     return f"histogram_quantile(0.95, sum by (le) (rate({buckets}[{window}])))"
 
@@ -45,36 +62,36 @@ def _queries(c: Context) -> Mapping[str, Query]:
 
 
 def _judge(c: Context, answers: Answers, earlier: Results) -> Result:
-    onset = onset_of(earlier)
+    onset = earlier.onset
     values = line(answers["p95"])
     level, rate = change(c, values, onset, _high), change(c, line(answers["rate"]), onset)
     if np.isnan(level.since):
-        return Result("unknown", "Not known: no query has ended since the onset.")
-    facts: dict[str, JSON] = {
-        "p95": number(level.since, 4),
-        "p95_before": number(level.before, 4),
-        "times": number(level.times, 2),
-        "slow": is_slow(level),
-        "rate": number(rate.since, 1),
-        "rate_before": number(rate.before, 1),
-    }
+        return Result("unknown", "Not known: no query has finished since the onset.")
+    facts = Facts(
+        p95=round(level.since, 4),
+        p95_before=number(level.before, 4),
+        times=number(level.times, 2),
+        slow=is_slow(level),
+        rate=number(rate.since, 1),
+        rate_before=number(rate.before, 1),
+    )
     unit, scale = time_scale(values)
     chart = Chart("query-p95", "Database queries, 95th percentile", unit, (series(c, "now", values, scale=scale),))
-    return Result("abnormal" if facts["slow"] else "normal", _sentence(facts), facts, (chart,))
+    return Result("abnormal" if facts.slow else "normal", _sentence(facts), facts, (chart,))
 
 
 def _high(values: np.ndarray) -> float:
     return float(np.percentile(values, 75))
 
 
-def _sentence(facts: Mapping[str, JSON]) -> str:
-    before = f" ({duration_text(facts['p95_before'])} before)" if facts["p95_before"] is not None else ""
-    rate, earlier = facts["rate"], facts["rate_before"]
-    many = f"; {rate:,.0f} of them a second" if rate is not None else ""
-    many += f" ({earlier:,.0f} before)" if many and earlier is not None else ""
-    return (
-        f"{'Yes' if facts['slow'] else 'No'}: 95 % of queries take at most {duration_text(facts['p95'])}{before}{many}."
-    )
+def _sentence(facts: Facts) -> str:
+    before = f" ({duration_text(facts.p95_before)} before)" if facts.p95_before is not None else ""
+    rate, earlier = facts.rate, facts.rate_before
+    at_rate = f", at {rate:,.0f} queries/s" if rate is not None else ""
+    at_rate += f" ({earlier:,.0f} before)" if at_rate and earlier is not None else ""
+    return f"{'Yes' if facts.slow else 'No'}: p95 of queries is {duration_text(facts.p95)}{before}{at_rate}."
 
 
-CHECK = Check("query_durations", "Have queries become slow?", _queries, _judge, needs=("p95",), optional=("rate",))
+CHECK = Check(
+    "query_latency", "Have queries become slow?", Facts, _queries, _judge, requires=("p95",), optional=("rate",)
+)

@@ -1,1 +1,1 @@
-"""Checks of logins: how many fail, why, from where, for whom, and whether somebody got in."""
+"""Checks of logins: how many fail, why, from where, for whom, and whether someone got in."""

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 
+from runbook import model
 from runbook.alerts.checks.logs import error_messages
-from runbook.alerts.checks.toolkit.series import number, onset_of, turn
-from runbook.investigation.definitions import Answers, Check, Context, Results
-from runbook.model import JSON, Chart, Query, Result, Series
+from runbook.alerts.checks.toolkit.series import split_time
+from runbook.investigation.definitions import Answers, Check, Context
+from runbook.investigation.results import Results
+from runbook.model import Chart, Query, Result, Series
 from runbook.sources.elasticsearch import client as elasticsearch
 from runbook.text.format import plural
 
@@ -18,7 +21,19 @@ PHRASES = (
     *("auth provider", "identity provider", "introspect", "introspection", "jwks", "jwks.json"),
 )
 NEWEST = 5
-FEW, GROWN = 1.0, 3.0  # complaints per minute, and times as many as before: then it is in trouble
+FEW, GROWN = 1.0, 3.0  # complaints per minute, and times as many as before: from there on it is failing
+
+
+@dataclass(frozen=True, kw_only=True)
+class Facts(model.Facts):
+    """Log messages about the auth service since the onset, their rates per minute since and before, and whether there
+    are so many more that it is failing.
+    """
+
+    complaints: int
+    per_minute: float
+    per_minute_before: float
+    failing: bool
 
 
 def _queries(c: Context) -> Mapping[str, Query]:
@@ -38,25 +53,25 @@ def _judge(c: Context, answers: Answers, earlier: Results) -> Result:
     if answers["over time"].completeness == "failed":
         return Result("unknown", f"Not known: {answers['over time'].error}")
     times, counts = elasticsearch.histogram(answers["over time"])
-    began = turn(c, onset_of(earlier))
+    began = split_time(c, earlier.onset)
     since, before = int(np.sum(counts[times >= began])), int(np.sum(counts[times < began]))
     rate, usual = since * 60 / max(60.0, c.end - began), before * 60 / max(60.0, began - c.start)
     failing = rate >= FEW and rate >= GROWN * usual
-    facts: dict[str, JSON] = {
-        "complaints": since,
-        "per_minute": number(rate, 1),
-        "per_minute_before": number(usual, 1),
-        "failing": failing,
-    }
+    facts = Facts(
+        complaints=since,
+        per_minute=round(rate, 1),
+        per_minute_before=round(usual, 1),
+        failing=failing,
+    )
     if not since:
-        return Result("normal", "No: they have none since the onset.", facts)
+        return Result("normal", "No complaints since the onset.", facts)
     bars = (Series("messages", tuple(times), tuple(counts * 60 / max(60, c.step))),)
     chart = Chart("auth-service-messages", "Messages about the auth service", "messages / min", bars, kind="bars")
-    said = f"{plural(since, 'message')} about the auth service since the onset ({rate:.1f}/min, before {usual:.1f}/min)"
+    said = f"{plural(since, 'message')} about the auth service since the onset ({rate:.1f}/min; {usual:.1f}/min before)"
     newest = error_messages.newest(c, answers["newest"], "newest-of-auth-service")
     return Result(
         "abnormal" if failing else "normal",
-        f"{'Yes' if failing else 'Yes, as before'}: {said}.",
+        f"{'Yes' if failing else 'Yes, as usual'}: {said}.",
         facts,
         (chart,),
         (newest,) if newest.rows else (),
@@ -66,8 +81,9 @@ def _judge(c: Context, answers: Answers, earlier: Results) -> Result:
 CHECK = Check(
     "auth_service",
     "Do the logs complain about the auth service?",
+    Facts,
     _queries,
     _judge,
-    needs=("any",),
+    requires=("any",),
     optional=("newest", "any"),
 )

@@ -1,16 +1,32 @@
-"""Does authentication work? The share of failed attempts, before and since the onset."""
+"""Does authentication work? The share of failed authentication attempts, before and since the onset."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 
-from runbook.alerts.checks.toolkit.series import change, number, onset_of, over_window, rate_window, series, share
+from runbook import model
+from runbook.alerts.checks.toolkit.series import change, number, over_window, rate_window, series, share
 from runbook.alerts.checks.toolkit.signal import FAILED_LOGINS
-from runbook.investigation.definitions import Answers, Check, Context, Results
-from runbook.model import JSON, Chart, Query, Result
+from runbook.alerts.thresholds import AUTH_FAILURE_RATIO
+from runbook.investigation.definitions import Answers, Check, Context
+from runbook.investigation.results import Results
+from runbook.model import Chart, Query, Result
 from runbook.text.format import share_text
+
+
+@dataclass(frozen=True, kw_only=True)
+class Facts(model.Facts):
+    """The share of failed authentication attempts (0..1) since the onset and before (None: no attempts), its threshold,
+    and whether it is above that and clearly higher than before.
+    """
+
+    since: float
+    before: float | None
+    threshold: float
+    failing: bool
 
 
 def _queries(c: Context) -> Mapping[str, Query]:
@@ -22,26 +38,27 @@ def _queries(c: Context) -> Mapping[str, Query]:
 
 def _judge(c: Context, answers: Answers, earlier: Results) -> Result:
     failing = share(answers["failures"], answers["attempts"])
-    level = change(c, failing, onset_of(earlier), lambda values: float(np.percentile(values, 75)))
+    level = change(c, failing, earlier.onset, lambda values: float(np.percentile(values, 75)))
     if np.isnan(level.since):
-        return Result("unknown", "Not known: nobody tried to authenticate since the onset, or it is not counted.")
-    threshold = c.service.thresholds.auth_failure_ratio
+        return Result("unknown", "Not known: no authentication attempts were counted since the onset.")
+    threshold = AUTH_FAILURE_RATIO.of(c.service.thresholds)
     usual = 0.0 if np.isnan(level.before) else level.before
-    facts: dict[str, JSON] = {
-        "since": number(level.since),
-        "before": number(level.before),
-        "threshold": threshold,
-        "failing": bool(level.since > threshold and level.since > usual + threshold / 2),
-    }
+    facts = Facts(
+        since=round(level.since, 6),
+        before=number(level.before),
+        threshold=threshold,
+        failing=bool(level.since > threshold and level.since > usual + threshold / 2),
+    )
     line_ = series(c, "now", failing, scale=100)
     chart = Chart(
         "auth-failures", "Failed authentication attempts", "% of attempts", (line_,), threshold=threshold * 100
     )
-    before = "" if facts["before"] is None else f", {share_text(level.before)} before"
-    said = f"{share_text(level.since)} of attempts fail since the onset{before} (threshold {share_text(threshold)})"
+    before = "" if facts.before is None else f"{share_text(level.before)} before; "
+    limit = f"{before}threshold {share_text(threshold)}"
+    said = f"{share_text(level.since)} of authentication attempts have failed since the onset ({limit})"
     return Result(
-        "abnormal" if facts["failing"] else "normal", f"{'No' if facts['failing'] else 'Yes'}: {said}.", facts, (chart,)
+        "abnormal" if facts.failing else "normal", f"{'No' if facts.failing else 'Yes'}: {said}.", facts, (chart,)
     )
 
 
-CHECK = Check("authentication", "Does authentication work?", _queries, _judge, needs=("attempts",))
+CHECK = Check("authentication", "Does authentication work?", Facts, _queries, _judge, requires=("attempts",))

@@ -1,28 +1,32 @@
-"""Failed logins by one field of the logs, an address or an account: who has many of them, beyond what was usual before."""
+"""Failed logins by one field of the logs, an address or an account: which values have far more of them than before."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from runbook.alerts.checks.logins import login_failure_rate
 from runbook.alerts.checks.logs import error_messages
-from runbook.alerts.checks.toolkit.series import fact
-from runbook.config.settings import Service
-from runbook.investigation.definitions import Answers, Check, Context, Results
-from runbook.model import Query, Result, Table
+from runbook.config.schema import Service
+from runbook.investigation.definitions import Answers, Check, Context
+from runbook.investigation.results import Results
+from runbook.model import Facts, Query, Result, Table
 from runbook.sources.elasticsearch import client as elasticsearch
 from runbook.text.format import count_text, plural, share_text
 
 PHRASE, LEVEL = "authentication failure", "warn"
 SHOWN, COMPARED = 10, 100
-LOUD_SHARE, LOUD_COUNT = 0.05, 10  # this share of all failures, and at least so many: more than a usual user has
+LOUD_SHARE, LOUD_COUNT = 0.05, 10  # this share of all failures, and at least this many: more than a usual user has
 GROWN = 3.0  # times the rate before
-LOGGED_SHARE, LOGGED_LEAST = 0.01, 100  # of the failures that are counted: with fewer logged, the logs tell nothing
+LOGGED_SHARE, LOGGED_LEAST = 0.01, 100  # of the failures counted by metrics: with fewer logged, the logs prove nothing
+NAMED = 3  # values in a sentence
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Spread:
-    """How failed logins lie over the values of a field; rates are per minute, `loud` those with a remarkable part."""
+    """Failed logins by the values of a field: rates are per minute; `loud` values have far more than before, and a
+    considerable share of all; about so many `distinct` values there are (None: not known).
+    """
 
     total: int
     rate: float
@@ -38,21 +42,21 @@ class Spread:
 
     @property
     def loud_share(self) -> float:
-        """The part of all failures that the loud ones have."""
+        """The loud values' share of all failures."""
         return sum(count for _, count in self.loud) / self.total if self.total else 0.0
 
     def table(self, name: str, column: str) -> Table:
         """The most frequent values."""
         rows = ((value, count_text(count), share_text(count / self.total)) for value, count in self.top)
-        return Table(name, (column, "Failed logins", "Of all"), tuple(rows))
+        return Table(name, (column, "Failed logins", "% of all failures"), tuple(rows))
 
 
 def _queries(c: Context, field: str) -> Mapping[str, Query]:
     """The values since shortly before the alert, and those before."""
-    parted = error_messages.parted(c)
-    asked = {"since": (parted, c.end, SHOWN), "before": (c.start, parted, COMPARED)}
+    split = error_messages.sample_split(c)
+    asked = {"since": (split, c.end, SHOWN), "before": (c.start, split, COMPARED)}
     return {
-        when: elasticsearch.top_values(c.service, start, end, field, size, level=LEVEL, phrases=(PHRASE,))
+        when: elasticsearch.top_values(c.service, start, end, field, size=size, level=LEVEL, phrases=(PHRASE,))
         for when, (start, end, size) in asked.items()
     }
 
@@ -60,32 +64,35 @@ def _queries(c: Context, field: str) -> Mapping[str, Query]:
 def check(
     name: str,
     question: str,
+    *,
+    facts: type[Facts],
     what: str,
     field: Callable[[Service], str],
     judge: Callable[[Spread], Result],
 ) -> Check:
-    """A check of the values of one field, which hold `what`, e.g. "account": `judge` has some to judge by."""
-    return Check(
-        name,
-        question,
-        lambda c: _queries(c, field(c.service)),
-        lambda c, answers, earlier: _judged(c, answers, earlier, what, field(c.service), judge),
-    )
+    """A check of the values of one field, which hold `what`, e.g. "account": `judge` gets those that there are."""
+
+    def judged(c: Context, answers: Answers, earlier: Results) -> Result:
+        if gap := _gap(c, answers, earlier):
+            return Result("unknown", f"Not known: {gap}")
+        found = _spread(c, answers)
+        if not found.top:
+            where = f"failed logins are logged without the {what}, or not in “{field(c.service)}”"
+            return Result("unknown", f"Not known: {where}.")
+        return judge(found)
+
+    return Check(name, question, facts, lambda c: _queries(c, field(c.service)), judged)
 
 
-def _judged(
-    c: Context, answers: Answers, earlier: Results, what: str, field: str, judge: Callable[[Spread], Result]
-) -> Result:
-    if gap := _gap(c, answers, earlier):
-        return Result("unknown", f"Not known: {gap}")
-    found = _spread(c, answers)
-    if not found.top:
-        return Result("unknown", f"Not known: failed logins are logged without the {what}, or not in “{field}”.")
-    return judge(found)
+def first_few(names: Sequence[str]) -> str:
+    """The first names, and how many more there are: "a", "a and b", "a, b, c and 2 more"."""
+    rest = [f"{len(names) - NAMED} more"] if len(names) > NAMED else []
+    *others, last = [*names[:NAMED], *rest] or [""]
+    return f"{', '.join(others)} and {last}" if others else last
 
 
 def _gap(c: Context, answers: Answers, earlier: Results) -> str:
-    """What is missing from the logs to judge by them; "" where nothing is."""
+    """Why the logs do not suffice to judge by; "" where they do."""
     if missing := error_messages.usual_gap(c):
         return missing
     for answer in answers.values():
@@ -94,16 +101,17 @@ def _gap(c: Context, answers: Answers, earlier: Results) -> str:
     total = elasticsearch.total(answers["since"])[0]
     if not total:
         return f"the logs hold no “{PHRASE}” at level {LEVEL} since shortly before the alert."
-    failed = fact(earlier, next(iter(earlier), ""), "failed_logins")
+    counted = earlier.facts(login_failure_rate.Facts)
+    failed = counted.failed_logins if counted else None
     if failed and total < min(LOGGED_LEAST, LOGGED_SHARE * failed):
-        return f"the logs hold only {plural(total, 'failed login')} of the {count_text(failed)} that were counted."
+        return f"the logs hold only {count_text(total)} of the {plural(failed, 'failed login')} that the metrics count."
     return ""
 
 
 def _spread(c: Context, answers: Answers) -> Spread:
-    """A value is loud that has a remarkable part of the failures, and had far fewer in the same time before."""
-    parted = error_messages.parted(c)
-    minutes, minutes_before = (c.end - parted) / 60, (parted - c.start) / 60
+    """A value is loud that has a considerable share of the failures, at a far higher rate than before."""
+    split = error_messages.sample_split(c)
+    minutes, minutes_before = (c.end - split) / 60, (split - c.start) / 60
     total, before = (elasticsearch.total(answers[when])[0] for when in ("since", "before"))
     top = elasticsearch.terms(answers["since"])[0]
     usual = dict(elasticsearch.terms(answers["before"])[0])
@@ -113,4 +121,11 @@ def _spread(c: Context, answers: Answers) -> Spread:
         if count >= max(LOUD_COUNT, LOUD_SHARE * total)
         and count / minutes >= GROWN * usual.get(value, 0) / minutes_before
     )
-    return Spread(total, total / minutes, before / minutes_before, top, loud, elasticsearch.distinct(answers["since"]))
+    return Spread(
+        total=total,
+        rate=total / minutes,
+        rate_before=before / minutes_before,
+        top=top,
+        loud=loud,
+        distinct=elasticsearch.distinct(answers["since"]),
+    )

@@ -1,6 +1,7 @@
-"""Do all pods refuse alike? Failed logins by pod and node: a clock or a file is one pod's or one node's own.
+"""Do all pods refuse logins at the same rate? Failed logins by pod and node.
 
-The pods' clocks are compared with ours only where the environment allows to look into pods.
+A wrong clock or a wrong file affects one pod or one node alone. The pods' clocks are compared with ours only where
+the environment allows exec into pods.
 """
 
 from __future__ import annotations
@@ -10,37 +11,61 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from runbook import model
 from runbook.alerts.checks.toolkit.series import (
     Floats,
     grid,
-    onset_of,
     over_window,
     pods,
     ratio,
     series,
     short_window,
-    turn,
+    split_time,
 )
 from runbook.alerts.checks.toolkit.signal import FAILED_LOGINS
-from runbook.investigation.definitions import Answers, Check, Context, Results
-from runbook.model import JSON, Answer, Chart, Query, Result, Table
+from runbook.investigation.definitions import Answers, Check, Context
+from runbook.investigation.results import Results
+from runbook.model import Answer, Chart, Query, Result, Table
 from runbook.sources.kubernetes import client as kubernetes
 from runbook.sources.kubernetes.objects import pods_of
-from runbook.text.format import duration_text, plural, share_text
+from runbook.text.format import plural, share_text
+from runbook.text.time import duration_text
 
-FEWEST = 3.0  # attempts in a pod since the onset: fewer say nothing
-APART = 3.0  # times the share of the others
-SKEW = 5.0  # seconds that a clock may be off: more than the usual leeway forgives
+FEWEST = 3.0  # attempts in a pod since the onset: fewer prove nothing
+DISTINCT = 3.0  # times the share of the others
+SKEW = 5.0  # seconds that a clock may be off: more exceeds the usual leeway
+
+
+@dataclass(frozen=True, kw_only=True)
+class Facts(model.Facts):
+    """How many pods had enough login attempts since the onset, and which of them fail (above the threshold) or are
+    healthy.
+
+    `some`: only some pods fail, far more than the others; `alike`: all fail. `node` is the one whose pods all fail
+    while all others are healthy, `one_node` whether there is one (None: the pods' nodes are not known). `skewed` names
+    the pod whose clock is most off, and by how much ("": the clocks are right; None: not known).
+    """
+
+    pods: int
+    failing_pods: tuple[str, ...]
+    good_pods: tuple[str, ...]
+    some: bool
+    alike: bool
+    node: str | None
+    one_node: bool | None
+    skewed: str | None
 
 
 @dataclass(frozen=True)
-class Place:
-    """Failed logins of a pod or of a node's pods, per second over time, and their share since the onset."""
+class PodLogins:
+    """One pod: failed and all login attempts per second over time; since the onset, the share of failed ones and the
+    number of attempts.
+    """
 
     name: str
     node: str
-    part: Floats
-    whole: Floats
+    failed: Floats
+    total: Floats
     share: float
     attempts: float
 
@@ -61,32 +86,32 @@ def _judge(c: Context, answers: Answers, earlier: Results) -> Result:
     if answers["failed by pod"].completeness == "failed":
         return Result("unknown", f"Not known: {answers['failed by pod'].error}")
     known = {one.name: one.node for one in pods_of(answers["pods"])} if answers["pods"].usable else {}
-    found = _pods(c, answers, known, turn(c, onset_of(earlier)))
+    found = _pods(c, answers, known, split_time(c, earlier.onset))
     if not found:
-        return Result("unknown", "Not known: no pod counted an attempt since the onset.")
+        return Result("unknown", "Not known: no pod counted enough login attempts since the onset.")
     threshold = FAILED_LOGINS.threshold(c.service)
     bad = [one for one in found if one.share > threshold]
     good = [one for one in found if one.share <= threshold / 2]
-    apart = bool(bad and good) and min(b.share for b in bad) >= APART * max(g.share for g in good)
+    some = bool(bad and good) and min(b.share for b in bad) >= DISTINCT * max(g.share for g in good)
     skewed = _skewed(answers.get("clocks"), [one.name for one in bad])
-    node = _own_node(found, bad, good) if apart and known else ""
-    facts: dict[str, JSON] = {
-        "pods": len(found),
-        "failing_pods": sorted(one.name for one in bad),
-        "good_pods": sorted(one.name for one in good),
-        "some": apart,
-        "alike": len(bad) == len(found),
-        "node": node or None,
-        "one_node": bool(node) if known else None,
-        "skewed": skewed,
-    }
+    node = _own_node(found, bad, good) if some and known else ""
+    facts = Facts(
+        pods=len(found),
+        failing_pods=tuple(sorted(one.name for one in bad)),
+        good_pods=tuple(sorted(one.name for one in good)),
+        some=some,
+        alike=len(bad) == len(found),
+        node=node or None,
+        one_node=bool(node) if known else None,
+        skewed=skewed,
+    )
     lines = tuple(
-        series(c, name, ratio(part, whole), scale=FAILED_LOGINS.scale) for name, part, whole in _by_node(found)
+        series(c, node, ratio(failed, total), scale=FAILED_LOGINS.scale) for node, failed, total in _by_node(found)
     )
     limit = threshold * FAILED_LOGINS.scale
     chart = Chart("failed-by-node", "Failed logins by node", FAILED_LOGINS.unit, lines, threshold=limit)
     return Result(
-        "abnormal" if apart or skewed else "normal",
+        "abnormal" if some or skewed else "normal",
         _sentence(facts),
         facts,
         (chart,) if len(lines) > 1 else (),
@@ -94,30 +119,32 @@ def _judge(c: Context, answers: Answers, earlier: Results) -> Result:
     )
 
 
-def _pods(c: Context, answers: Answers, known: Mapping[str, str], began: float) -> list[Place]:
-    """The pods with enough attempts since the onset; those that there are, where Kubernetes says so."""
-    failed, every, since = pods(c, answers["failed by pod"]), pods(c, answers["attempts by pod"]), grid(c) >= began
-    found: list[Place] = []
-    for name, whole in every.items():
-        attempts = float(np.nansum(whole[since])) * c.step
+def _pods(c: Context, answers: Answers, known: Mapping[str, str], began: float) -> list[PodLogins]:
+    """The pods with enough attempts since the onset; only those that still exist, where Kubernetes lists them."""
+    failed_by_pod, since = pods(c, answers["failed by pod"]), grid(c) >= began
+    found: list[PodLogins] = []
+    for name, total in pods(c, answers["attempts by pod"]).items():
+        attempts = float(np.nansum(total[since])) * c.step
         if attempts >= FEWEST and (not known or name in known):
-            part = np.nan_to_num(failed[name]) if name in failed else np.zeros_like(whole)
-            share = float(np.nansum(part[since])) * c.step / attempts
-            found.append(Place(name, known.get(name, ""), part, whole, share, attempts))
+            failed = np.nan_to_num(failed_by_pod[name]) if name in failed_by_pod else np.zeros_like(total)
+            share = float(np.nansum(failed[since])) * c.step / attempts
+            found.append(PodLogins(name, known.get(name, ""), failed, total, share, attempts))
     return found
 
 
-def _own_node(found: Sequence[Place], bad: Sequence[Place], good: Sequence[Place]) -> str:
-    """The one node whose pods all fail, while those of the others do well; "" where there is none."""
+def _own_node(found: Sequence[PodLogins], bad: Sequence[PodLogins], good: Sequence[PodLogins]) -> str:
+    """The one node whose pods all fail while all pods of the others are healthy; "" where there is none."""
     nodes = {one.node for one in bad}
-    apart = len(nodes) == 1 and not nodes & {one.node for one in good} and len(bad) + len(good) == len(found)
-    return next(iter(nodes)) if apart else ""
+    alone = len(nodes) == 1 and not nodes & {one.node for one in good} and len(bad) + len(good) == len(found)
+    return next(iter(nodes)) if alone else ""
 
 
 def _skewed(answer: Answer | None, failing: Sequence[str]) -> str | None:
-    """The pod whose clock is most off, e.g. "x-1 is 7 min ahead"; "" where those asked are right, a failing one among them."""
-    told = kubernetes.clocks_of(answer) if answer is not None and answer.usable else ()
-    known = [(one, one.offset) for one in told if one.offset is not None and one.uncertainty is not None]
+    """The pod whose clock is most off, e.g. "x-1 is 7 min ahead"; "" where the clocks read are right, one of a failing
+    pod among them; None where none of a failing pod was read.
+    """
+    clocks = kubernetes.clocks_of(answer) if answer is not None and answer.usable else ()
+    known = [(one, one.offset) for one in clocks if one.offset is not None and one.uncertainty is not None]
     off = [(one.pod, offset) for one, offset in known if abs(offset) > SKEW + (one.uncertainty or 0.0)]
     if not off:
         return "" if any(one.pod in failing for one, _ in known) else None
@@ -125,32 +152,42 @@ def _skewed(answer: Answer | None, failing: Sequence[str]) -> str | None:
     return f"{pod} is {duration_text(abs(offset))} {'ahead' if offset > 0 else 'behind'}"
 
 
-def _by_node(found: Sequence[Place]) -> list[tuple[str, Floats, Floats]]:
-    nodes = sorted({one.node for one in found if one.node})
+def _by_node(found: Sequence[PodLogins]) -> list[tuple[str, Floats, Floats]]:
+    """Failed and all attempts per second of each node's pods."""
+    nodes = {node: [one for one in found if one.node == node] for node in sorted({one.node for one in found}) if node}
     return [
-        (node, *(np.nansum([getattr(p, side) for p in found if p.node == node], axis=0) for side in ("part", "whole")))
-        for node in nodes
+        (node, np.nansum([one.failed for one in here], axis=0), np.nansum([one.total for one in here], axis=0))
+        for node, here in nodes.items()
     ]
 
 
-def _sentence(facts: Mapping[str, JSON]) -> str:
-    bad, every = len(facts["failing_pods"]), plural(facts["pods"], "pod")
-    clock = f" The clock of {facts['skewed']}." if facts["skewed"] else ""
-    if facts["alike"]:
-        return f"Yes: all {every} refuse more logins than they should.{clock}"
-    if not facts["some"]:
-        return f"Yes: none of {every} stands apart from the others.{clock}"
-    where = f", all on {facts['node']}, where no pod does well" if facts["node"] else ""
-    return f"No: {bad} of {every} {'refuses' if bad == 1 else 'refuse'} logins{where}; the others do well.{clock}"
+def _sentence(facts: Facts) -> str:
+    bad, pods_ = len(facts.failing_pods), plural(facts.pods, "pod")
+    clock = f" The clock of {facts.skewed}." if facts.skewed else ""
+    if facts.alike:
+        all_of_them = "the only pod refuses" if facts.pods == 1 else f"all {facts.pods} refuse"
+        return f"Yes: {all_of_them} more than usual.{clock}"
+    if not facts.some:
+        return f"Yes: none of {pods_} stands out.{clock}"
+    where = f", all on {facts.node}, which has no healthy pod" if facts.node else ""
+    return f"No: {bad} of {pods_} {'refuses' if bad == 1 else 'refuse'} logins{where}; the others are healthy.{clock}"
 
 
-def _table(found: Sequence[Place]) -> Table:
+def _table(found: Sequence[PodLogins]) -> Table:
     rows = sorted(found, key=lambda one: (-round(one.share, 3), one.name))[:12]
     return Table(
         "failed-logins-by-pod",
-        ("Pod", "Node", "Attempts", "Failed"),
+        ("Pod", "Node", "Attempts", "Failed (% of this pod's attempts)"),
         tuple((one.name, one.node, round(one.attempts), share_text(round(one.share, 3))) for one in rows),
     )
 
 
-CHECK = Check("places", "Do all pods refuse alike?", _queries, _judge, needs=("attempts by pod",), optional=("pods",))
+CHECK = Check(
+    "failures_by_node",
+    "Do all pods refuse logins at the same rate?",
+    Facts,
+    _queries,
+    _judge,
+    requires=("attempts by pod",),
+    optional=("pods",),
+)

@@ -1,49 +1,70 @@
-"""Why are logins refused? What the logs say of tokens, by reason: beyond what was said at the same rate before."""
+"""Why are logins refused? The reasons in log messages about logins: how many more than at the rate before."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
+from runbook import model
 from runbook.alerts.checks.logins.auth_service import PHRASES
 from runbook.alerts.checks.logs import error_messages
-from runbook.alerts.checks.toolkit.series import number, onset_of, turn
+from runbook.alerts.checks.toolkit.series import split_time
 from runbook.analysis.log_patterns import Template, group
-from runbook.investigation.definitions import Answers, Check, Context, Results
-from runbook.model import JSON, Chart, Query, Result, Series, Table
+from runbook.investigation.definitions import Answers, Check, Context
+from runbook.investigation.results import Results
+from runbook.model import Chart, Query, Result, Series, Table
 from runbook.sources.elasticsearch import client as elasticsearch
 from runbook.text.format import count_text, plural, share_text
 
 JWT = "JWT validation"
 NEWEST, SAMPLE = 20, 2000
 LEVELS = ("warn", "error")
-SHOWN = 0.05  # of the additional messages: a reason for fewer is not worth a word
-FEW = 1.0  # messages per minute: fewer than this more say nothing
-REASONS = {  # the first one that fits
+SHOWN = 0.05  # of the messages above the usual rate: a reason with a smaller share is left out of the sentence
+FEW = 1.0  # messages per minute above the usual rate: fewer prove nothing
+REASONS = {  # the first one that matches
     "auth_service": rf"\b({'|'.join(map(re.escape, PHRASES))})\b",
     "clock": r"immature|not ?yet ?valid|before (it was )?issued|in the future|\bnbf\b|\biat\b",
     "tokens": r"expired",
     "key": r"public key|signing key|unknown key|invalid ?signature|\bkid\b|\bpem\b",
-    "guesses": r"password|credential|unknown user|no such (user|account)|invalid ?token|malformed|signature mismatch|too many attempts",
+    "guesses": (
+        r"password|credential|unknown user|no such (user|account)|invalid ?token|malformed|signature mismatch"
+        r"|too many attempts"
+    ),
 }
 SAYS = {
     "auth_service": "the auth service",
     "clock": "tokens that are not valid yet",
-    "tokens": "tokens or certificates that expired",
+    "tokens": "expired tokens or certificates",
     "key": "the key or signatures",
-    "guesses": "wrong passwords or made-up tokens",
+    "guesses": "wrong passwords or forged tokens",
 }
 _REASONS = {name: re.compile(words, re.IGNORECASE) for name, words in REASONS.items()}
 
 
+@dataclass(frozen=True, kw_only=True)
+class Facts(model.Facts):
+    """Log messages that say why a login was refused.
+
+    `since_onset` counts those with “JWT validation” since the onset. Of all reasons, `per_minute` is how many more
+    there are than at the rate before; `reasons_given` that they are enough to judge by (None: not); `shares` is each
+    reason's share of them (0..1; 0 where they are not enough).
+    """
+
+    since_onset: int
+    per_minute: float
+    reasons_given: bool | None
+    shares: Mapping[str, float]
+
+
 def _queries(c: Context) -> Mapping[str, Query]:
-    parted = error_messages.parted(c)
+    split = error_messages.sample_split(c)
     samples = {
         f"{level} {side}": elasticsearch.sample_of_errors(c.service, *span, SAMPLE, level=level)
         for level in LEVELS
-        for side, span in {"before": (c.start, parted), "since": (parted, c.end)}.items()
+        for side, span in {"before": (c.start, split), "since": (split, c.end)}.items()
     }
     return {
         "newest": elasticsearch.newest_errors(c.service, c.start, c.end, NEWEST, level="", phrases=(JWT,)),
@@ -55,7 +76,7 @@ def _queries(c: Context) -> Mapping[str, Query]:
 
 
 def _judge(c: Context, answers: Answers, earlier: Results) -> Result:
-    began = turn(c, onset_of(earlier))
+    began = split_time(c, earlier.onset)
     times, counts = elasticsearch.histogram(answers["over time"])
     samples = [answers[f"{level} {side}"] for side in ("before", "since") for level in LEVELS]
     if not all(one.usable or one.completeness == "empty" for one in samples):
@@ -64,13 +85,13 @@ def _judge(c: Context, answers: Answers, earlier: Results) -> Result:
     grown = error_messages.grown(found, c, began)
     more = _by_reason(found, grown)
     total, minutes = sum(more.values()), (c.end - began) / 60
-    told = total / minutes >= FEW
-    facts: dict[str, JSON] = {
-        "since_onset": round(float(np.sum(counts[times >= began]))),
-        "per_minute": number(total / minutes, 1),
-        "told": told or None,
-        "shares": {name: round(count / total, 3) if told else 0.0 for name, count in more.items()},
-    }
+    enough = total / minutes >= FEW
+    facts = Facts(
+        since_onset=round(float(np.sum(counts[times >= began]))),
+        per_minute=round(total / minutes, 1),
+        reasons_given=enough or None,
+        shares={name: round(count / total, 3) if enough else 0.0 for name, count in more.items()},
+    )
     chart = Chart(
         "jwt-messages",
         f"Messages with “{JWT}”",
@@ -80,29 +101,32 @@ def _judge(c: Context, answers: Answers, earlier: Results) -> Result:
     )
     tables = (_patterns(found), error_messages.newest(c, answers["newest"], "newest-jwt-messages"))
     charts = (chart,) if counts.any() else ()
-    return Result("abnormal" if told else "normal", _sentence(facts), facts, charts, tuple(t for t in tables if t.rows))
+    return Result(
+        "abnormal" if enough else "normal", _sentence(facts), facts, charts, tuple(t for t in tables if t.rows)
+    )
 
 
 def reason(pattern: str) -> str:
-    """Why a login was refused, as a message says it; "" where it does not."""
+    """The reason for a refused login that a message gives; "" where it gives none."""
     return next((name for name, words in _REASONS.items() if words.search(pattern)), "")
 
 
 def _by_reason(found: Iterable[Template], grown: Mapping[str, float]) -> dict[str, float]:
+    """Messages above the usual rate by the reason that they give."""
     reasons = [(reason(one.pattern), grown.get(one.pattern, 0.0)) for one in found]
     return {name: sum(count for said, count in reasons if said == name) for name in REASONS}
 
 
-def _sentence(facts: Mapping[str, JSON]) -> str:
-    jwt = f"{plural(facts['since_onset'], 'message')} with “{JWT}” since the onset"
-    if not facts["told"]:
+def _sentence(facts: Facts) -> str:
+    jwt = f"{plural(facts.since_onset, 'message')} with “{JWT}” since the onset"
+    if not facts.reasons_given:
         return f"The logs name no reason more often than before; {jwt}."
-    told = [
-        f"{share_text(share)} speak of {SAYS[name]}"
-        for name, share in sorted(facts["shares"].items(), key=lambda one: -one[1])
-        if share >= SHOWN
-    ]
-    return f"Of the additional messages about logins {', '.join(told)}; {jwt}."
+    ranked = sorted(facts.shares.items(), key=lambda one: -one[1])
+    shown = [(SAYS[name], share) for name, share in ranked if share >= SHOWN]
+    if len(shown) == 1 and shown[0][1] == 1:
+        return f"All login messages above the usual rate are about {shown[0][0]}; {jwt}."
+    reasons = ", ".join(f"{share_text(share)} are about {what}" for what, share in shown)
+    return f"Of the login messages above the usual rate, {reasons}; {jwt}."
 
 
 def _patterns(found: Sequence[Template]) -> Table:
@@ -111,7 +135,7 @@ def _patterns(found: Sequence[Template]) -> Table:
         for one in found
         if (said := reason(one.pattern))
     )
-    return Table("rejection-patterns", ("Message pattern", "Speaks of", "", "Before", "Since onset"), rows[:8])
+    return Table("rejection-patterns", ("Message pattern", "About", "", "Before", "Since onset"), rows[:8])
 
 
-CHECK = Check("rejections", "Why are logins refused?", _queries, _judge, optional=("newest", "over time"))
+CHECK = Check("rejection_reasons", "Why are logins refused?", Facts, _queries, _judge, optional=("newest", "over time"))

@@ -1,6 +1,6 @@
-"""Did a guess succeed? Logins that succeeded from an address after many that failed from it.
+"""Did a guess succeed? Successful logins from an address after many failed ones.
 
-An address from which people logged in before, such as an office's, is not held to be an intruder's.
+An address from which people logged in before, such as an office's, is not taken for an attacker's.
 """
 
 from __future__ import annotations
@@ -8,21 +8,39 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from runbook import model
 from runbook.alerts.checks.logins.addresses import is_address
-from runbook.alerts.checks.logins.failures_by_field import PHRASE
+from runbook.alerts.checks.logins.failures_by_field import PHRASE, first_few
 from runbook.alerts.checks.logs import error_messages
-from runbook.investigation.definitions import Answers, Check, Context, Results
-from runbook.model import JSON, Answer, Query, Result, Table
+from runbook.investigation.definitions import Answers, Check, Context
+from runbook.investigation.results import Results
+from runbook.model import Answer, Query, Result, Table
 from runbook.sources.elasticsearch.client import matching, search
-from runbook.text.format import clock_text, count_text, plain_text, plural
+from runbook.text.escape import plain_text
+from runbook.text.format import count_text, plural
+from runbook.text.time import clock_text
 
 MANY = 10  # failed logins before the one that succeeds
 ADDRESSES, ACCOUNTS = 1000, 5
 
 
+@dataclass(frozen=True, kw_only=True)
+class Facts(model.Facts):
+    """Whether someone logged in after many failed attempts from a new address; from which addresses, to which accounts,
+    and how many failed logins these addresses have in all.
+    """
+
+    succeeded: bool
+    addresses: tuple[str, ...]
+    accounts: tuple[str, ...]
+    failures: int
+
+
 @dataclass(frozen=True)
 class Intrusion:
-    """An address that failed MANY times and then logged in, with all its failures and the accounts it got into."""
+    """An address that failed MANY times and then logged in: all its failures, the accounts it logged in to, and when it
+    did so last (epoch seconds, UTC).
+    """
 
     address: str
     failures: int
@@ -31,10 +49,10 @@ class Intrusion:
 
 
 def _queries(c: Context) -> Mapping[str, Query]:
-    service, parted = c.service, error_messages.parted(c)
+    service, split = c.service, error_messages.sample_split(c)
     failed, succeeded = ({"match_phrase": {service.message_field: text}} for text in (PHRASE, service.login_phrase))
     either = matching(service, c.start, c.end, "", PHRASE, service.login_phrase)
-    early = {"range": {service.time_field: {"lt": round(parted * 1000), "format": "epoch_millis"}}}
+    early = {"range": {service.time_field: {"lt": round(split * 1000), "format": "epoch_millis"}}}
     into = {
         "accounts": {"terms": {"field": service.username_field, "size": ACCOUNTS}},
         "last": {"max": {"field": service.time_field}},
@@ -56,32 +74,30 @@ def _queries(c: Context) -> Mapping[str, Query]:
 def _judge(c: Context, answers: Answers, earlier: Results) -> Result:
     found = answers["logins"].data["aggregations"]
     if not found["succeeded"]["doc_count"]:
-        said = f"Not known: the logs hold no message with “{c.service.login_phrase}”, so no success would be seen."
+        said = (
+            f"Not known: the logs hold no message with “{c.service.login_phrase}”, so successful logins cannot be seen."
+        )
         return Result("unknown", said)
     if not found["addresses"]["buckets"]:
         return Result("unknown", "Not known: logins are logged without the client's address.")
     intrusions = sorted(_intrusions(answers["logins"]), key=lambda one: one.address)
     if intrusions and (missing := error_messages.usual_gap(c)):
         return Result("unknown", f"Not known: {missing}")
-    accounts = sorted({name for one in intrusions for name in one.accounts})
-    facts: dict[str, JSON] = {
-        "succeeded": bool(intrusions),
-        "addresses": [one.address for one in intrusions],
-        "accounts": accounts,
-        "failures": sum(one.failures for one in intrusions),
-    }
+    facts = Facts(
+        succeeded=bool(intrusions),
+        addresses=tuple(one.address for one in intrusions),
+        accounts=tuple(sorted({name for one in intrusions for name in one.accounts})),
+        failures=sum(one.failures for one in intrusions),
+    )
+    if intrusions:
+        return Result("abnormal", f"Yes: {clause(facts)}.", facts, tables=(_table(c, intrusions),))
     seen = sum(one["succeeded"]["doc_count"] for one in found["addresses"]["buckets"])
-    if not intrusions and seen < found["succeeded"]["doc_count"]:
-        told = "not all logins that succeeded could be told apart by their address"
-        return Result(
-            "unknown", f"Not known: {told} ({count_text(seen)} of {count_text(found['succeeded']['doc_count'])})."
-        )
-    if not intrusions:
-        checked = plural(found["succeeded"]["doc_count"], "login")
-        return Result(
-            "normal", f"No: none of {checked} that succeeded followed {MANY} failed ones from a new address.", facts
-        )
-    return Result("abnormal", _sentence(facts), facts, tables=(_table(c, intrusions),))
+    total = found["succeeded"]["doc_count"]
+    if seen < total:
+        said = f"only {count_text(seen)} of {plural(total, 'successful login')} could be assigned to an address"
+        return Result("unknown", f"Not known: {said}.")
+    said = f"none of {plural(total, 'successful login')} came from a new address after {MANY} failed ones"
+    return Result("normal", f"No: {said}.", facts)
 
 
 def _intrusions(answer: Answer) -> Iterator[Intrusion]:
@@ -95,17 +111,12 @@ def _intrusions(answer: Answer) -> Iterator[Intrusion]:
             yield Intrusion(address, one["failed"]["doc_count"], names, succeeded["last"]["value"] / 1000)
 
 
-def clause(facts: Mapping[str, JSON]) -> str:
-    """Who got in, e.g. "a login as admin succeeded from 203.0.113.9 after 10 or more of 412 failed ones"."""
-    names = " and ".join(plain_text(name, 40) for name in facts["accounts"][:3]) or "an unknown account"
-    more = f" and {len(facts['accounts']) - 3} more" if len(facts["accounts"]) > 3 else ""
-    logins = "logins" if len(facts["accounts"]) > 1 else "a login"
-    failures = f"{MANY} or more of {count_text(facts['failures'])} failed ones"
-    return f"{logins} as {names}{more} succeeded from {' and '.join(facts['addresses'][:3])} after {failures}"
-
-
-def _sentence(facts: Mapping[str, JSON]) -> str:
-    return f"Yes: {clause(facts)}."
+def clause(facts: Facts) -> str:
+    """Who logged in, e.g. "203.0.113.9 logged in as admin after at least 10 failed attempts (412 in all)"."""
+    names = first_few([plain_text(name, 40) for name in facts.accounts]) or "an unknown account"
+    each = " each" if len(facts.addresses) > 1 else ""
+    failures = f"at least {MANY} failed attempts{each} ({count_text(facts.failures)} in all)"
+    return f"{first_few(facts.addresses)} logged in as {names} after {failures}"
 
 
 def _table(c: Context, intrusions: list[Intrusion]) -> Table:
@@ -113,7 +124,7 @@ def _table(c: Context, intrusions: list[Intrusion]) -> Table:
         (one.address, count_text(one.failures), ", ".join(one.accounts), clock_text(one.last, c.started_at))
         for one in intrusions
     )
-    return Table("logins-after-failures", ("Client address", "Failed logins", "Then logged in as", "Last"), rows)
+    return Table("logins-after-failures", ("Client address", "Failed logins", "Then logged in as", "Last login"), rows)
 
 
-CHECK = Check("takeover", "Did a guess succeed?", _queries, _judge, needs=("logins",))
+CHECK = Check("takeover", "Did a guess succeed?", Facts, _queries, _judge, requires=("logins",))

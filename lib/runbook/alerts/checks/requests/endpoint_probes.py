@@ -3,13 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
-from runbook.investigation.definitions import Answers, Check, Context, Results
-from runbook.model import JSON, Answer, Query, Result, Table
+from runbook import model
+from runbook.investigation.definitions import Answers, Check, Context
+from runbook.investigation.results import Results
+from runbook.model import Answer, Query, Result, Table
 from runbook.sources.http.failures import NO_HOST, NO_RESOLVER
 from runbook.sources.probe import http as probe
 
 _NAMELESS = (NO_HOST.words, NO_RESOLVER.words)
+
+
+@dataclass(frozen=True)
+class Probed:
+    """What one endpoint answered: its status, and why that was not a whole answer."""
+
+    status: int | None
+    error: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Facts(model.Facts):
+    """What each endpoint answered, by its path; those that could not be asked are left out."""
+
+    endpoints: Mapping[str, Probed]
 
 
 def queries(c: Context) -> Mapping[str, Query]:
@@ -25,10 +43,10 @@ def judge(c: Context, answers: Answers, earlier: Results) -> Result:
     asked = {path: answer for path, answer in answers.items() if answer.usable}
     if not asked:
         return Result("unknown", f"Not known: {next(iter(answers.values())).error}")
-    facts: dict[str, JSON] = {
-        path: {"status": answer.data.get("status"), "error": answer.data.get("error")} for path, answer in asked.items()
-    }
-    bad = [path for path, answer in asked.items() if not answers_well(answer)]
+    facts = Facts(
+        endpoints={path: Probed(answer.data.get("status"), answer.data.get("error")) for path, answer in asked.items()}
+    )
+    bad = [path for path, answer in asked.items() if not probe.answers_well(answer)]
     table = Table(
         "endpoints",
         ("Endpoint", "Status", "Latency (ms)", "Trouble"),
@@ -52,17 +70,6 @@ def judge(c: Context, answers: Answers, earlier: Results) -> Result:
     return Result("normal", f"Yes: {' and '.join(asked)} answer.", facts, tables=(table,))
 
 
-def answers_well(answer: Answer) -> bool:
-    """Whether an endpoint gave a 2xx or 3xx, and all of its answer; a login sent elsewhere failed, as does a load once."""
-    if not answer.usable:
-        return False
-    if answer.query.kind == "load":
-        return answer.completeness == "complete" and answer.data["failures"] == 0
-    status = answer.data.get("status")
-    beyond = 300 if answer.query.kind == "login" else 400
-    return isinstance(status, int) and 200 <= status < beyond and not answer.data.get("error")
-
-
 def _trouble(path: str, answer: Answer) -> str:
     status, error = answer.data.get("status"), answer.data.get("error")
     if status and error:
@@ -75,4 +82,4 @@ def _row(path: str, answer: Answer) -> tuple[str | int | float | None, ...]:
     return path, answer.data.get("status"), None if latency is None else round(latency), answer.data.get("error") or ""
 
 
-CHECK = Check("endpoints", "Do the endpoints answer?", queries, judge)
+CHECK = Check("endpoint_probes", "Do the endpoints answer?", Facts, queries, judge)

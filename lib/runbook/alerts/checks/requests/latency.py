@@ -3,17 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from runbook.alerts.checks.requests.request_error_rate import since_onset
 from runbook.alerts.checks.toolkit import histogram, threshold_check
-from runbook.alerts.checks.toolkit.series import grid, line, over_window, turn
+from runbook.alerts.checks.toolkit.series import grid, line, over_window, split_time
+from runbook.alerts.thresholds import LATENCY_P95
 from runbook.investigation.definitions import Answers, Context
-from runbook.model import JSON, Query
-from runbook.text.format import count_text, duration_text, plural, share_text
+from runbook.model import Query
+from runbook.text.format import count_text, plural, share_text
+from runbook.text.time import duration_text
 
 LATE = 0.05  # of the requests are slower than their 95th percentile
-NOISE = 0.002  # a share of slow requests that wanders less than this is still calm
+NOISE = 0.002  # a share of slow requests that varies less than this is calm
+
+
+@dataclass(frozen=True, kw_only=True)
+class Facts(threshold_check.Facts):
+    """The 95th percentile in seconds, and how many requests since the onset were slower than the threshold.
+
+    The counts are None where the histogram has no buckets to count by.
+    """
+
+    slow_requests: int | None
+    requests: int | None
 
 
 def _queries(c: Context, window: str, ago: int) -> Mapping[str, Query]:
@@ -23,31 +38,35 @@ def _queries(c: Context, window: str, ago: int) -> Mapping[str, Query]:
     }
 
 
-def _impact(c: Context, answers: Answers, began: float | None) -> Mapping[str, JSON]:
-    """Requests slower than the threshold and all requests since the onset; with the worst share in one clause."""
-    limit, short = c.service.thresholds.latency_p95_seconds, answers["by bucket, short"]
-    slow, every = histogram.beyond(short, limit), histogram.every(short)
-    since = grid(c) >= turn(c, began)
-    if np.isnan(slow[since]).all():
-        return {"slow_requests": None, "requests": None}
-    count, requests = (round(float(np.nansum(rate[since])) * c.step) for rate in (slow * every, every))
-    worst = histogram.beyond(answers["by bucket"], limit)[grid(c) >= c.started_at - c.hold_seconds]
-    at_worst = "" if np.isnan(worst).all() else f", {share_text(float(np.nanmax(worst)))} of all at worst"
-    said = f"{count_text(count)} of {count_text(requests)} requests took longer than {duration_text(limit)}"
-    minutes = f"in {(c.end - turn(c, began)) / 60:,.0f} minutes"
-    return {"slow_requests": count, "requests": requests, "impact": f"{said} {minutes}{at_worst}."}
+def _find(c: Context, answers: Answers, measured: threshold_check.Facts) -> Facts:
+    slow, requests, impact = _counted(c, answers, measured.onset)
+    return replace(Facts(**vars(measured), slow_requests=slow, requests=requests), impact=impact)
 
 
-def _count(facts: Mapping[str, JSON]) -> str:
-    slow = facts["slow_requests"]
-    return (
-        "" if slow is None else f"{plural(slow, 'request')} took longer than {duration_text(facts['threshold'])} since"
-    )
+def _counted(c: Context, answers: Answers, began: float | None) -> tuple[int | None, int | None, str | None]:
+    """Slow requests and all requests since the onset; both with the highest share of slow ones in one sentence."""
+    limit, short = LATENCY_P95.of(c.service.thresholds), answers["by bucket, short"]
+    slow_share, rate = histogram.beyond(short, limit), histogram.every(short)
+    since = grid(c) >= split_time(c, began)
+    if np.isnan(slow_share[since]).all():
+        return None, None, None
+    slow, requests = (round(float(np.nansum(one[since])) * c.step) for one in (slow_share * rate, rate))
+    firing = histogram.beyond(answers["by bucket"], limit)[grid(c) >= c.started_at - c.for_seconds]
+    peak = "" if np.isnan(firing).all() else f", {share_text(float(np.nanmax(firing)))} at the peak"
+    said = f"{count_text(slow)} of {count_text(requests)} requests took longer than {duration_text(limit)}"
+    minutes = (c.end - split_time(c, began)) / 60
+    return slow, requests, f"{said} in {minutes:,.0f} minutes{since_onset(began)}{peak}."
+
+
+def _count(facts: Facts) -> str:
+    slow = facts.slow_requests
+    return "" if slow is None else f"{plural(slow, 'request')} took longer than {duration_text(facts.threshold)} since"
 
 
 CHECK = threshold_check.check(
     threshold_check.Level(
         name="latency",
+        facts=Facts,
         title="Request duration, 95th percentile",
         unit="s",
         now="5 % of requests take {} or longer",
@@ -56,13 +75,13 @@ CHECK = threshold_check.check(
         queries=_queries,
         value=lambda answers: line(answers["p95"]),
         parts=("p95", "by bucket"),
-        needs=("p95",),
-        threshold=lambda service: service.thresholds.latency_p95_seconds,
+        requires=("p95",),
+        threshold=lambda service: LATENCY_P95.of(service.thresholds),
         least=lambda service: LATE / 2,
         noise=NOISE,
         text=duration_text,
-        moving=lambda service, answers: histogram.beyond(answers["by bucket"], service.thresholds.latency_p95_seconds),
-        impact=_impact,
+        moving=lambda service, answers: histogram.beyond(answers["by bucket"], LATENCY_P95.of(service.thresholds)),
+        find=_find,
         count=_count,
     )
 )

@@ -3,22 +3,47 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from math import isfinite
 
 import numpy as np
 
+from runbook import model
 from runbook.alerts.checks.toolkit import histogram
 from runbook.alerts.checks.toolkit.duration_breakdown import Kind, kinds, of_all, queries
-from runbook.alerts.checks.toolkit.series import number, onset_of, series
-from runbook.investigation.definitions import Answers, Check, Context, Results
-from runbook.model import JSON, Chart, Query, Result, Status, Table
-from runbook.text.format import duration_text
+from runbook.alerts.checks.toolkit.series import number, series
+from runbook.alerts.thresholds import LATENCY_P95
+from runbook.investigation.definitions import Answers, Check, Context
+from runbook.investigation.results import Results
+from runbook.model import Chart, Query, Result, Status, Table
+from runbook.text.time import duration_text
 
 LABELS = ("method", "path")
-SLOWER = 3.0  # from three times its p95 before on, an endpoint is slower,
-NOTICED = 0.1  # but only if that is this share of the threshold
-APART = 0.5  # of the threshold: what an endpoint is delayed by beyond all of them is a delay of its own
+SLOWER = 3.0  # an endpoint is slower from three times its earlier p95 on,
+NOTICED = 0.1  # but only above this share of the threshold
+APART = 0.5  # of the threshold: an endpoint delayed by so much more than the least delayed one has a cause of its own
 SHOWN = 6
+
+
+@dataclass(frozen=True, kw_only=True)
+class Facts(model.Facts):
+    """How many endpoints had requests since the onset, and which of them are slow, by method and path.
+
+    `slow` have a p95 above the threshold; `slower` are those and all that are several times slower than before. With
+    `some`, other endpoints are as fast as before; with `all`, none is. `apart`, only then, are delayed by much more
+    than the least delayed one. `top` has most of the additional time: its `top_share` (0..1), and its `top_p95` in
+    seconds. `top` and `top_share` are None where there is no additional time.
+    """
+
+    endpoints: int
+    slow: tuple[str, ...]
+    slower: tuple[str, ...]
+    top: str | None
+    top_p95: float
+    top_share: float | None
+    some: bool
+    all: bool
+    apart: tuple[str, ...]
 
 
 def _queries(c: Context) -> Mapping[str, Query]:
@@ -26,8 +51,8 @@ def _queries(c: Context) -> Mapping[str, Query]:
 
 
 def _judge(c: Context, answers: Answers, earlier: Results) -> Result:
-    limit = c.service.thresholds.latency_p95_seconds
-    found = kinds(c, answers, onset_of(earlier), *LABELS)
+    limit = LATENCY_P95.of(c.service.thresholds)
+    found = kinds(c, answers, earlier.onset, *LABELS)
     used = [one for one in found if one.per_second > 0 and not one.name.endswith(c.service.health_path)]
     if not used:
         return Result("unknown", "Not known: no requests were timed by path since the onset.")
@@ -35,17 +60,17 @@ def _judge(c: Context, answers: Answers, earlier: Results) -> Result:
     slower = [one for one in used if one in slow or _slower(one, limit)]
     calm = [one for one in used if one not in slower]
     extra = sum(one.extra for one in used)
-    facts: dict[str, JSON] = {
-        "endpoints": len(used),
-        "slow": [one.name for one in slow],
-        "slower": [one.name for one in slower],
-        "top": used[0].name if extra else None,
-        "top_p95": number(used[0].p95.since, 4),
-        "top_share": number(used[0].extra / extra, 3) if extra else None,
-        "some": bool(slow and calm),
-        "all": bool(slow and not calm),
-        "apart": _apart(used, limit) if slow and not calm else [],
-    }
+    facts = Facts(
+        endpoints=len(used),
+        slow=tuple(one.name for one in slow),
+        slower=tuple(one.name for one in slower),
+        top=used[0].name if extra else None,
+        top_p95=round(used[0].p95.since, 4),
+        top_share=number(used[0].extra / extra, 3) if extra else None,
+        some=bool(slow and calm),
+        all=bool(slow and not calm),
+        apart=_apart(used, limit) if slow and not calm else (),
+    )
     slowest = sorted(used, key=lambda one: -one.p95.since)[:SHOWN]
     lines = tuple(series(c, one.name, one.over_time) for one in sorted(slowest, key=lambda one: one.name))
     chart = Chart("p95-by-path", "Request duration by endpoint, 95th percentile", "s", lines, threshold=limit)
@@ -57,27 +82,25 @@ def _slower(one: Kind, limit: float) -> bool:
     return one.p95.since > NOTICED * limit and not one.p95.times < SLOWER
 
 
-def _apart(used: Sequence[Kind], limit: float) -> list[str]:
-    """The endpoints that are delayed by much more than the least delayed: a queue at the door would delay all alike."""
+def _apart(used: Sequence[Kind], limit: float) -> tuple[str, ...]:
+    """The endpoints delayed by much more than the least delayed one: a queue in front of all would delay all alike."""
     delays = {one.name: one.mean.since - float(np.nan_to_num(one.mean.before)) for one in used}
     least = min(delays.values())
-    return [name for name, delay in delays.items() if delay - least > APART * limit]
+    return tuple(name for name, delay in delays.items() if delay - least > APART * limit)
 
 
-def _sentence(facts: Mapping[str, JSON], slow: Sequence[Kind], calm: Sequence[Kind], limit: float) -> str:
+def _sentence(facts: Facts, slow: Sequence[Kind], calm: Sequence[Kind], limit: float) -> str:
     if not slow:
         return f"None: no endpoint has a p95 above {duration_text(limit)} since the onset."
     worst = max(slow, key=lambda one: one.p95.since)
-    told = f"{worst.name} with a p95 of {duration_text(worst.p95.since)}{_before(worst)}"
-    if facts["all"]:
-        rest = (
-            f"{len(slow)} of {facts['endpoints']} above {duration_text(limit)}, the others slower than before as well"
-        )
-        whole = "all of them" if len(slow) == facts["endpoints"] else rest
-        return f"{whole[0].upper()}{whole[1:]}; the slowest is {told}."
+    shown = f"{worst.name} with a p95 of {duration_text(worst.p95.since)}{_before(worst)}"
+    if facts.all:
+        part = f"{len(slow)} of {facts.endpoints} are above {duration_text(limit)}, the others also slower than before"
+        scope = "All of them" if len(slow) == facts.endpoints else part
+        return f"{scope}; the slowest is {shown}."
     names = f"{', '.join(one.name for one in calm[:2])}{' and others' if len(calm) > 2 else ''}"
     more = f" and {len(slow) - 1} more" if len(slow) > 1 else ""
-    return f"{told}{more}; {names} as fast as before."
+    return f"{shown}{more}; {names} {'is' if len(calm) == 1 else 'are'} as fast as before."
 
 
 def _before(one: Kind) -> str:
@@ -102,7 +125,7 @@ def _table(used: Sequence[Kind]) -> Table:
         "p95 since (s)",
         "Mean since (s)",
         "Requests / s",
-        "Of the additional time",
+        "% of the additional time",
     )
     return Table("p95-by-path", columns, rows)
 
@@ -111,4 +134,4 @@ def _seconds(value: float) -> str:
     return f"{value:.3f}" if isfinite(value) else ""
 
 
-CHECK = Check("paths", "Which endpoints are slow?", _queries, _judge, needs=("p95", "count"))
+CHECK = Check("paths", "Which endpoints are slow?", Facts, _queries, _judge, requires=("p95", "count"))

@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from runbook.alerts.checks.toolkit import threshold_check
-from runbook.alerts.checks.toolkit.series import FAILED, grid, line, metric, over_window, rate_window, share, turn
+from runbook.alerts.checks.toolkit.series import FAILED, grid, line, metric, over_window, rate_window, share, split_time
+from runbook.alerts.thresholds import ERROR_RATIO
 from runbook.investigation.definitions import Answers, Context
-from runbook.model import JSON, Answer, Query
+from runbook.model import Answer, Query
 from runbook.text.format import count_text, plural, share_text
 
 NOISE = 0.002  # a share that wanders less than this is still calm
+
+
+@dataclass(frozen=True, kw_only=True)
+class Facts(threshold_check.Facts):
+    """The share of failed requests (0..1), and how many there were since the onset; None where that is not known."""
+
+    failed_requests: int | None
+    requests: int | None
 
 
 def failed_rate(context: Context, window: str = "") -> str:
@@ -34,25 +44,22 @@ def _queries(c: Context, window: str, ago: int) -> Mapping[str, Query]:
     }
 
 
-def impact(c: Context, answers: Answers, began: float | None, whole: str, noun: str) -> Mapping[str, JSON]:
-    """Failed ones and all (the part `whole`) since the onset, and both with the worst share in one clause.
-
-    The facts are named for the noun: `failed_requests` and `requests` of a "request".
-    """
+def failures(
+    c: Context, answers: Answers, began: float | None, *, whole: str, noun: str
+) -> tuple[int | None, int | None, str | None]:
+    """Failed ones and all (the part `whole`) since the onset, and both with the highest share in one sentence."""
     failed, every = (count(c, answers[f"{part}, short"], began) for part in ("failed", whole))
-    facts: dict[str, JSON] = {f"failed_{noun}s": failed, f"{noun}s": every}
     if failed is None:
-        return facts
-    firing = share(answers["failed"], answers[whole])[grid(c) >= c.started_at - c.hold_seconds]
+        return None, every, None
+    firing = share(answers["failed"], answers[whole])[grid(c) >= c.started_at - c.for_seconds]
     of_all = f" of {count_text(every)}" if every else ""
-    minutes, worst = (c.end - turn(c, began)) / 60, share_text(float(np.nanmax(firing)))
-    said = f"{count_text(failed)}{of_all} {noun}s failed in {minutes:,.0f} minutes{since_onset(began)}, {worst} of all at worst."
-    return {**facts, "impact": said}
+    minutes, peak = (c.end - split_time(c, began)) / 60, share_text(float(np.nanmax(firing)))
+    span = f"in {minutes:,.0f} minutes{since_onset(began)}"
+    return failed, every, f"{count_text(failed)}{of_all} {noun}s failed {span}, {peak} at the peak."
 
 
-def failed_since(facts: Mapping[str, JSON], noun: str) -> str:
+def failed_since(failed: int | None, noun: str) -> str:
     """How many failed since the onset, as a clause; "" where it is not known."""
-    failed = facts[f"failed_{noun}s"]
     return "" if failed is None else f"{plural(failed, f'failed {noun}')} counted since"
 
 
@@ -65,12 +72,18 @@ def count(c: Context, rate: Answer, since: float | None) -> int | None:
     """Requests of a rate since the onset; None where the rate is not known."""
     if rate.completeness == "failed":
         return None
-    return round(float(np.nansum(line(rate)[grid(c) >= turn(c, since)])) * c.step)
+    return round(float(np.nansum(line(rate)[grid(c) >= split_time(c, since)])) * c.step)
+
+
+def _find(c: Context, answers: Answers, measured: threshold_check.Facts) -> Facts:
+    failed, every, impact = failures(c, answers, measured.onset, whole="total", noun="request")
+    return replace(Facts(**vars(measured), failed_requests=failed, requests=every), impact=impact)
 
 
 CHECK = threshold_check.check(
     threshold_check.Level(
-        name="errors",
+        name="request_error_rate",
+        facts=Facts,
         title="Failed requests (5xx)",
         unit="% of requests",
         now="{} of requests fail now",
@@ -79,12 +92,12 @@ CHECK = threshold_check.check(
         queries=_queries,
         value=lambda answers: share(answers["failed"], answers["total"]),
         parts=("failed", "total"),
-        needs=("total",),
-        threshold=lambda service: service.thresholds.error_ratio,
-        least=lambda service: service.thresholds.error_ratio / 2,
+        requires=("total",),
+        threshold=lambda service: ERROR_RATIO.of(service.thresholds),
+        least=lambda service: ERROR_RATIO.of(service.thresholds) / 2,
         noise=NOISE,
         scale=100,
-        impact=lambda c, answers, began: impact(c, answers, began, "total", "request"),
-        count=lambda facts: failed_since(facts, "request"),
+        find=_find,
+        count=lambda facts: failed_since(facts.failed_requests, "request"),
     )
 )

@@ -1,4 +1,4 @@
-"""Durations by kind, such as requests by path or queries by table: how slow each is, and whose additional time it is."""
+"""Durations by kind, such as requests by path or queries by table: how slow each is, and its additional time."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from runbook.alerts.checks.toolkit.series import (
     over_window,
     rate_window,
     short_window,
-    turn,
+    split_time,
 )
 from runbook.investigation.definitions import Answers, Context
 from runbook.model import Answer, Query
 from runbook.sources.prometheus.client import matrix
-from runbook.text.format import plain_text
+from runbook.text.escape import plain_text
 
 NAME_LENGTH = 120
 
 
 @dataclass(frozen=True)
 class Kind:
-    """One kind: its p95 before the onset and since, its mean likewise, how many a second since, p95 over time.
+    """One kind: p95 and mean before the onset and since, how many per second since, and p95 over time.
 
-    `extra` is its additional time: seconds a second beyond what as many would have taken before.
+    `extra` is its additional time: seconds per second more than as many took on average before the onset.
     """
 
     name: str
@@ -47,7 +47,7 @@ class Kind:
 
 
 def queries(c: Context, name: str, *labels: str) -> Mapping[str, Query]:
-    """p95 for a person to see; seconds and number over a short window, from which the means come."""
+    """p95 for the chart; seconds and number over a short window, for the means."""
     short, by = f"{short_window(c)}s", ", ".join(labels)
     return {
         "p95": over_window(c, histogram.p95(c.service, name, rate_window(c), *labels)),
@@ -59,10 +59,10 @@ def queries(c: Context, name: str, *labels: str) -> Mapping[str, Query]:
 
 
 def kinds(c: Context, answers: Answers, onset: float | None, *labels: str) -> list[Kind]:
-    """All kinds with a value since the onset, those with most additional time first."""
+    """All kinds with a p95 since the onset, most additional time first."""
     p95, seconds, count = (_by(answers[part], labels) for part in ("p95", "sum", "count"))
-    since = grid(c) >= turn(c, onset)
-    found = [
+    since = grid(c) >= split_time(c, onset)
+    every = [
         Kind(
             name,
             change(c, values, onset, _high),
@@ -72,7 +72,7 @@ def kinds(c: Context, answers: Answers, onset: float | None, *labels: str) -> li
         )
         for name, values in p95.items()
     ]
-    return sorted((k for k in found if not np.isnan(k.p95.since)), key=lambda k: (-k.extra, k.name))
+    return sorted((k for k in every if not np.isnan(k.p95.since)), key=lambda k: (-k.extra, k.name))
 
 
 def _by(answer: Answer, labels: Sequence[str]) -> dict[str, Floats]:
@@ -90,7 +90,7 @@ def _high(values: Floats) -> float:
 
 
 def _mean(seconds: Floats | None, count: Floats | None, side: np.ndarray) -> float:
-    """Seconds each; NaN without any."""
+    """Mean seconds; NaN without any."""
     if seconds is None or count is None:
         return float("nan")
     number = float(np.nansum(count[side]))

@@ -11,15 +11,15 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from runbook.config.settings import Service
-from runbook.investigation.definitions import Context, Results
-from runbook.model import Answer, Event, Query, Series
+from runbook.config.schema import Service
+from runbook.investigation.definitions import Context
+from runbook.model import Answer, Query, Series
 from runbook.sources.prometheus.client import label_matchers, matrix, range_
 
 Floats = NDArray[np.float64]
 FAILED = 'status_code=~"5.."'
 DAY, WEEK = 86_400, 604_800
-WINDOW = "5m"  # the procedure's rate window
+WINDOW = "5m"  # rate window of the procedure
 
 
 def metric(service: Service, name: str, *matchers: str) -> str:
@@ -44,7 +44,7 @@ def since_mitigation(context: Context, text: str, end: float) -> Query:
 
 
 def recent(context: Context) -> str:
-    """The rate window in which a recovery soon shows: four scrapes, at least a minute."""
+    """The rate window of a verification, which shows a recovery soon: four scrapes, at least a minute."""
     return f"{max(60, 4 * context.service.scrape_interval_seconds)}s"
 
 
@@ -54,18 +54,18 @@ def watched(answer: Answer, values: Floats) -> Series:
 
 
 def short_window(context: Context) -> int:
-    """Rate window in seconds that still smooths: four scrapes, at least one step."""
+    """A short rate window in seconds, still smooth: four scrapes, at least one step."""
     return max(4 * context.service.scrape_interval_seconds, context.step)
 
 
 def rate_window(context: Context) -> str:
-    """The procedure's rate window, longer where the step is: nothing may happen between two points."""
+    """The procedure's rate window; a longer step instead, so that no change falls between two points."""
     return WINDOW if context.step <= 300 else f"{context.step}s"
 
 
-def turn(context: Context, onset: float | None) -> float:
-    """The time that parts before from since: the onset, or where none is known when the alert began to hold."""
-    return onset if onset is not None else context.started_at - context.hold_seconds
+def split_time(context: Context, onset: float | None) -> float:
+    """The time that separates before from since: the onset; where none is known, when the threshold was passed."""
+    return onset if onset is not None else context.started_at - context.for_seconds
 
 
 def grid(context: Context) -> Floats:
@@ -84,7 +84,7 @@ def line(answer: Answer) -> Floats:
 
 
 def highest(answer: Answer) -> Floats:
-    """The largest value among all series at each time of a range query's grid; NaN where none has one."""
+    """The highest of all series at each time of a range query's grid; NaN where none has a value."""
     if not answer.usable:
         return np.full(len(times_of(answer.query)), np.nan)
     return np.asarray(np.fmax.reduce(matrix(answer).values, axis=0, initial=np.nan))
@@ -99,16 +99,16 @@ def by_label(answer: Answer, label: str) -> dict[str, Floats]:
     return dict(sorted(pairs.items()))
 
 
-def ratio(part: Floats, whole: Floats) -> Floats:
-    """part / whole; a part without data counts as none of a whole that has some; 0/0 is NaN: no traffic."""
+def ratio(part: Floats, total: Floats) -> Floats:
+    """part / total; a part without data counts as 0 where there is a total; NaN where the total is 0: no traffic."""
     with np.errstate(divide="ignore", invalid="ignore"):
-        share = np.where(np.isnan(part), 0.0, part) / whole
-    return np.where(whole > 0, share, np.nan)
+        share = np.where(np.isnan(part), 0.0, part) / total
+    return np.where(total > 0, share, np.nan)
 
 
-def share(part: Answer, whole: Answer) -> Floats:
-    """The share of one rate in another; NaN all over where the part was not answered, for that is not zero."""
-    return ratio(line(part), line(whole)) if part.completeness != "failed" else line(whole) * np.nan
+def share(part: Answer, total: Answer) -> Floats:
+    """The share of one rate in another; all NaN where the query for the part failed: not known is not zero."""
+    return ratio(line(part), line(total)) if part.completeness != "failed" else line(total) * np.nan
 
 
 @dataclass(frozen=True)
@@ -120,7 +120,7 @@ class Change:
 
     @property
     def times(self) -> float:
-        """How many times the level before; infinite from nothing to something, NaN without anything to compare."""
+        """How many times the level before; infinite where that was 0, NaN where either level is not known."""
         if self.before == 0:
             return float("inf") if self.since > 0 else 1.0
         return self.since / self.before
@@ -129,9 +129,9 @@ class Change:
 def change(
     context: Context, values: Floats, onset: float | None, level: Callable[[Floats], float] = np.median
 ) -> Change:
-    """Typical value before the onset and since it; see `turn`."""
-    times, parted = grid(context), turn(context, onset)
-    return Change(_level(values[times < parted], level), _level(values[times >= parted], level))
+    """The typical value before the onset and since it, split at `split_time`."""
+    times, split = grid(context), split_time(context, onset)
+    return Change(_level(values[times < split], level), _level(values[times >= split], level))
 
 
 def _level(values: Floats, level: Callable[[Floats], float]) -> float:
@@ -145,54 +145,30 @@ def median(values: Floats) -> float:
 
 
 def last(values: Floats) -> float:
-    """The newest value that there is."""
+    """The newest known value; NaN without any."""
     known = values[~np.isnan(values)]
     return float(known[-1]) if len(known) else float("nan")
 
 
-def onset_of(earlier: Results) -> float | None:
-    """When it began, as the alert's first check found it."""
-    first = next(iter(earlier), "")
-    return fact(earlier, first, "onset")
-
-
-def fact(earlier: Results, check: str, name: str) -> float | None:
-    """A number that an earlier check found, None where it found none."""
-    result = earlier.get(check)
-    value = result.facts.get(name) if result else None
-    return float(value) if isinstance(value, int | float) else None
-
-
-def series(context: Context, label: str, values: Floats, role: str = "now", scale: float = 1.0) -> Series:
-    """A line for a chart, in the unit that `scale` turns the values into."""
+def series(context: Context, label: str, values: Floats, role: str = "now", *, scale: float = 1.0) -> Series:
+    """A line for a chart; `scale` converts the values into its unit."""
     return Series(label, tuple(grid(context)), tuple(values * scale), "reference" if role == "reference" else "now")
 
 
-def shown_of(title: str, most: int, every: int) -> str:
-    """A chart's title, which says so where it shows only `most` of all."""
-    return title if every <= most else f"{title}, {most} of {every}"
+def shown_of(title: str, most: int, total: int) -> str:
+    """A chart's title; where it shows only `most` of all lines, the title says so."""
+    return title if total <= most else f"{title}, {most} of {total}"
 
 
 def time_scale(*rows: Floats) -> tuple[str, float]:
-    """The unit of an axis of seconds, and what turns seconds into it: ms where none of them takes one."""
+    """The unit of an axis of durations, and its factor from seconds: ms where no value reaches one second."""
     known = [float(np.nanmax(row)) for row in rows if not np.isnan(row).all()]
     return ("s", 1.0) if max(known, default=0.0) >= 1 else ("ms", 1000.0)
 
 
 def number(value: float, digits: int = 6) -> float | None:
-    """A fact that JSON can hold and two platforms agree on: rounded, None for NaN and infinity."""
+    """A rounded number, the same on every platform; None for NaN and infinity, which JSON does not have."""
     return round(float(value), digits) if np.isfinite(value) else None
-
-
-def marks(context: Context, earlier: Results) -> tuple[Event, ...]:
-    """The events that every chart shows: rollouts, restarts, onset and the alert itself."""
-    changes = earlier.get("changes")
-    found = [Event(e["time"], e["label"], e["kind"]) for e in (changes.facts.get("events", []) if changes else [])]
-    onset = onset_of(earlier)
-    if onset is not None:
-        found.append(Event(onset, "onset", "onset"))
-    found.append(Event(context.started_at, "alert", "alert"))
-    return tuple(sorted((e for e in found if context.start <= e.time <= context.end), key=lambda e: (e.time, e.label)))
 
 
 def pods(context: Context, answer: Answer) -> Mapping[str, Floats]:

@@ -1,26 +1,30 @@
-"""What an alert watches, as a quotient of two sums that can be taken by pod: failed / all requests, seconds / requests."""
+"""What an alert watches, as a ratio of two sums that can be taken by pod: failed / all requests, seconds / requests."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
+
 from runbook.alerts.checks.toolkit import histogram
-from runbook.alerts.checks.toolkit.series import FAILED, metric
-from runbook.config.settings import Service
+from runbook.alerts.checks.toolkit.series import FAILED, Floats, metric
+from runbook.alerts.thresholds import AUTH_FAILURE_RATIO, ERROR_RATIO, LATENCY_P95
+from runbook.config.schema import Service
 from runbook.investigation.definitions import Context
-from runbook.text.format import duration_text, share_text
+from runbook.text.format import share_text
+from runbook.text.time import duration_text
 
 FAILURE = 'status="failure"'
 
 
 def of_the_rest(own: float, others: float) -> float:
-    """Of a share: how much fails here of what does not fail elsewhere."""
+    """For a share: the additional failures, as a share of what does not fail in the other pods."""
     return (own - others) / (1 - others) if others < 1 else 0.0
 
 
 def beyond_twice(own: float, others: float) -> float:
-    """Of a size: a pod with cold caches may well have twice as much."""
+    """For a size: what exceeds twice the other pods' value, which cold caches alone may reach."""
     return own - 2 * others
 
 
@@ -29,9 +33,10 @@ class Signal:
     """One signal of the service's pods, so that the pods of one revision can be compared with the others.
 
     `part` and `whole` make PromQL for the two sums, given a rate window in PromQL ("60s"), without the `sum by` around
-    them; above `threshold(service)` a revision suffers, which the chart shows where it is `drawn`. `title` and `unit`
-    are the chart's, in which values are shown `scale` times as large; `verb` and `of` make a clause around
-    `text(value)`: "fail 11.8 % of requests". `beyond(own, others)` is what some pods suffer that others do not.
+    them. Above `threshold(service)` a revision counts as affected; the chart shows the threshold where it is `drawn`.
+    `title` and `unit` are the chart's, which shows values times `scale`; `verb` and `of` make a clause around
+    `text(value)`: "fail 11.8 % of requests". `beyond(own, others)` is by how much some pods are worse than the others.
+    With `below`, less is worse; `badness` turns values so that more is.
     """
 
     title: str
@@ -45,6 +50,12 @@ class Signal:
     scale: float = 1.0
     drawn: bool = True
     beyond: Callable[[float, float], float] = beyond_twice
+    below: bool = False
+
+    def badness(self, values: Floats) -> Floats:
+        """The more, the worse, and twice as much is twice as bad: the reciprocal where less is worse."""
+        with np.errstate(divide="ignore"):
+            return np.reciprocal(values) if self.below else values
 
     def clause(self, value: float) -> str:
         """E.g. "fail 11.8 % of requests"."""
@@ -58,12 +69,12 @@ FAILED_REQUESTS = Signal(
     of="of requests",
     part=lambda c, window: f"rate({metric(c.service, 'http_requests_total', FAILED)}[{window}])",
     whole=lambda c, window: f"rate({metric(c.service, 'http_requests_total')}[{window}])",
-    threshold=lambda service: service.thresholds.error_ratio,
+    threshold=lambda service: ERROR_RATIO.of(service.thresholds),
     scale=100,
     beyond=of_the_rest,
 )
 
-SLUGGISH = 1 / 8  # of the threshold of p95: pods whose mean is above it are slow, for p95 is some times the mean
+SLOW_MEAN = 1 / 8  # of the p95 threshold: pods with a higher mean are slow, as p95 is several times the mean
 
 REQUEST_SECONDS = Signal(
     title="Mean request duration",
@@ -72,7 +83,7 @@ REQUEST_SECONDS = Signal(
     of="a request",
     part=lambda c, window: histogram.rates(c.service, histogram.REQUESTS, "sum", window),
     whole=lambda c, window: histogram.rates(c.service, histogram.REQUESTS, "count", window),
-    threshold=lambda service: service.thresholds.latency_p95_seconds * SLUGGISH,
+    threshold=lambda service: LATENCY_P95.of(service.thresholds) * SLOW_MEAN,
     text=duration_text,
     drawn=False,
 )
@@ -84,7 +95,7 @@ FAILED_LOGINS = Signal(
     of="of logins",
     part=lambda c, window: f"rate({metric(c.service, 'auth_attempts_total', FAILURE)}[{window}])",
     whole=lambda c, window: f"rate({metric(c.service, 'auth_attempts_total')}[{window}])",
-    threshold=lambda service: service.thresholds.auth_failure_ratio,
+    threshold=lambda service: AUTH_FAILURE_RATIO.of(service.thresholds),
     scale=100,
     beyond=of_the_rest,
 )

@@ -1,39 +1,56 @@
-"""What changed: rollouts and restarts on the time axis, their distance to the onset, and the alert's signal by revision."""
+"""What changed: rollouts and restarts on the time axis, their distance to the onset, the alert's signal by revision."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
-
 from runbook.alerts.checks.toolkit.series import (
-    Floats,
-    grid,
     number,
-    onset_of,
     over_window,
-    pods,
-    ratio,
     series,
     short_window,
-    turn,
+    split_time,
 )
 from runbook.alerts.checks.toolkit.signal import Signal
-from runbook.investigation.definitions import Answers, Check, Context, Results
-from runbook.model import JSON, Chart, Query, Result, Status, Table
+from runbook.alerts.checks.workload.revision_comparison import SLACK_SECONDS, Comparison, Served, by_revision, compare
+from runbook.investigation.definitions import Answers, Check, Context
+from runbook.investigation.results import Results
+from runbook.model import Chart, Event, EventFacts, Query, Result, Status, Table
 from runbook.sources.kubernetes import client as kubernetes
 from runbook.sources.kubernetes.objects import Pod, events_of, pods_of
 from runbook.sources.kubernetes.rollouts import Revision, deployment_of
 from runbook.sources.kubernetes.rollouts import revisions as revisions_of
-from runbook.text.format import clock_text, duration_text, plural
+from runbook.text.format import plural
+from runbook.text.time import clock_text, duration_text
 
 NEAR_SECONDS = 900  # a rollout this long before the onset may be its cause: a gradual one takes minutes
-SLACK_SECONDS = 90  # an onset found this much too early still counts as after it
-CALM_MINUTES = 5  # that a new revision did well first acquit it
-WORSE = 2.0  # times the threshold: what the pods of a revision suffer beyond the others is trouble of their own
+CALM_MINUTES = 5  # a new revision that served so long without trouble is acquitted
 RESTART_SECONDS = 600  # restarts are of interest from this long before the onset
+
+
+@dataclass(frozen=True, kw_only=True)
+class Facts(Comparison, EventFacts):
+    """The rollout that the onset followed, the revision before it, the current one, and what restarted near the onset.
+
+    Times are epoch seconds; `distance` is from rollout to onset in seconds, negative where it came after. `near` says
+    whether it came shortly before (None: either time is not known). `wanted` and `paused` are the deployment's;
+    `restarts` and `oom_kills` are None where the pods are not known.
+    """
+
+    rollout: float | None
+    revision: int | None
+    current_revision: int | None
+    current_since: float | None
+    previous_revision: int | None
+    image: str | None
+    wanted: int | None
+    paused: bool | None
+    distance: float | None
+    near: bool | None
+    restarts: int | None
+    restarted_pods: tuple[str, ...]
+    oom_kills: int | None
 
 
 def watching(signal: Signal) -> Check:
@@ -41,9 +58,10 @@ def watching(signal: Signal) -> Check:
     return Check(
         "changes",
         "What changed?",
+        Facts,
         lambda context: _queries(context, signal),
         lambda context, answers, earlier: _judge(context, answers, earlier, signal),
-        needs=("deployment",),
+        requires=("deployment",),
         optional=("part by pod", "whole by pod", "events"),
     )
 
@@ -60,47 +78,51 @@ def _queries(c: Context, signal: Signal) -> Mapping[str, Query]:
 
 
 def _judge(c: Context, answers: Answers, earlier: Results, signal: Signal) -> Result:
-    onset = onset_of(earlier)
-    began = turn(c, onset)
+    onset = earlier.onset
+    began = split_time(c, onset)
     known = revisions_of(answers["deployment"])
     deployment = deployment_of(answers["deployment"])
     seen = [r for r in known if r.rolled_out_at is not None and c.start <= r.rolled_out_at <= c.end]
     rollout = _suspect(seen, began)
     here = pods_of(answers["pods"]) if answers["pods"].usable else None
     restarts = None if here is None else _restarts(here, began - RESTART_SECONDS, c.end)
-    served = _by_revision(c, answers, known)
+    served = by_revision(c, answers, known)
     current = next((r for r in known if r.current), None)
     suspect = rollout or current
     ended = [p.last_termination for p in restarts or () if p.last_termination]
-    facts: dict[str, JSON] = {
-        "events": [
-            *({"time": r.rolled_out_at, "label": f"revision {r.number}", "kind": "rollout"} for r in seen),
-            *({"time": one.finished_at, "label": "restart", "kind": "restart"} for one in ended),
-        ],
-        "rollout": rollout.rolled_out_at if rollout else None,
-        "revision": rollout.number if rollout else None,
-        "current_revision": current.number if current else None,
-        "current_since": current.rolled_out_at if current else None,
-        "previous_revision": _previous(known, suspect),
-        "image": ", ".join(suspect.images) if suspect else None,
-        "wanted": deployment.wanted if deployment else None,
-        "paused": deployment.paused if deployment else None,
-        "distance": number(onset - rollout.rolled_out_at, 0) if rollout and rollout.rolled_out_at and onset else None,
-        "near": _near(rollout, onset, known),
-        "restarts": None if restarts is None else len(restarts),
-        "restarted_pods": sorted(p.name for p in restarts or ())[:5],
-        "oom_kills": None if restarts is None else sum(1 for one in ended if one.reason == "OOMKilled"),
-        **_compare(c, served, rollout, onset, signal),
-    }
-    abnormal = bool(facts["near"] or restarts or (rollout and onset is None))
-    lines = tuple(
-        series(c, f"revision {name}", one.share, scale=signal.scale) for name, one in sorted(served.items())[::-1]
+    facts = Facts(
+        events=(
+            *(Event(r.rolled_out_at, f"revision {r.number}", "rollout") for r in seen if r.rolled_out_at is not None),
+            *(Event(one.finished_at, "restart", "restart") for one in ended if one.finished_at is not None),
+        ),
+        rollout=rollout.rolled_out_at if rollout else None,
+        revision=rollout.number if rollout else None,
+        current_revision=current.number if current else None,
+        current_since=current.rolled_out_at if current else None,
+        previous_revision=_previous(known, suspect),
+        image=", ".join(suspect.images) if suspect else None,
+        wanted=deployment.wanted if deployment else None,
+        paused=deployment.paused if deployment else None,
+        distance=number(onset - rollout.rolled_out_at, 0) if rollout and rollout.rolled_out_at and onset else None,
+        near=_near(rollout, onset, known),
+        restarts=None if restarts is None else len(restarts),
+        restarted_pods=tuple(sorted(p.name for p in restarts or ())[:5]),
+        oom_kills=None if restarts is None else sum(1 for one in ended if one.reason == "OOMKilled"),
+        **vars(compare(c, served, rollout, onset, signal=signal)),
     )
+    abnormal = bool(facts.near or restarts or (rollout and onset is None))
+    status: Status = "abnormal" if abnormal else "unknown" if facts.near is None else "normal"
+    tables = (*_tables(c, known, here or ()), *_warnings(c, answers))
+    return Result(status, _sentence(c, facts), facts, _charts(c, served, signal), tables)
+
+
+def _charts(c: Context, served: Mapping[int, Served], signal: Signal) -> tuple[Chart, ...]:
+    """The signal by revision, where more than one served."""
+    newest = sorted(served.items(), reverse=True)
+    lines = tuple(series(c, f"revision {name}", one.share, scale=signal.scale) for name, one in newest)
     limit = signal.threshold(c.service) * signal.scale if signal.drawn else None
     chart = Chart("by-revision", f"{signal.title} by revision", signal.unit, lines, threshold=limit)
-    status: Status = "abnormal" if abnormal else "unknown" if facts["near"] is None else "normal"
-    tables = (*_tables(c, known, here or ()), *_warnings(c, answers))
-    return Result(status, _sentence(c, facts), facts, (chart,) if len(lines) > 1 else (), tables)
+    return (chart,) if len(lines) > 1 else ()
 
 
 def _near(rollout: Revision | None, onset: float | None, known: Sequence[Revision]) -> bool | None:
@@ -131,101 +153,30 @@ def _restarts(here: Sequence[Pod], start: float, end: float) -> list[Pod]:
     ]
 
 
-@dataclass(frozen=True)
-class _Served:
-    """The two sums of the signal by (pod, time) over the window, for some pods; 0 where there is none."""
-
-    part: Floats
-    whole: Floats
-
-    @property
-    def share(self) -> Floats:
-        return ratio(self.part.sum(axis=0), self.whole.sum(axis=0))
-
-    @property
-    def serves(self) -> NDArray[np.bool_]:
-        """When any of these pods served."""
-        return np.asarray(self.whole.sum(axis=0) > 0)
-
-
-def _beside(part: Floats, whole: Floats, others: Floats) -> tuple[float, float]:
-    """The signal of some pods, and what it would be if they were like the others at the same times; NaN without any."""
-    total = float(whole.sum())
-    if not total:
-        return float("nan"), float("nan")
-    return float(part.sum()) / total, float((whole * others).sum()) / total
-
-
-def _by_revision(c: Context, answers: Answers, revisions: Sequence[Revision]) -> dict[int, _Served]:
-    """A pod belongs to the revision whose ReplicaSet its name begins with."""
-    if answers["part by pod"].completeness == "failed":
-        return {}  # nothing known is not none
-    part, whole = pods(c, answers["part by pod"]), pods(c, answers["whole by pod"])
-    found: dict[int, _Served] = {}
-    for revision in revisions:
-        own = [pod for pod in whole if pod.startswith(f"{revision.replicaset}-")]
-        if own:
-            none = np.zeros_like(grid(c))
-            found[revision.number] = _Served(
-                np.nan_to_num([part.get(pod, none) for pod in own]), np.nan_to_num([whole[pod] for pod in own])
-            )
-    return found
-
-
-def _compare(
-    c: Context, served: Mapping[int, _Served], rollout: Revision | None, onset: float | None, signal: Signal
-) -> dict[str, JSON]:
-    """The signal in the pods of the new revision and in the others while both serve; and how long the new ones did well."""
-    if rollout is None or rollout.number not in served or onset is None:
-        return {"compared": None, "only_new": False, "worse": False, "alike": False, "calm_minutes": 0.0}
-    times, new, threshold = grid(c), served[rollout.number], signal.threshold(c.service)
-    others = [one for number_, one in served.items() if number_ != rollout.number]
-    none = np.zeros((1, len(times)))
-    old = _Served(*(np.concatenate([none, *(getattr(one, name) for one in others)]) for name in ("part", "whole")))
-    together = new.serves & old.serves
-    both = together & (times >= onset)
-    if not both.any():  # the others may be gone before an onset that was found late
-        both = together & (times >= onset - SLACK_SECONDS) & (np.nan_to_num(new.share) > threshold)
-    part, whole, others_then = new.part[:, both], new.whole[:, both], old.share[both]
-    new_share, old_share = _beside(part, whole, others_then)
-    each = [_beside(*one, others_then) for one in zip(part, whole, strict=True) if one[1].any()]
-    worse = old_share > threshold and min(signal.beyond(*one) for one in each) >= WORSE * threshold
-    calm = (times < onset - 60) & new.serves & (np.nan_to_num(new.share) < threshold / 2)
-    compared = np.isfinite(new_share) and np.isfinite(old_share)
-    return {
-        "compared": f"its pods {signal.clause(new_share)}, the others {signal.text(old_share)} while both served"
-        if compared
-        else None,
-        "only_new": bool(new_share > threshold and new_share >= 3 * old_share and old_share <= threshold),
-        "worse": bool(worse),
-        "alike": bool(not worse and old_share > threshold / 2 and old_share * 2 >= new_share),
-        "calm_minutes": round(float(calm.sum()) * c.step / 60, 1),
-    }
-
-
-def _sentence(c: Context, facts: Mapping[str, JSON]) -> str:
+def _sentence(c: Context, facts: Facts) -> str:
     parts = [_rollout(c, facts)]
-    if facts["compared"]:
-        parts.append(facts["compared"])
-    if facts["restarts"] is None:
+    if facts.compared:
+        parts.append(facts.compared)
+    if facts.restarts is None:
         parts.append("restarts are not known")
-    elif facts["restarts"]:
-        killed = f", {facts['oom_kills']} of them OOMKilled" if facts["oom_kills"] else ""
-        parts.append(f"{plural(facts['restarts'], 'pod')} restarted near the onset{killed}")
+    elif facts.restarts:
+        killed = f", {facts.oom_kills} of them OOMKilled" if facts.oom_kills else ""
+        parts.append(f"{plural(facts.restarts, 'pod')} restarted near the onset{killed}")
     else:
-        parts.append("none of the pods that are there now has restarted")
+        parts.append("none of the current pods has restarted")
     text = "; ".join(parts)
     return f"{text[0].upper()}{text[1:]}."
 
 
-def _rollout(c: Context, facts: Mapping[str, JSON]) -> str:
-    if facts["rollout"] is None:
-        return "no rollout in the window" if facts["near"] is False else "when the revision was rolled out is not known"
-    when = clock_text(facts["rollout"], c.started_at)
-    if facts["distance"] is None:
-        return f"revision {facts['revision']} reached its first pod at {when}; when it began is not known"
-    order = "before" if facts["distance"] >= 0 else "after"
-    return f"revision {facts['revision']} reached its first pod at {when}, {duration_text(abs(facts['distance']))} {order} the onset"
+def _rollout(c: Context, facts: Facts) -> str:
+    if facts.rollout is None:
+        return "no rollout in the window" if facts.near is False else "when the revision was rolled out is not known"
+    when = clock_text(facts.rollout, c.started_at)
+    if facts.distance is None:
+        return f"revision {facts.revision} reached its first pod at {when}; when the trouble began is not known"
+    order = "before" if facts.distance >= 0 else "after"
+    apart = duration_text(abs(facts.distance))
+    return f"revision {facts.revision} reached its first pod at {when}, {apart} {order} the onset"
 
 
 def _warnings(c: Context, answers: Answers) -> tuple[Table, ...]:

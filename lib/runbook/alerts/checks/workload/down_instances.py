@@ -8,22 +8,45 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from runbook import model
 from runbook.alerts.checks.toolkit.series import Floats, grid, metric, over_window
-from runbook.alerts.checks.workload.instances_down_count import HOLD_SECONDS, held, left
-from runbook.investigation.definitions import Answers, Check, Context, Results
-from runbook.model import JSON, Answer, Query, Result, Table
+from runbook.alerts.checks.workload.instances_down_count import FOR_SECONDS, held, left
+from runbook.investigation.definitions import Answers, Check, Context
+from runbook.investigation.results import Results
+from runbook.model import Answer, Query, Result, Table
 from runbook.sources.probe import network
 from runbook.sources.prometheus.client import matrix
-from runbook.text.format import clock_text, duration_text, plain_text, plural
+from runbook.text.escape import plain_text
+from runbook.text.format import plural
+from runbook.text.time import clock_text, duration_text
 
 SHOWN, NAMED = 12, 3
 
 
+@dataclass(frozen=True, kw_only=True)
+class Facts(model.Facts):
+    """The instances by name, as their pods are named: those `down` since the alert or later, those of them that are
+    still down `now` or were `never_up`, and those that are `up` at the end of the window; `all` is how many there are.
+
+    `since` is when the first went down and `left` when the last stopped being a target of Prometheus, in epoch seconds;
+    None where none did. `port` is where Prometheus scrapes most of them; None where no address has a port.
+    """
+
+    all: int
+    down: tuple[str, ...]
+    now: tuple[str, ...]
+    never_up: tuple[str, ...]
+    up: tuple[str, ...]
+    left: float | None
+    since: float | None
+    port: int | None
+
+
 @dataclass(frozen=True)
 class Instance:
-    """One target of Prometheus: 1 where it was up for at least a scrape of the last minute, 0 where it was down.
+    """One target of Prometheus: 1 where at least one scrape of the last minute succeeded, 0 where none did.
 
-    `name` is its pod's, or the instance's where it has none.
+    `name` is its pod's, or the instance's address where it has no pod.
     """
 
     name: str
@@ -33,7 +56,7 @@ class Instance:
 
 @dataclass(frozen=True)
 class Outage:
-    """One instance that has been down, or no target, since the alert: `since` when (to the step), `state` now."""
+    """One instance that went down or stopped being a target: `since` when (to the step), and its `state` now."""
 
     instance: Instance
     since: float
@@ -58,7 +81,7 @@ def _instances(c: Context, answer: Answer) -> list[Instance]:
 
 def _judge(c: Context, answers: Answers, earlier: Results) -> Result:
     every = _instances(c, answers["up"])
-    firing = grid(c) >= c.started_at - c.hold_seconds
+    firing = grid(c) >= c.started_at - c.for_seconds
     all_left = left(c, np.fmax.reduce([one.up for one in every])) if every else None
     outages = sorted(
         (outage for one in every if (outage := _outage(c, one, firing) or _left(c, one, all_left))),
@@ -67,23 +90,23 @@ def _judge(c: Context, answers: Answers, earlier: Results) -> Result:
     together = np.sum([~np.isnan(one.up[firing]) for one in every], axis=0)
     up = [one for one in every if _last_known(c, one) == 1]
     ports = [place.port for one in every if (place := network.place(one.address))]
-    facts: dict[str, JSON] = {
-        "all": max(len(outages), int(np.median(together))) if every else 0,
-        "down": [outage.instance.name for outage in outages],
-        "now": [outage.instance.name for outage in outages if outage.state == "down"],
-        "never_up": [outage.instance.name for outage in outages if outage.never_up],
-        "up": [one.name for one in up],
-        "left": all_left,
-        "since": outages[0].since if outages else None,
-        "port": max(set(ports), key=ports.count) if ports else None,
-    }
+    facts = Facts(
+        all=max(len(outages), int(np.median(together))) if every else 0,
+        down=tuple(outage.instance.name for outage in outages),
+        now=tuple(outage.instance.name for outage in outages if outage.state == "down"),
+        never_up=tuple(outage.instance.name for outage in outages if outage.never_up),
+        up=tuple(one.name for one in up),
+        left=all_left,
+        since=outages[0].since if outages else None,
+        port=max(set(ports), key=ports.count) if ports else None,
+    )
     rows = tuple(_row(c, outage) for outage in outages[:SHOWN])
     tables = (Table("instances", ("Pod", "Instance", "Down since", "For", "Now"), rows),) if rows else ()
     return Result("abnormal" if outages else "normal", _sentence(c, facts, outages), facts, tables=tables)
 
 
 def _outage(c: Context, one: Instance, firing: NDArray[np.bool_]) -> Outage | None:
-    """The outage that was under way when the alert fired or began after it."""
+    """Its outage that was under way when the alert fired, or that began later."""
     zeros = np.flatnonzero(firing & (one.up == 0))
     if not len(zeros):
         return None
@@ -102,14 +125,14 @@ def _outage(c: Context, one: Instance, firing: NDArray[np.bool_]) -> Outage | No
 
 
 def _left(c: Context, one: Instance, all_left: float | None) -> Outage | None:
-    """An instance that was up until all of them stopped being targets together."""
+    """The outage of an instance that was up until all instances stopped being targets together."""
     own = left(c, one.up)
-    together = own is not None and all_left is not None and all_left - own <= HOLD_SECONDS
+    together = own is not None and all_left is not None and all_left - own <= FOR_SECONDS
     return Outage(one, own, False, "no target") if own is not None and together else None
 
 
 def _last_known(c: Context, one: Instance) -> float | None:
-    """Its state at the end of the window; None where it is no target any more."""
+    """Its state at the end of the window; None where it is no longer a target."""
     recent = one.up[grid(c) >= c.end - 2 * c.step]
     known = recent[~np.isnan(recent)]
     return float(known[-1]) if len(known) and not np.isnan(recent[-1]) else None
@@ -123,25 +146,29 @@ def _row(c: Context, outage: Outage) -> tuple[str, ...]:
 
 
 def _since(c: Context, outage: Outage) -> str:
-    """The time; one at the window's start was before it."""
+    """When it began; an outage from the window's start on began before it."""
     return f"{'before ' if outage.since <= c.start else ''}{clock_text(outage.since, c.started_at)}"
 
 
-def _sentence(c: Context, facts: Mapping[str, JSON], outages: Sequence[Outage]) -> str:
+def _sentence(c: Context, facts: Facts, outages: Sequence[Outage]) -> str:
     if not outages:
-        return f"None: all of {plural(facts['all'], 'instance')} answered within every minute since the alert."
+        return f"None: every minute since the alert, Prometheus reached all of {plural(facts.all, 'instance')}."
     named = ", ".join(_named(c, outage) for outage in outages[:NAMED])
     more = f" and {len(outages) - NAMED} more" if len(outages) > NAMED else ""
-    back = len(outages) - len(facts["now"])
-    if facts["left"] is not None:
-        return f"{len(outages)} of {facts['all']}: {named}{more}; none is a target of Prometheus any more."
-    again = f" ({back} of them not any more)" if back else ""
-    rest = "nobody is up" if not facts["up"] else f"{plural(len(facts['up']), 'instance')} up"
-    return f"{len(outages)} of {facts['all']}{again}: {named}{more}; {rest} now."
+    back = len(outages) - len(facts.now)
+    if facts.left is not None:
+        return f"{len(outages)} of {facts.all}: {named}{more}; Prometheus no longer has any of them as a target."
+    again = f" ({back} no longer down)" if back else ""
+    rest = (
+        "none is up"
+        if not facts.up
+        else f"{plural(len(facts.up), 'instance')} {'is' if len(facts.up) == 1 else 'are'} up"
+    )
+    return f"{len(outages)} of {facts.all}{again}: {named}{more}; {rest} now."
 
 
 def _named(c: Context, outage: Outage) -> str:
     return f"{plain_text(outage.instance.name)} ({'never up' if outage.never_up else f'since {_since(c, outage)}'})"
 
 
-CHECK = Check("instances", "Which instances are down?", _queries, _judge, needs=("up",))
+CHECK = Check("down_instances", "Which instances are down?", Facts, _queries, _judge, requires=("up",))

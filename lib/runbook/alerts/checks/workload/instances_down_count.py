@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from math import ceil
+from dataclasses import dataclass, replace
+from math import ceil, nan
 
 import numpy as np
 
@@ -19,28 +20,44 @@ from runbook.alerts.checks.toolkit.series import (
     number,
     over_window,
     short_window,
-    turn,
+    split_time,
 )
 from runbook.analysis.intervals import stretch_start
-from runbook.config.settings import Service
+from runbook.config.schema import Service
 from runbook.investigation.definitions import Answers, Context
-from runbook.model import JSON, Query
+from runbook.model import Query
 from runbook.text.format import count_text, plural, share_text
+from runbook.text.time import clock_text
 
-HOLD_SECONDS = 60
+FOR_SECONDS = 60
 ANY = 0.5  # between none and one
 RESTLESS = 0.1  # of an instance: now and then a scrape is late
-TOGETHER = 180  # seconds: an instance that was up for less between two outages has one outage
-FEWER = 0.9  # of the requests before: fewer are missed
+TOGETHER = 180  # seconds: two outages with less than this between them are one outage
+FEWER = 0.9  # of the requests before the onset: a lower rate than this means that requests are missing
+
+
+@dataclass(frozen=True, kw_only=True)
+class Facts(threshold_check.Facts):
+    """How many instances are down. `worst` is the most at a time since the alert, of so many `instances`.
+
+    `left` is when the last instance stopped being a target of Prometheus (epoch seconds), None where one still is.
+    `failed_requests` and `requests` are counted since the onset; None where that is not known.
+    """
+
+    left: float | None
+    worst: int
+    instances: float | None
+    failed_requests: int | None
+    requests: int | None
 
 
 def held(service: Service) -> int:
-    """For so many seconds an instance has to miss every scrape to be down: a minute, longer where scrapes are rare."""
-    return max(HOLD_SECONDS, 4 * service.scrape_interval_seconds)
+    """An instance is down when it misses every scrape for so many seconds: a minute, longer where scrapes are rare."""
+    return max(FOR_SECONDS, 4 * service.scrape_interval_seconds)
 
 
 def down(service: Service) -> str:
-    """PromQL: how many instances have been down for as long as the alert holds; nothing where there is no instance."""
+    """PromQL: how many instances have been down for at least the alert's `for`; no value where there is no instance."""
     return f"sum(max_over_time({metric(service, 'up')}[{held(service)}s]) == bool 0)"
 
 
@@ -68,7 +85,7 @@ def left(c: Context, known: Floats) -> float | None:
 
 
 def _value(answers: Answers) -> Floats:
-    """How many are down; where none is a target any more, all that there were."""
+    """How many are down; where none is a target any more, as many as there were last."""
     known = line(answers["down"])
     seen = np.flatnonzero(~np.isnan(known))
     if "instances" in answers and len(seen):
@@ -77,7 +94,7 @@ def _value(answers: Answers) -> Floats:
 
 
 def _began(c: Context, answers: Answers, onset: float | None) -> float | None:
-    """An outage that has just begun is too short for a test of levels, but no less plain."""
+    """The onset; where the test of levels finds none, as in an outage that has just begun, the first missed scrapes."""
     if onset is not None:
         return onset
     missed, window = line(answers["missed, short"]), short_window(c)
@@ -85,49 +102,86 @@ def _began(c: Context, answers: Answers, onset: float | None) -> float | None:
     return began if began is not None else left(c, line(answers["down"]))
 
 
-def _impact(c: Context, answers: Answers, began: float | None) -> Mapping[str, JSON]:
-    """How many were down at worst and for how long; requests that failed, and that were not even counted."""
-    firing = grid(c) >= c.started_at - c.hold_seconds
-    worst = int(np.nanmax(_value(answers)[firing]))
-    every = last(line(answers["instances"]))
-    minutes = (c.end - turn(c, began)) / 60
-    of_all = "" if np.isnan(every) else f" of {max(int(every), worst)}"
-    said = [f"{worst}{of_all} instances down at worst in {minutes:,.0f} minutes"]
-    failed, requests = (count(c, answers[f"{part}, short"], began) for part in ("failed", "total"))
-    if failed is not None and requests:
-        said.append(f"{count_text(failed)} of {plural(requests, 'counted request')} failed")
-    rate = change(c, line(answers["total"]), began)
+def _find(c: Context, answers: Answers, measured: threshold_check.Facts) -> Facts:
+    firing = grid(c) >= c.started_at - c.for_seconds
+    failed, requests = (count(c, answers[f"{part}, short"], measured.onset) for part in ("failed", "total"))
+    facts = Facts(
+        **vars(measured),
+        left=left(c, line(answers["down"])),
+        worst=int(np.nanmax(_value(answers)[firing])),
+        instances=number(last(line(answers["instances"])), 0),
+        failed_requests=failed,
+        requests=requests,
+    )
+    return replace(facts, impact=_impact(c, answers, facts))
+
+
+def _impact(c: Context, answers: Answers, facts: Facts) -> str:
+    """How many were down at the peak and for how long, how many requests failed, and how many are missing."""
+    minutes = (c.end - split_time(c, facts.onset)) / 60
+    said = [f"{_of_all(facts, facts.worst)} down at the peak within {minutes:,.0f} minutes"]
+    if facts.failed_requests is not None and facts.requests:
+        said.append(f"{count_text(facts.failed_requests)} of {plural(facts.requests, 'counted request')} failed")
+    rate = change(c, line(answers["total"]), facts.onset)
     if rate.since < FEWER * rate.before or (rate.before > 0 and np.isnan(rate.since)):
-        missed = 1.0 if np.isnan(rate.since) else 1 - rate.times
-        said.append(f"{share_text(round(missed, 2))} fewer counted than before")
-    return {
-        "left": left(c, line(answers["down"])),
-        "worst": worst,
-        "instances": number(every, 0),
-        "failed_requests": failed,
-        "requests": requests,
-        "impact": f"{', '.join(said)}.",
-    }
+        missing = 1.0 if np.isnan(rate.since) else 1 - rate.times
+        said.append(f"{share_text(round(missing, 2))} fewer requests counted than before the onset")
+    return f"{', '.join(said)}."
 
 
-LEVEL = threshold_check.Level(
-    name="down",
-    title="Instances that are down",
-    unit="instances",
-    now="{} down",
-    past="{} down",
-    nothing="Prometheus has had no instance of the service to ask since the alert",
-    queries=_queries,
-    value=_value,
-    parts=("down",),
-    needs=("down",),
-    threshold=lambda service: 0.0,
-    least=lambda service: ANY,
-    noise=RESTLESS,
-    text=lambda instances: plural(ceil(instances), "instance"),
-    moving=lambda service, answers: line(answers["missed"]),
-    began=_began,
-    impact=_impact,
-    count=lambda facts: "no instance is a target of Prometheus any more" if facts["left"] is not None else "",
+def _of_all(facts: Facts, count: float) -> str:
+    """How many of all, e.g. "4 of 6 instances"; without their total where it is not known."""
+    if facts.instances is None:
+        return plural(count, "instance")
+    return f"{count_text(count)} of {plural(max(facts.instances, facts.worst), 'instance')}"
+
+
+def _sentence(c: Context, facts: Facts, abnormal: bool) -> str:
+    usual = _usual(facts)
+    if not abnormal:
+        return f"No. No instance has been down since the alert{usual}."
+    if facts.now is None:
+        since = clock_text(nan if facts.last_seen is None else facts.last_seen, c.started_at)
+        said = f"Yes. {_of_all(facts, facts.worst)} down at the peak{usual}; there is no data since {since}."
+    elif facts.now > facts.threshold:
+        now = ceil(facts.now)
+        said = f"Yes. {_of_all(facts, now)} {'is' if now == 1 else 'are'} down{usual}."
+    else:
+        now_text = clock_text(c.end, c.started_at)
+        said = f"It was. {_of_all(facts, facts.worst)} down at the peak, none at {now_text}{usual}."
+    began = "The data do not show when it began"
+    if facts.onset is not None:
+        began = f"It began at {clock_text(facts.onset, c.started_at)}"
+    left_all = "; no instance is a target of Prometheus any more" if facts.left is not None else ""
+    return f"{said} {began}{left_all}."
+
+
+def _usual(facts: Facts) -> str:
+    """How many were down at this hour on other days, as far as it is known."""
+    days = (("yesterday", facts.yesterday), ("last week", facts.last_week))
+    known = [(day, count_text(ceil(count))) for day, count in days if count is not None]
+    if len({count for _, count in known}) == 1:
+        return f" ({known[0][1]} at this hour {' and '.join(day for day, _ in known)})"
+    return f" (at this hour {', '.join(f'{count} {day}' for day, count in known)})" if known else ""
+
+
+CHECK = threshold_check.check(
+    threshold_check.Level(
+        name="instances_down_count",
+        facts=Facts,
+        title="Instances that are down",
+        unit="instances",
+        nothing="Prometheus has had no instance of the service as a target since the alert",
+        queries=_queries,
+        value=_value,
+        parts=("down",),
+        requires=("down",),
+        threshold=lambda service: 0.0,
+        least=lambda service: ANY,
+        noise=RESTLESS,
+        moving=lambda service, answers: line(answers["missed"]),
+        began=_began,
+        find=_find,
+        sentence=_sentence,
+    )
 )
-CHECK = threshold_check.check(LEVEL)

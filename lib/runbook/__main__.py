@@ -1,5 +1,0 @@
-"""`python -m runbook`: the command line."""
-
-from runbook.cli.main import main
-
-main()

@@ -1,0 +1,5 @@
+"""`python -m runbook.cli`: the command line."""
+
+from runbook.cli.main import main
+
+main()
