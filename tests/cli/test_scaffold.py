@@ -301,7 +301,7 @@ def test_one_side_is_given(team: Path, sides: tuple[str, ...]) -> None:
 
 
 def test_the_prefix_is_not_written_twice(team: Path) -> None:
-    """A metric given with the service's prefix would be asked for with two of them: it is refused, and nothing written."""
+    """A metric given with the prefix would be asked for with two of them: it is refused, and nothing is written."""
     told = refused(team, "new", "QueueTooLong", "--metric", "micro_frontend_x", "--above", "1", "--unit", "jobs")
     assert "Give the metric without micro_frontend_" in told
     assert not list(team.glob("alerts/*"))
