@@ -67,3 +67,13 @@ def test_a_replay_tries_the_same_places(tmp_path: Path):
     assert asked[0] == asked[1]
     assert len(asked[0]) == len(reachability.FACTS)
     assert contexts[1].environment.probe_token_file == ""
+
+
+def test_what_is_given_beside_an_empty_start_is_kept():
+    """A notebook without a start takes the recording's parameters, but for those that somebody gave."""
+    given = {"incident_id": "INC-2026-02-02-05", "started_at": "", "lookback": "45m"}
+    opened = Incident.open("HighErrorRate", environment="demo", **given).investigation().context
+    usual = Incident.open("HighErrorRate", environment="demo", incident_id="", started_at="", lookback="")
+    recorded = usual.investigation().context
+    assert (opened.incident, opened.started_at) == ("INC-2026-02-02-05", recorded.started_at)
+    assert opened.start > recorded.start

@@ -30,8 +30,8 @@ from runbook.redaction.redactor import Redactor
 from runbook.reporting import frames, notebook
 from runbook.reporting.findings import finding_view, recovery_view
 from runbook.reporting.presentation import header, present
-from runbook.sources.base import Deadline
 from runbook.sources.connect import connect
+from runbook.sources.deadline import Deadline
 from runbook.text.time import iso
 
 if TYPE_CHECKING:  # half a second to import: on first use only
@@ -73,7 +73,8 @@ class Incident:
         catalogued = catalogue.ready(alert, known, environment)
         recorded = Path(wanted.recording) if wanted.recording else catalogue.replayed(alert, environment)
         if recorded and not wanted.started_at:
-            wanted = given_of(Replay(file_of(recorded)).header)
+            told = {name: value for name, value in given.items() if value}
+            wanted = replace(given_of(Replay(file_of(recorded)).header), **told)
         window.incident_id(wanted.incident_id)
         if recorded:
             return cls._replay(catalogued, wanted, recorded)

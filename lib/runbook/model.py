@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import msgspec
 
@@ -77,6 +77,14 @@ class Answer:
 def failed(query: Query, error: str, seconds: float = 0.0) -> Answer:
     """An answer that did not come, and why."""
     return Answer(query, "failed", error=error, seconds=seconds)
+
+
+class Source(Protocol):
+    """The one seam: something that is asked. Clients, Deadline, Recorder, Replay and a test's fake are siblings."""
+
+    def ask(self, query: Query) -> Answer:
+        """The answer with its completeness; raises SourceError where a real client got none."""
+        ...
 
 
 @dataclass(frozen=True)

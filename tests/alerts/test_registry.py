@@ -255,3 +255,31 @@ def test_a_replay_does_not_depend_on_today_s_thresholds(tmp_path: Path):
     assert replayed == live.investigation().context.service.thresholds
     assert (replayed["queue_too_long"], replayed["error_ratio"], replayed["latency_p95_seconds"]) == (10, 0.25, 2.0)
     assert Threshold("queue_too_long", 99, "jobs", "another default").of(replayed) == 10
+
+
+def test_a_shipped_threshold_s_name_is_not_taken(tmp_path: Path) -> None:
+    """An own threshold of a shipped one's name would move the limit of both: the alert is refused."""
+    text = ALERT.format(name="QueueTooLong", module="error_ratio", more="")
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine/queue_too_long.py").write_text(text, encoding="utf-8")
+    with pytest.raises(UsageError, match="the threshold error_ratio is the package's"):
+        catalogue(tmp_path).load("QueueTooLong")
+
+
+def test_words_that_fail_cost_their_alert_alone(tmp_path: Path) -> None:
+    """A meaning that raises is found when the alert is loaded, and the list goes on."""
+    more = "OTHER = replace(OTHER, meaning=lambda limits: limits['queue'])"
+    module(tmp_path / "mine", more=more)
+    loaded, problems = catalogue(tmp_path).load_all()
+    assert "QueueTooLong" not in {alert.name for alert in loaded} and "HighErrorRate" in {a.name for a in loaded}
+    assert any("QueueTooLong cannot be loaded" in one for one in problems)
+
+
+def test_a_misspelled_threshold_is_refused_beside_a_broken_alert(tmp_path: Path) -> None:
+    """What is near to a known name is a typing error, also where another alert cannot be loaded."""
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine/queue_too_long.py").write_text("ALERT = nothing\n", encoding="utf-8")
+    settings_ = known(tmp_path, "error_ratoi = 0.5")
+    environment = next(iter(settings_.environments.values()))
+    with pytest.raises(UsageError, match="did you mean error_ratio"):
+        registry.of(settings_).check(settings_.service(environment.service), settings_.path)

@@ -19,9 +19,8 @@ from runbook.doctor.line import Line
 from runbook.errors import SourceError
 from runbook.incident import Incident
 from runbook.investigation.investigator import Investigator
-from runbook.model import JSON, Answer, Query, failed
+from runbook.model import JSON, Answer, Query, Source, failed
 from runbook.recording.replay import Replay
-from runbook.sources.base import Source
 from tests.bare import bare
 from tests.fakes import context
 
@@ -341,7 +340,7 @@ def test_the_catalogues_needs_are_those_of_the_procedure():
 
 def test_a_source_that_raises_costs_its_own_lines_only(tmp_path: Path):
     """Real sources stand behind a deadline that turns whatever they raise into a line."""
-    from runbook.sources.base import Deadline
+    from runbook.sources.deadline import Deadline
 
     class Broken:
         def ask(self, query: Query) -> Answer:

@@ -12,7 +12,9 @@ import pytest
 
 from runbook.alerts.checks.logins import authentication
 from runbook.alerts.checks.requests import scope
+from runbook.alerts.checks.workload import nodes, pod_states
 from runbook.alerts.high_error_rate import ALERT, DATABASE
+from runbook.alerts.instance_down import ALERT as INSTANCE_DOWN
 from runbook.errors import DefinitionError, UsageError
 from runbook.incident import Incident
 from runbook.investigation.definitions import Alert, Cause, Check, Conclusive, Plan, Sign, plan
@@ -91,6 +93,16 @@ def test_an_alert_that_contradicts_itself_is_refused(wrong: Callable[[], Alert],
     """Names stand for one thing, the first check is the alert's own, weights are shares."""
     with pytest.raises(DefinitionError, match=said):
         wrong()
+
+
+def test_a_check_comes_after_those_that_it_reads():
+    """A check that judges by what others found is refused where they are missing, or come later."""
+    with pytest.raises(DefinitionError, match="the check nodes needs, before it, the check pod_states"):
+        replace(ALERT, checks=(*ALERT.checks, nodes.CHECK))
+    with pytest.raises(DefinitionError, match="the check pod_states needs, before it, the check down_instances"):
+        first, *others = INSTANCE_DOWN.checks
+        rest = (check for check in others if check is not pod_states.CHECK)
+        replace(INSTANCE_DOWN, checks=(first, pod_states.CHECK, *rest))
 
 
 def test_a_plan_reads_what_it_declares():

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import threading
 from dataclasses import replace
+from typing import Any
 
 from runbook.alerts.high_error_rate import ALERT
+from runbook.alerts.shared_causes import TRAFFIC
 from runbook.clock import Frozen
+from runbook.investigation.definitions import Plan
 from runbook.investigation.investigator import Investigator
 from runbook.model import Answer, Query, failed
 from tests.fakes import ONSET, Scripted, context, line, nothing
@@ -135,3 +138,26 @@ def test_a_series_that_only_begins_is_no_surge():
     found = inquire(Scripted({FAILED: nothing, ALL: answer})).finding("traffic")
     assert found.result.status == "unknown"
     assert "nothing to compare with" in found.result.sentence
+
+
+def test_a_fault_in_an_alert_s_own_words_costs_those_words():
+    """A plan, a phrase or a note that raises is logged; the verdicts, the other words and the evidence are there."""
+
+    def fails(*_: object) -> Any:
+        raise KeyError("queue")
+
+    broken = replace(TRAFFIC, phrase=fails, plan=Plan(fails))
+    alert = replace(ALERT, causes=(broken, *(c for c in ALERT.causes if c.name != "traffic")), note=fails)
+    source = Scripted({FAILED: rising(0.3, 80.0), ALL: rising(50.0, 500.0)})
+    found = Investigator(alert, context(), source, Frozen(context().now)).investigation()
+    assert [v.cause for v in found.verdicts if v.state == "supported"] == ["traffic"]
+    assert found.headline == "Probably Traffic surge."
+    assert found.mitigations == ()
+
+
+def test_a_query_that_a_check_only_names_costs_nothing_else():
+    """A check that requires a query which it does not ask is judged by those that it does."""
+    wrong = replace(ALERT.checks[-1], requires=("atempts",))
+    alert = replace(ALERT, checks=(*ALERT.checks[:-1], wrong))
+    found = Investigator(alert, context(), Scripted({}), Frozen(context().now)).investigation()
+    assert {finding.result.status for finding in found.findings} == {"unknown"}

@@ -15,9 +15,8 @@ from runbook.config.settings import Settings
 from runbook.incident import Incident
 from runbook.investigation.investigator import Investigator
 from runbook.investigation.result import Investigation
-from runbook.model import Answer, Query, failed
+from runbook.model import Answer, Query, Source, failed
 from runbook.recording.replay import Replay
-from runbook.sources.base import Source
 from tests import ROOT, fakes
 from tests.faulty import Faulty, Mode
 

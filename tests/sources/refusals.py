@@ -5,8 +5,7 @@ from __future__ import annotations
 import pytest
 
 from runbook.errors import SourceError
-from runbook.model import Query
-from runbook.sources.base import Source
+from runbook.model import Query, Source
 
 
 def refused(source: Source, query: Query) -> SourceError:

@@ -13,8 +13,8 @@ import urllib3
 from runbook.config.schema import Auth
 from runbook.config.schema import Elasticsearch as ElasticsearchSettings
 from runbook.config.schema import Prometheus as PrometheusSettings
-from runbook.model import Answer, Query
-from runbook.sources.base import Deadline, Source
+from runbook.model import Answer, Query, Source
+from runbook.sources.deadline import Deadline
 from runbook.sources.elasticsearch import client as elasticsearch
 from runbook.sources.elasticsearch.client import Elasticsearch
 from runbook.sources.http.timelimit import RetryInTime, TimeLimit

@@ -99,7 +99,7 @@ RESOURCES = Cause(
             resource_limits.Facts,
             0.7,
             lambda f: bool(f.oom_kills),
-            lambda f: f"{plural(f.oom_kills, 'container')} killed for using too much memory",
+            lambda f: f"{plural(f.oom_kills or 0, 'container')} killed for using too much memory",
         ),
         Sign(
             resource_limits.Facts,
@@ -110,7 +110,7 @@ RESOURCES = Cause(
         Sign(
             resource_limits.Facts,
             0.5,
-            lambda f: f.cpu_reached and f.cpu_full_pods > 1,
+            lambda f: f.cpu_reached and (f.cpu_full_pods or 0) > 1,
             lambda f: f"CPU at {share_text(f.cpu_used)} of its limit in {f.cpu_full_pods} pods",
         ),
         Sign(error_messages.Facts, 0.4, about("resources"), share_of("resources")),

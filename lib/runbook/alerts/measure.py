@@ -81,7 +81,7 @@ class Measure:
                 parts=("value",),
                 requires=("value",),
                 threshold=self.limit,
-                least=lambda service: self.limit(service) / 2,
+                least=lambda service: self.limit(service) / 10,
                 noise=self.threshold.default / 50,
                 text=self.text,
                 scale=self._scale,

@@ -14,7 +14,8 @@ from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from runbook.errors import RunbookError, UsageError
+from runbook.alerts import thresholds
+from runbook.errors import DefinitionError, RunbookError, UsageError
 
 if TYPE_CHECKING:  # a name is found without it
     from runbook.investigation.definitions import Alert
@@ -64,6 +65,8 @@ class Pack:
             if self.private:
                 _provide(self.package, self.folder)
             found = getattr(importlib.import_module(f"{self.package}.{stem}"), "ALERT", None)
+            if isinstance(found, Alert):
+                _try_words(found)
         except (Exception, SystemExit) as error:  # it is somebody's code: whatever it does costs this alert alone
             where, what = _fault(error, self.folder)
             raise UsageError(
@@ -73,6 +76,16 @@ class Pack:
             held = f"the alert {found.name}" if isinstance(found, Alert) else f"a {type(found).__name__}"
             raise UsageError(f"The ALERT of {file} is {held}, not the alert {name}; name file and alert alike.")
         return found
+
+
+def _try_words(alert: Alert) -> None:
+    """Refuse an alert whose own words cannot be made, or that names a threshold of the package as its own."""
+    for words in (alert.summary, alert.meaning):
+        words({})
+    shipped = {one.name: one for one in thresholds.SHIPPED}
+    for own in alert.thresholds:
+        if own.name in shipped and own != shipped[own.name]:
+            raise DefinitionError(f"the threshold {own.name} is the package's; import it, or choose another name")
 
 
 def _holds_alert(file: Path) -> bool:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from functools import cached_property
 from importlib.metadata import EntryPoint, entry_points
 from importlib.util import find_spec
@@ -111,7 +112,8 @@ class Catalogue:
             key = f"service.{service.name}.thresholds.{name}"
             if name in known and (problem := known[name].problem(value)):
                 toml.refuse(file, key, problem)
-            if name not in known and not problems:  # else it may be one of an alert that cannot be loaded
+            misspelled = bool(get_close_matches(name, known, n=1, cutoff=0.8))
+            if name not in known and (misspelled or not problems):  # else it may be a broken alert's
                 toml.refuse(file, key, f"is a threshold of no alert; {hint(name, known)}")
 
     @cached_property

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from runbook.config.schema import Service
 from runbook.doctor.line import RECENT_SECONDS, Line, ask_all, failed
-from runbook.model import Answer
-from runbook.sources.base import Source
+from runbook.model import Answer, Source
 from runbook.sources.elasticsearch import client as elasticsearch
 
 FIELD_TYPES = {  # what the checks can do with a field of the logs

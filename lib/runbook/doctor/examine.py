@@ -16,8 +16,8 @@ from runbook.config.settings import Settings
 from runbook.doctor import elasticsearch, kubernetes, mysql, probe, prometheus, requirements
 from runbook.doctor.line import RECENT_SECONDS, Line
 from runbook.investigation.definitions import Alert, Context
+from runbook.model import Source
 from runbook.recording.replay import Replay
-from runbook.sources.base import Source
 from runbook.sources.connect import connect
 
 logger = logging.getLogger(__name__)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from runbook.config.schema import Service
 from runbook.doctor.line import Line, State, ask_all, failed
-from runbook.sources.base import Source
+from runbook.model import Source
 from runbook.sources.kubernetes import client as kubernetes
 
 

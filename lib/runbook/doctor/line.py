@@ -7,8 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Literal
 
-from runbook.model import Answer, Query
-from runbook.sources.base import Source
+from runbook.model import Answer, Query, Source
 from runbook.text.format import source_text
 
 State = Literal["ok", "optional", "missing", "failed"]

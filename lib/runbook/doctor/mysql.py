@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from runbook.doctor.line import Line, failed
-from runbook.sources.base import Source
+from runbook.model import Source
 from runbook.sources.mysql import client as mysql
 
 

@@ -9,8 +9,7 @@ from runbook.doctor import requirements
 from runbook.doctor.line import RECENT_SECONDS, Line, ask_all, failed
 from runbook.doctor.requirements import Need
 from runbook.investigation.definitions import Alert, Context
-from runbook.model import Answer, Query
-from runbook.sources.base import Source
+from runbook.model import Answer, Query, Source
 from runbook.sources.prometheus import client as prometheus
 
 

@@ -55,7 +55,8 @@ class Check:
     is pure and gets the results of earlier checks. A judge need not guard against missing data itself where
     `requires` names the queries without which nothing can be said: the check is then unknown, with the source's error.
     Where any query but the `optional` ones failed or was partial, a "normal" becomes unknown. With `empty_is_none`, an
-    empty answer is one to judge by: there is none of what was asked for.
+    empty answer is one to judge by: there is none of what was asked for. `reads` are the facts of earlier checks that
+    it judges by: an alert must have those checks, before this one.
     """
 
     name: str
@@ -66,6 +67,7 @@ class Check:
     requires: tuple[str, ...] = ()
     optional: tuple[str, ...] = ()
     empty_is_none: bool = False
+    reads: tuple[type[Facts], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -230,6 +232,9 @@ class Alert:
             yield from (
                 f"it has two {kind}s named {name}." for name in sorted({n for n in names if names.count(n) > 1})
             )
+        for place, check in enumerate(self.checks):
+            lacking = (facts for facts in check.reads if not asks(self.checks[:place], facts))
+            yield from (self._lacking(f"the check {check.name}", "needs, before it,", facts) for facts in lacking)
         for cause in self.causes:
             yield from (self._lacking(f"the cause {cause.name}", *one) for one in self._unasked(cause))
             signs = (*cause.supports, *cause.refutes)

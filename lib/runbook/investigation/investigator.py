@@ -11,12 +11,11 @@ from dataclasses import replace
 from runbook.clock import Clock
 from runbook.errors import UsageError, fault
 from runbook.investigation import ranking, verification
-from runbook.investigation.definitions import Alert, Answers, Check, Context
+from runbook.investigation.definitions import Alert, Answers, Cause, Check, Context
 from runbook.investigation.events import events
 from runbook.investigation.result import Investigation, conclude
 from runbook.investigation.results import Results
-from runbook.model import Answer, Finding, Mitigation, Query, Recovery, Result, Verdict
-from runbook.sources.base import Source
+from runbook.model import Answer, Finding, Mitigation, Query, Recovery, Result, Source, Verdict
 from runbook.text.escape import READABLE, shortened
 from runbook.text.format import source_text
 from runbook.text.suggest import hint
@@ -76,9 +75,17 @@ class Investigator:
 
     def mitigations(self) -> tuple[Mitigation, ...]:
         """What to do about the supported causes, most probable first."""
-        plans = {cause.name: cause.plan for cause in self.alert.causes}
+        causes = {cause.name: cause for cause in self.alert.causes}
         supported = [v.cause for v in self.verdicts() if v.state == "supported"][:SHOWN_CAUSES]
-        return tuple(Mitigation(name, *plans[name](self.context, self.results())) for name in supported)
+        return tuple(one for name in supported if (one := self._planned(causes[name])))
+
+    def _planned(self, cause: Cause) -> Mitigation | None:
+        """What to do about one cause; None where its plan fails, which costs nothing else."""
+        try:
+            return Mitigation(cause.name, *cause.plan(self.context, self.results()))
+        except Exception:
+            logger.exception("The plan for %s cannot be filled in", cause.name)
+            return None
 
     def recovery(self, tell: verification.ProgressCallback) -> Recovery:
         """Whether the service recovered; waits for it where a mitigation was just made."""
@@ -120,9 +127,9 @@ def judge(check: Check, context: Context, answers: Answers, earlier: Results) ->
 
 def _judged(check: Check, context: Context, answers: Answers, earlier: Results) -> Result:
     telling = ("complete", "partial", "empty") if check.empty_is_none else ("complete", "partial")
-    for name in check.requires:
-        if answers[name].completeness not in telling:
-            return Result("unknown", f"Not known: {_absence(answers[name])}")
+    absent = [answers[name] for name in check.requires if name in answers and answers[name].completeness not in telling]
+    if absent:
+        return Result("unknown", f"Not known: {_absence(absent[0])}")
     if answers and not any(answer.completeness in telling for answer in answers.values()):
         return Result("unknown", f"Not known: {_absence(next(iter(answers.values())))}")
     try:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from runbook.investigation.definitions import Alert, Context
 from runbook.investigation.results import Results
 from runbook.model import Answer, Event, Finding, Mitigation, Recovery, Verdict
 from runbook.text.escape import READABLE, shortened
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -45,7 +49,7 @@ class Investigation:
 def conclude(alert: Alert, results: Results, verdicts: Sequence[Verdict]) -> tuple[str, str]:
     """The verdict in one sentence, and why in the next: what the first check of the alert and the causes say."""
     first = results[alert.checks[0].name]
-    note = f"{said} " if (said := alert.note(results, verdicts)) else ""
+    note = f"{said} " if (said := _safely(lambda: alert.note(results, verdicts), "")) else ""
     if first.status == "unknown":
         return f"{note}Not known whether {alert.name} is real.", first.sentence
     if first.status == "normal":
@@ -55,8 +59,17 @@ def conclude(alert: Alert, results: Results, verdicts: Sequence[Verdict]) -> tup
     if not supported:
         return f"{note}{_unexplained(verdicts)}", told
     phrases = {cause.name: cause.phrase for cause in alert.causes}
-    named = ", and ".join(phrases[v.cause](results) for v in supported)
+    named = ", and ".join(_safely(partial(phrases[v.cause], results), v.title) for v in supported)
     return shortened(f"{note}Probably {named}.", READABLE), f"{told} {_sentence(supported[0].because)}"
+
+
+def _safely(words: Callable[[], str], otherwise: str) -> str:
+    """What an alert's own words say; a fault in them costs no more than these words."""
+    try:
+        return words()
+    except Exception:
+        logger.exception("An alert's own words cannot be made")
+        return otherwise
 
 
 def _unexplained(verdicts: Sequence[Verdict]) -> str:

@@ -17,12 +17,11 @@ from pathlib import Path
 from typing import IO, Self
 
 from runbook.errors import RecordingError, RunbookError
-from runbook.model import JSON, Answer, Query, failed
+from runbook.model import JSON, Answer, Query, Source, failed
 from runbook.recording import asked
 from runbook.recording.file import MAX_BYTES, Writer
 from runbook.recording.keys import Header, Keys
 from runbook.redaction.redactor import Redactor
-from runbook.sources.base import Source
 
 logger = logging.getLogger(__name__)
 

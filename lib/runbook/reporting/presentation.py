@@ -19,9 +19,7 @@ from runbook.reporting.findings import FindingView, RecoveryView, finding_view, 
 from runbook.reporting.steps import DoNow, MitigationView, first_step, mitigation_view
 from runbook.reporting.tones import Tone
 from runbook.text import time
-from runbook.text.escape import filename, shortened
-
-REASON = 200  # characters of why something is not known
+from runbook.text.escape import filename
 
 
 @dataclass(frozen=True)
@@ -209,13 +207,13 @@ def _ledger(sentence: str, findings: Sequence[FindingView]) -> Ledger:
     unknown = [one for one in findings if one.status == "unknown"]
     reasons: dict[str, list[str]] = {}
     for one in unknown:
-        reasons.setdefault(shortened(one.sentence, REASON), []).append(one.question)
+        reasons.setdefault(one.sentence, []).append(one.question)
     return Ledger(
         sentence=sentence,
         checks=len(findings),
         ran=len(findings) - len(unknown),
         unknown=tuple(Gap(tuple(questions), why) for why, questions in reasons.items()),
-        partial=tuple(Gap((one.question,), shortened(one.gap, REASON)) for one in findings if one.gap),
+        partial=tuple(Gap((one.question,), one.gap) for one in findings if one.gap),
     )
 
 

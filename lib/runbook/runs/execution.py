@@ -251,4 +251,4 @@ def _redact(output: Any, redactor: Redactor) -> None:
 
 
 def _first_line(text: str) -> str:
-    return next((line for line in text.strip().splitlines() if line.strip()), "no reason given")[:300]
+    return next((line for line in text.strip().splitlines() if line.strip()), "no reason given")[:2000]

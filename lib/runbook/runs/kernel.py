@@ -108,7 +108,7 @@ class Kernel:
             return ""
         if code >= 0:
             said = self.log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
-            return f"exited with {code}" + (f" ({said[-1][:200]})" if said else "")
+            return f"exited with {code}" + (f" ({said[-1][:2000]})" if said else "")
         name = signal.Signals(-code).name if -code in set(signal.Signals) else f"signal {-code}"
         return f"was ended by {name}" + (", perhaps for lack of memory" if name == "SIGKILL" else "")
 

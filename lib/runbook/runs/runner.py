@@ -82,10 +82,8 @@ def run(
     began = time.monotonic()
     prepared = plan(alert, parameters, settings, evidence=evidence, now=time.time(), notebook=notebook)
     redactor = _redactor(prepared, settings)
-    with (
-        Interruptible() as interruptible,
-        Kernel({"MPLBACKEND": "agg", "RUNBOOK_SETTINGS": str(settings.path)}, PRELOAD) as kernel,
-    ):
+    surroundings = {"MPLBACKEND": "agg", "RUNBOOK_SETTINGS": str(settings.path)}
+    with Interruptible() as interruptible, Kernel(surroundings, PRELOAD) as kernel:
         from runbook.evidence.draft import Draft  # the kernel imports at the same time
 
         loaded = prepared.catalogue.ready(alert, settings, prepared.environment)

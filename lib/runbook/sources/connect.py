@@ -11,8 +11,8 @@ from collections.abc import Callable, Mapping
 from runbook.config import schema
 from runbook.config.schema import Environment
 from runbook.errors import SourceError
-from runbook.model import Answer, Query, SourceName, failed
-from runbook.sources.base import Deadline, Source
+from runbook.model import Answer, Query, Source, SourceName, failed
+from runbook.sources.deadline import LONGEST, Deadline
 from runbook.text.format import source_text
 
 logger = logging.getLogger(__name__)
@@ -45,7 +45,7 @@ class Lazy:
             source = self._source or self._made()
         except Exception as error:  # an installation that is not whole must cost its checks, never the notebook
             logger.exception("The %s client cannot be loaded", self._name)
-            said = f"{type(error).__name__}: {str(error)[:200]}"
+            said = f"{type(error).__name__}: {str(error)[:LONGEST]}"
             return failed(
                 query, f"{source_text(self._name)} client cannot be loaded ({said}); install the package again."
             )

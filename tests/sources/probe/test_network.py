@@ -14,8 +14,8 @@ import pytest
 from runbook.config.schema import Environment
 from runbook.errors import SourceError
 from runbook.model import Query
-from runbook.sources.base import Deadline
 from runbook.sources.connect import connect
+from runbook.sources.deadline import Deadline
 from runbook.sources.probe.network import Network, Place, place, port, resolve
 
 

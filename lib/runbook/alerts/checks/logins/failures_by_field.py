@@ -81,7 +81,8 @@ def check(
             return Result("unknown", f"Not known: {where}.")
         return judge(found)
 
-    return Check(name, question, facts, lambda c: _queries(c, field(c.service)), judged)
+    reads = (login_failure_rate.Facts,)
+    return Check(name, question, facts, lambda c: _queries(c, field(c.service)), judged, reads=reads)
 
 
 def first_few(names: Sequence[str]) -> str:

@@ -247,4 +247,5 @@ CHECK = Check(
     _judge,
     requires=("memory",),
     optional=("pods",),
+    reads=(changes.Facts,),
 )

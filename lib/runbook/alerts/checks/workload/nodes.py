@@ -120,4 +120,6 @@ def _are(names: Sequence[str]) -> str:
     return f"{', '.join(names)} {'is' if len(names) == 1 else 'are'}"
 
 
-CHECK = Check("nodes", "Are the nodes healthy?", Facts, _queries, _judge, requires=("nodes",))
+CHECK = Check(
+    "nodes", "Are the nodes healthy?", Facts, _queries, _judge, requires=("nodes",), reads=(pod_states.Facts,)
+)

@@ -231,4 +231,12 @@ def _sentence(facts: Facts) -> str:
     return f"{'; '.join(parts)}."
 
 
-CHECK = Check("pod_states", "What state are the pods in?", Facts, _queries, _judge, requires=("pods",))
+CHECK = Check(
+    "pod_states",
+    "What state are the pods in?",
+    Facts,
+    _queries,
+    _judge,
+    requires=("pods",),
+    reads=(down_instances.Facts,),
+)

@@ -74,6 +74,7 @@ class Connection:
     what: str
     some: str
     column: str
+    reads: tuple[type[model.Facts], ...] = ()
 
 
 TO_DATABASE = Connection(
@@ -89,6 +90,7 @@ TO_SERVICE = Connection(
     what="connections to port {} of the service's pods",
     some="from some addresses only",
     column="To their port {}",
+    reads=(down_instances.Facts,),
 )
 
 
@@ -101,6 +103,7 @@ def guarding(connection: Connection) -> Check:
         _queries,
         lambda context, answers, earlier: _judge(context, answers, earlier, connection),
         empty_is_none=True,
+        reads=connection.reads,
     )
 
 

@@ -73,4 +73,12 @@ def _sentence(facts: Facts) -> str:
     return f"The last line of {facts.times} of {facts.ended} containers: “{facts.last}”."
 
 
-CHECK = Check("previous_logs", "What did crashed containers log last?", Facts, _queries, _judge, empty_is_none=True)
+CHECK = Check(
+    "previous_logs",
+    "What did crashed containers log last?",
+    Facts,
+    _queries,
+    _judge,
+    empty_is_none=True,
+    reads=(pod_states.Facts,),
+)

@@ -108,4 +108,12 @@ def _sentence(facts: Facts) -> str:
     return f"{plural(facts.serving, 'instance')} {serve} {facts.rate:,.3g} requests/s{times}{failing}."
 
 
-CHECK = Check("remaining_capacity", "Which instances still serve?", Facts, _queries, _judge, requires=("requests",))
+CHECK = Check(
+    "remaining_capacity",
+    "Which instances still serve?",
+    Facts,
+    _queries,
+    _judge,
+    requires=("requests",),
+    reads=(down_instances.Facts,),
+)

@@ -46,17 +46,17 @@ class Facts(model.Facts):
     """
 
     container: str | None
-    oom_kills: int
+    oom_kills: int | None
     memory_top_pod: str | None
     memory_used: float | None
     memory_limit: float | None
     memory_reached: bool | None
-    memory_full_pods: int
+    memory_full_pods: int | None
     cpu_top_pod: str | None
     cpu_used: float | None
     cpu_limit: float | None
     cpu_reached: bool | None
-    cpu_full_pods: int
+    cpu_full_pods: int | None
     memory_bytes: float | None
     cpu_cores: float | None
     heavier: str | None

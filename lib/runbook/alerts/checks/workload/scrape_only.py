@@ -108,4 +108,12 @@ def _sentence(facts: Facts) -> str:
     return f"No: {who}, but {logged}, so no requests reach them{health}."
 
 
-CHECK = Check("scrape_only", "Is only the scrape broken?", Facts, _queries, _judge, empty_is_none=True)
+CHECK = Check(
+    "scrape_only",
+    "Is only the scrape broken?",
+    Facts,
+    _queries,
+    _judge,
+    empty_is_none=True,
+    reads=(pod_states.Facts, down_instances.Facts, reachability.Facts),
+)

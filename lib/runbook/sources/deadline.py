@@ -1,4 +1,4 @@
-"""The one seam: `Source.ask(query) -> Answer`, and the deadline that holds for every source alike."""
+"""The deadline that holds for every source alike."""
 
 from __future__ import annotations
 
@@ -7,21 +7,13 @@ import threading
 import time
 from collections.abc import Callable
 from contextvars import copy_context
-from typing import Protocol
 
 from runbook.errors import RunbookError
-from runbook.model import Answer, Query, failed
+from runbook.model import Answer, Query, Source, failed
 from runbook.text.format import source_text
 
 logger = logging.getLogger(__name__)
-
-
-class Source(Protocol):
-    """Something we ask. Real clients, Deadline, Recorder, Replay and a test's fake are siblings."""
-
-    def ask(self, query: Query) -> Answer:
-        """The answer with its completeness; raises SourceError where a real client got none."""
-        ...
+LONGEST = 20_000  # characters of a client's error: what is shown is cut after it was redacted
 
 
 class Deadline:
@@ -64,7 +56,7 @@ class Deadline:
             logger.exception("The %s client failed (%s)", query.source, query.kind)
             return failed(
                 query,
-                f"{source_text(query.source)} client failed ({type(error).__name__}: {str(error)[:200]}); "
+                f"{source_text(query.source)} client failed ({type(error).__name__}: {str(error)[:LONGEST]}); "
                 "run `runbook doctor`.",
                 self._clock() - began,
             )
