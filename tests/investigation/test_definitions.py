@@ -149,6 +149,7 @@ TYPOS = {
         "def label(service: Service) -> str:\n    return service.pod_lable\n",
         'maybe "pod_label"',
     ),
+    "threshold": ("from runbook.alerts.thresholds import ERROR_RATOI\n", "ERROR_RATOI"),
     "plan": ("from runbook.alerts.mitigations.releases import rol_back\n", "rol_back"),
 }
 

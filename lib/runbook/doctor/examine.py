@@ -33,20 +33,20 @@ def examine(
     """
     environment = settings.environment(name)
     service = settings.service(environment.service)
-    catalogue, known = tuple(alerts), registry.of(settings)
-    known.check(service, settings.path, catalogue)
+    wanted, catalogue = tuple(alerts), registry.of(settings)
+    catalogue.check(service, settings.path, wanted)
     if environment.recording:
-        return tuple(_recording(known, environment, alert) for alert in catalogue)
+        return tuple(_recording(catalogue, environment, alert) for alert in wanted)
     asked = sources if sources is not None else connect(name, environment)
     context = _context(name, environment, service, now)
     every: Mapping[str, Callable[[], list[Line]]] = {
-        "prometheus": lambda: prometheus.look(asked["prometheus"], catalogue, context, int(now)),
+        "prometheus": lambda: prometheus.look(asked["prometheus"], wanted, context, int(now)),
         "elasticsearch": lambda: elasticsearch.look(asked["elasticsearch"], service, now),
         "kubernetes": lambda: kubernetes.look(asked["kubernetes"], service, inside=_may_exec(environment)),
         "mysql": lambda: mysql.look(asked["mysql"]),
         "probe": lambda: probe.look(asked["probe"], service),
     }
-    needed = requirements.sources(catalogue, context)
+    needed = requirements.sources(wanted, context)
     looks = [look for source, look in every.items() if source in needed]
     with ThreadPoolExecutor(len(looks)) as pool:
         return tuple(line for lines in pool.map(lambda look: look(), looks) for line in lines)
