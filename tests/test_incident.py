@@ -11,6 +11,7 @@ import pytest
 from runbook.alerts.checks.requests import reachability
 from runbook.config.schema import Environment
 from runbook.config.settings import Settings
+from runbook.errors import RecordingError
 from runbook.evidence.audit import audit
 from runbook.incident import Incident
 from runbook.investigation.recorded import Given
@@ -77,3 +78,13 @@ def test_what_is_given_beside_an_empty_start_is_kept():
     recorded = usual.investigation().context
     assert (opened.incident, opened.started_at) == ("INC-2026-02-02-05", recorded.started_at)
     assert opened.start > recorded.start
+
+
+def test_an_incident_s_folder_names_its_bundles(tmp_path: Path):
+    """Whoever names the folder above the bundle, or one without a recording, is told what to name."""
+    (tmp_path / "INC-1/HighErrorRate-1").mkdir(parents=True)
+    (tmp_path / "INC-1/HighErrorRate-1/recording.jsonl.gz").write_bytes(b"")
+    with pytest.raises(RecordingError, match="it holds bundles: name one of HighErrorRate-1"):
+        Incident.replay(tmp_path / "INC-1")
+    with pytest.raises(RecordingError, match="it is not a bundle, or its recording was removed"):
+        Incident.replay(tmp_path)

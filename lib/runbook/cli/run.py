@@ -91,7 +91,9 @@ def _json(outcome: Outcome) -> dict[str, object]:
 def _below(outcome: Outcome) -> Iterator[str]:
     """What stands below the headline."""
     yield from outcome.trouble
-    if outcome.trouble:
+    if outcome.trouble and outcome.replayed:
+        yield "These are recorded answers: leave out --started-at, --ended-at and --lookback to see what was recorded."
+    elif outcome.trouble:
         where = outcome.parameters.get("environment", "")
         yield f"Run `runbook doctor --environment {where}` to see what each source lacks."
     if outcome.recovery:

@@ -55,8 +55,21 @@ class _End(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def file_of(target: Path) -> Path:
-    """The file that a path means: of a bundle the recording in it, of a recording itself."""
-    return target / RECORDING if target.is_dir() else target
+    """The file that a path means: of a bundle the recording in it, of a recording itself.
+
+    Raises RecordingError for a folder without one, which may be an incident's: then its bundles are named.
+    """
+    if not target.is_dir():
+        return target
+    if not (target / RECORDING).is_file():
+        bundles = ", ".join(sorted(path.parent.name for path in target.glob(f"[!.]*/{RECORDING}")))
+        said = (
+            f"it holds bundles: name one of {bundles}"
+            if bundles
+            else "it is not a bundle, or its recording was removed"
+        )
+        raise RecordingError(f"The folder {target} has no {RECORDING}; {said}.")
+    return target / RECORDING
 
 
 # --- writing ---------------------------------------------------------------------------------------------------

@@ -40,7 +40,7 @@ class Outcome:
     """What a run left. `reason` says why it failed; `digest` is the manifest's SHA-256; `notices` tell of earlier runs.
 
     `trouble`, where not even the alert itself could be judged, says why, then a sentence for each source that failed.
-    `recovery` says whether it recovered, "" where nothing was mitigated.
+    `recovery` says whether it recovered, "" where nothing was mitigated; `replayed` that nobody was asked anew.
     `exit_code` is 0 for complete, 3 where a check could not run, 1 for failed, 128 + n where signal n stopped it.
     """
 
@@ -56,6 +56,7 @@ class Outcome:
     seconds: float
     parameters: Mapping[str, Value]
     recovery: str = ""
+    replayed: bool = False
 
 
 def silent(progress: Progress) -> None:
@@ -175,6 +176,7 @@ def _conclude(
         time.monotonic() - began,
         prepared.values,
         _recovery(found),
+        prepared.replayed is not None,
     )
 
 
