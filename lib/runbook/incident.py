@@ -16,7 +16,7 @@ from runbook.config import process_env, secrets, settings
 from runbook.config.schema import Environment, Service
 from runbook.errors import ParameterError, RecordingError
 from runbook.evidence.draft import Draft
-from runbook.evidence.manifest import Status
+from runbook.evidence.manifest import RunStatus
 from runbook.investigation import window
 from runbook.investigation.definitions import Alert, Context
 from runbook.investigation.investigator import Investigator
@@ -173,7 +173,7 @@ class Incident:
         draft.write(found)
         trouble = recorder.trouble if recorder else ""
         if process_env.draft_folder() is None:
-            status: Status = "failed" if trouble else "incomplete" if found.unknown else "complete"
+            status: RunStatus = "failed" if trouble else "incomplete" if found.unknown else "complete"
             return draft.seal(
                 status, reason=trouble, parameters=asdict(self._given), environment=found.context.environment_name
             )

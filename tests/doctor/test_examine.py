@@ -15,7 +15,7 @@ from runbook.clock import Frozen
 from runbook.config.settings import Settings
 from runbook.doctor import examine as examination
 from runbook.doctor import requirements
-from runbook.doctor.line import Line
+from runbook.doctor.line import Diagnosis
 from runbook.errors import SourceError
 from runbook.incident import Incident
 from runbook.investigation.investigator import Investigator
@@ -81,15 +81,15 @@ def world() -> World:
 
 
 @pytest.fixture
-def examine(world: World, tmp_path: Path) -> Callable[[], tuple[Line, ...]]:
-    def examine() -> tuple[Line, ...]:
+def examine(world: World, tmp_path: Path) -> Callable[[], tuple[Diagnosis, ...]]:
+    def examine() -> tuple[Diagnosis, ...]:
         names = ("prometheus", "elasticsearch", "kubernetes", "mysql", "probe")
         return examination.examine("bare", bare(tmp_path), ALERTS, NOW, sources=dict.fromkeys(names, world))
 
     return examine
 
 
-def wrong(lines: tuple[Line, ...]) -> Line:
+def wrong(lines: tuple[Diagnosis, ...]) -> Diagnosis:
     """The only line that is not ok."""
     (line,) = [line for line in lines if line.state != "ok"]
     return line
@@ -106,13 +106,15 @@ def test_what_the_named_alerts_do_not_ask_is_no_trouble(world: World, tmp_path: 
     assert wrong(examination.examine("bare", bare(tmp_path), ALERTS, NOW, sources=asked)).source == "mysql"
 
 
-def test_another_server_at_the_address_is_told(world: World, examine: Callable[[], tuple[Line, ...]]):
+def test_another_server_at_the_address_is_told(world: World, examine: Callable[[], tuple[Diagnosis, ...]]):
     """What answers well, and nothing, to `vector(1)` is no Prometheus."""
     world.nothing = {"instant"}
     assert wrong(examine()).says == "answered, but not as Prometheus does; check its URL in runbook.toml"
 
 
-def test_a_metric_that_is_missing_says_which_checks_it_costs(world: World, examine: Callable[[], tuple[Line, ...]]):
+def test_a_metric_that_is_missing_says_which_checks_it_costs(
+    world: World, examine: Callable[[], tuple[Diagnosis, ...]]
+):
     """A metric nobody exports names the setting to correct and the checks that cannot do without it."""
     del world.labels["micro_frontend_auth_attempts_total"]
     line = wrong(examine())
@@ -122,7 +124,7 @@ def test_a_metric_that_is_missing_says_which_checks_it_costs(world: World, exami
     assert not examination.fit([line])
 
 
-def test_a_metric_that_no_check_needs_is_optional(world: World, examine: Callable[[], tuple[Line, ...]]):
+def test_a_metric_that_no_check_needs_is_optional(world: World, examine: Callable[[], tuple[Diagnosis, ...]]):
     """Without it every check runs: the doctor says so, and which of them then say less."""
     del world.labels["micro_frontend_cache_size_bytes"]
     line = wrong(examine())
@@ -168,7 +170,7 @@ class Lacking:
         return Answer(query, "empty", {"resultType": "matrix", "result": []})
 
 
-def test_a_metric_with_another_label_value_says_which(world: World, examine: Callable[[], tuple[Line, ...]]):
+def test_a_metric_with_another_label_value_says_which(world: World, examine: Callable[[], tuple[Diagnosis, ...]]):
     """A metric that is there under another name of the application tells that name."""
     del world.labels["process_cpu_seconds_total"]
     world.values["process_cpu_seconds_total"] = ["shop-b", "shop-a"]
@@ -178,13 +180,13 @@ def test_a_metric_with_another_label_value_says_which(world: World, examine: Cal
     )
 
 
-def test_a_label_that_is_missing_is_named(world: World, examine: Callable[[], tuple[Line, ...]]):
+def test_a_label_that_is_missing_is_named(world: World, examine: Callable[[], tuple[Diagnosis, ...]]):
     """Queries group by labels: one that the metric lacks would quietly join all pods into one."""
     world.labels["micro_frontend_http_requests_total"].remove("pod")
     assert "has no label pod: set instance_label or pod_label" in wrong(examine()).says
 
 
-def test_a_field_that_is_missing_or_unfit_is_named(world: World, examine: Callable[[], tuple[Line, ...]]):
+def test_a_field_that_is_missing_or_unfit_is_named(world: World, examine: Callable[[], tuple[Diagnosis, ...]]):
     """A log field that no index has, or that has a type the checks can do nothing with, names its setting."""
     del world.fields["client_ip"]
     assert "no index has it: correct client_ip_field" in wrong(examine()).says
@@ -194,14 +196,14 @@ def test_a_field_that_is_missing_or_unfit_is_named(world: World, examine: Callab
 
 @pytest.mark.parametrize("name", ["username", "pod"])
 def test_a_field_that_is_counted_by_value_must_be_a_keyword(
-    name: str, world: World, examine: Callable[[], tuple[Line, ...]]
+    name: str, world: World, examine: Callable[[], tuple[Diagnosis, ...]]
 ):
     """Elasticsearch does not count the values of a text, such as accounts or pods."""
     world.fields[name] = {"text": {}}
     assert f"correct {name}_field in runbook.toml (perhaps {name}.keyword)" in wrong(examine()).says
 
 
-def test_an_application_that_is_logged_as_text_is_unfit(world: World, examine: Callable[[], tuple[Line, ...]]):
+def test_an_application_that_is_logged_as_text_is_unfit(world: World, examine: Callable[[], tuple[Diagnosis, ...]]):
     """Words of a text would match the logs of other applications as well; the field beside it is named."""
     world.fields["app"] = {"text": {}}
     assert wrong(examine()).says == (
@@ -210,7 +212,7 @@ def test_an_application_that_is_logged_as_text_is_unfit(world: World, examine: C
     )
 
 
-def test_an_index_without_our_messages_is_told(world: World, examine: Callable[[], tuple[Line, ...]]):
+def test_an_index_without_our_messages_is_told(world: World, examine: Callable[[], tuple[Diagnosis, ...]]):
     """An index that exists but holds nothing of the application, or no index at all, is told apart."""
     world.documents = []
     assert "no message of rust-micro-front-end in the last hour" in wrong(examine()).says
@@ -218,7 +220,7 @@ def test_an_index_without_our_messages_is_told(world: World, examine: Callable[[
     assert "no index of that name" in wrong(examine()).says
 
 
-def test_a_right_that_is_missing_is_told(world: World, examine: Callable[[], tuple[Line, ...]]):
+def test_a_right_that_is_missing_is_told(world: World, examine: Callable[[], tuple[Diagnosis, ...]]):
     """What Kubernetes forbids stands in its own words."""
     world.access = [
         *ALLOWED,
@@ -228,7 +230,7 @@ def test_a_right_that_is_missing_is_told(world: World, examine: Callable[[], tup
     assert (line.about, line.state, line.says) == ("list events", "failed", "Kubernetes forbids it; ask.")
 
 
-def test_an_optional_right_is_missing_rather_than_failed(world: World, examine: Callable[[], tuple[Line, ...]]):
+def test_an_optional_right_is_missing_rather_than_failed(world: World, examine: Callable[[], tuple[Diagnosis, ...]]):
     """What most checks do without is told as missing, each thing in its own line."""
     forbidden = {"status": 403, "error": "Kubernetes forbids it; ask.", "optional": True}
     world.access = [*ALLOWED, {"verb": "get", "resource": "nodes", **forbidden}]
@@ -236,14 +238,14 @@ def test_an_optional_right_is_missing_rather_than_failed(world: World, examine: 
     assert (line.about, line.state, line.says) == ("get nodes", "missing", "Kubernetes forbids it; ask.")
 
 
-def test_commands_in_pods_are_told_to_be_switched_off(examine: Callable[[], tuple[Line, ...]]):
+def test_commands_in_pods_are_told_to_be_switched_off(examine: Callable[[], tuple[Diagnosis, ...]]):
     """By default no command runs in a pod: the doctor says so and how to change it, and that is well."""
     (line,) = [line for line in examine() if line.about == "commands in pods"]
     assert line.state == "ok"
     assert "`exec = true` allows it" in line.says
 
 
-def test_what_the_database_does_not_let_us_read_is_told(world: World, examine: Callable[[], tuple[Line, ...]]):
+def test_what_the_database_does_not_let_us_read_is_told(world: World, examine: Callable[[], tuple[Diagnosis, ...]]):
     """A grant that the account lacks is a line of its own, in the source's words."""
     world.mysql = {"version": "8.4.2", "access": [{"what": "lock waits", "error": "MySQL forbids it; grant."}]}
     line = wrong(examine())
@@ -254,7 +256,7 @@ def test_what_the_database_does_not_let_us_read_is_told(world: World, examine: C
     ("status", "error", "told"), [(None, "connection refused", "connection refused"), (404, None, "answers 404")]
 )
 def test_a_service_that_does_not_answer_is_told(
-    world: World, examine: Callable[[], tuple[Line, ...]], status: int | None, error: str | None, told: str
+    world: World, examine: Callable[[], tuple[Diagnosis, ...]], status: int | None, error: str | None, told: str
 ):
     """The probe's paths are tried, each."""
     world.probe = {"status": status, "error": error}
@@ -264,7 +266,7 @@ def test_a_service_that_does_not_answer_is_told(
 
 
 @pytest.mark.parametrize("source", ["prometheus", "elasticsearch", "kubernetes", "mysql"])
-def test_a_source_that_is_down_takes_one_line(world: World, examine: Callable[[], tuple[Line, ...]], source: str):
+def test_a_source_that_is_down_takes_one_line(world: World, examine: Callable[[], tuple[Diagnosis, ...]], source: str):
     """A source that cannot be reached says so once, not once for each metric, and costs the others nothing."""
     world.down = {source}
     line = wrong(examine())
@@ -272,7 +274,7 @@ def test_a_source_that_is_down_takes_one_line(world: World, examine: Callable[[]
     assert line.says == f"{source} is down; start it."
 
 
-def test_all_is_well(examine: Callable[[], tuple[Line, ...]]):
+def test_all_is_well(examine: Callable[[], tuple[Diagnosis, ...]]):
     """Each source, metric, field, right and path has its line, and the versions are told."""
     lines = examine()
     assert {line.state for line in lines} == {"ok"}
@@ -281,7 +283,7 @@ def test_all_is_well(examine: Callable[[], tuple[Line, ...]]):
     assert all(version in said for version in ("3.1.0", "9.1.2", "v1.36.3", "10.11.6-MariaDB"))
 
 
-def test_sources_are_examined_in_parallel(world: World, examine: Callable[[], tuple[Line, ...]]):
+def test_sources_are_examined_in_parallel(world: World, examine: Callable[[], tuple[Diagnosis, ...]]):
     """Slow answers are waited for together: those of 0.1 s each take less than half their sum."""
     world.seconds = 0.1
     began = time.monotonic()

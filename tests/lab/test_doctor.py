@@ -12,7 +12,7 @@ from runbook.alerts.registry import SHIPPED
 from runbook.config.schema import Service
 from runbook.config.settings import Settings
 from runbook.doctor.examine import examine
-from runbook.doctor.line import Line
+from runbook.doctor.line import Diagnosis
 from tests.canned import Canned, Reply
 from tests.lab.scenarios.investigating import environment, profile
 from tests.lab.scenarios.loading import load
@@ -34,7 +34,7 @@ def address(lab: Lab) -> Iterator[str]:
         yield service.url
 
 
-def looked_at(lab: Lab, address: str, service: Service, user: str = "admin") -> tuple[Line, ...]:
+def looked_at(lab: Lab, address: str, service: Service, user: str = "admin") -> tuple[Diagnosis, ...]:
     known = Settings(Path(), {"lab": environment(lab, address, user)}, {service.name: service})
     return examine("lab", known, ALERTS, SCENE.ended_at)
 

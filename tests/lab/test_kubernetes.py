@@ -20,7 +20,7 @@ from runbook.sources.http.timelimit import TimeLimit
 from runbook.sources.kubernetes.client import Kubernetes
 from runbook.sources.kubernetes.containers import clocks_of, previous_logs_of, public_key_of
 from runbook.sources.kubernetes.http import Connection, Request
-from runbook.sources.kubernetes.kubeconfig import Login, from_files, service_account
+from runbook.sources.kubernetes.kubeconfig import ClusterLogin, from_files, service_account
 from runbook.sources.kubernetes.network_policies import Cut, cuts_egress, cuts_ingress, policies_of
 from runbook.sources.kubernetes.nodes import Node, nodes_of
 from runbook.sources.kubernetes.objects import events_of, pods_of, seconds, usage_of, version_of
@@ -311,7 +311,7 @@ def test_no_value_of_a_secret_reaches_this_process(shop: lab_cluster.Kubernetes)
 class Listening(Connection):
     """A connection that keeps what came in."""
 
-    def __init__(self, login: Login) -> None:
+    def __init__(self, login: ClusterLogin) -> None:
         super().__init__(login)
         self.bodies: list[tuple[str, bytes]] = []
 

@@ -28,6 +28,7 @@ from runbook.recording.replay import Replay
 from runbook.redaction.redactor import Redactor
 from runbook.sources.http.timelimit import TimeLimit
 from runbook.sources.mysql import client as mysql
+from runbook.sources.mysql.readers import ServerStatus
 from runbook.sources.mysql.session import Refused, Session
 from tests.certificates import Authority
 from tests.lab.servers.mariadb import HOST, MariaDB, grants
@@ -53,7 +54,7 @@ def source(server: MariaDB) -> mysql.MySQL:
     return mysql.MySQL(server.settings())
 
 
-def status(source: mysql.MySQL) -> mysql.Status:
+def status(source: mysql.MySQL) -> ServerStatus:
     found = mysql.status_of(source.ask(mysql.status()))
     assert found is not None
     return found

@@ -48,7 +48,7 @@ def pixels(chart: Chart) -> np.ndarray:
     return np.asarray(Image.open(io.BytesIO(render.png(chart))).convert("RGB"))
 
 
-def planned(chart: Chart) -> layout.Plan:
+def planned(chart: Chart) -> layout.Layout:
     with style():
         return layout.plan(Paper(), chart)
 

@@ -13,7 +13,7 @@ from tests.fakes import SERVICE, STARTED
 from tests.test_incident import recorded
 
 
-def planned(folder: Path, **given: str) -> plan.Plan:
+def planned(folder: Path, **given: str) -> plan.RunPlan:
     """The plan for an environment that names a recording of its own, made in another environment at STARTED."""
     recorded(folder / "HighErrorRate.gz", Given("lab", "INC-2025-03-04-07", iso(STARTED), "2h"), STARTED + 600)
     ours = Environment(service="shop", recording=str(folder / "{alert}.gz"), evidence=str(folder / "evidence"))

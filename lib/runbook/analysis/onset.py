@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from runbook.analysis.levels import CALM, LOUD, Disturbance, Measured, disturbance
-from runbook.analysis.statistics import Change, Floats, changed, noise
+from runbook.analysis.statistics import Difference, Floats, changed, noise
 
 SMOOTH = 10  # points on either side that the usual course is smoothed over
 AROUND = 60  # points on either side that the start is fitted on
@@ -121,7 +121,7 @@ class _Start:
     certain: float
 
 
-def _onset(start: _Start, change: Change) -> Onset:
+def _onset(start: _Start, change: Difference) -> Onset:
     confidence = round(start.certain * change.sure, 3)
     return Onset(start.time, change.before, change.after, change.effect, confidence)
 

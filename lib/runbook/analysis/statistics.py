@@ -16,7 +16,7 @@ MEDIAN_ERROR = 1.2533  # standard error of a median against that of a mean
 
 
 @dataclass(frozen=True)
-class Change:
+class Difference:
     """Two samples compared: medians, their difference in the values' unit and in sigmas of the noise, and the
     probability `sure` (0..1) that the difference is not chance.
     """
@@ -28,7 +28,9 @@ class Change:
     sure: float
 
 
-def changed(before: ArrayLike, after: ArrayLike, *, noise_floor: float = 0.0, correlated: float = 1.0) -> Change | None:
+def changed(
+    before: ArrayLike, after: ArrayLike, *, noise_floor: float = 0.0, correlated: float = 1.0
+) -> Difference | None:
     """Robust comparison of two samples; None where one of them has no finite value.
 
     `noise_floor`: the noise is never taken to be smaller (values' unit). `correlated`: how many neighbouring values
@@ -42,7 +44,7 @@ def changed(before: ArrayLike, after: ArrayLike, *, noise_floor: float = 0.0, co
     noise = max(spread(np.concatenate((a - middle_a, b - middle_b))), least)
     effect = middle_b - middle_a
     error = MEDIAN_ERROR * noise * sqrt(max(1.0, correlated) * (1 / len(a) + 1 / len(b)))
-    return Change(middle_a, middle_b, effect, effect / noise, erf(abs(effect) / error / sqrt(2)))
+    return Difference(middle_a, middle_b, effect, effect / noise, erf(abs(effect) / error / sqrt(2)))
 
 
 def spread(values: Floats) -> float:

@@ -28,12 +28,12 @@ def command(alert: tuple[str, ...], environment: str | None, settings_path: Path
     from runbook.alerts import registry
     from runbook.config import settings as reader
     from runbook.doctor.examine import examine, fit
-    from runbook.doctor.line import Line
+    from runbook.doctor.line import Diagnosis
 
     settings = reader.load(settings_path)
     name = options.chosen_environment(settings, environment)
     loaded, problems = registry.of(settings).choose(alert)
-    lines = [*(Line("runbook", "alerts", "failed", one) for one in problems)]
+    lines = [*(Diagnosis("runbook", "alerts", "failed", one) for one in problems)]
     lines += examine(name, settings, loaded, time.time())
     if json_:
         options.print_json([asdict(line) for line in lines])

@@ -11,12 +11,12 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from runbook.errors import UsageError
 
-Kind = Literal["gauge", "counter", "ratio", "quantile", "pod-maximum"]
+FrameKind = Literal["gauge", "counter", "ratio", "quantile", "pod-maximum"]
 TEMPLATES: Final = Path(__file__).resolve().parent / "templates"
 _NAME: Final = re.compile(r"([A-Z][a-z0-9]+){2,6}", re.ASCII)
 _METRIC: Final = re.compile(r"[a-z_][a-z0-9_]{0,120}", re.ASCII)
 _UNIT: Final = re.compile(r"[\w%][\w% /.]{0,39}")
-_TITLES: Final[dict[Kind, str]] = {
+_TITLES: Final[dict[FrameKind, str]] = {
     "gauge": "{}",
     "counter": "rate of {}",
     "ratio": "{} as a share of {}",
@@ -32,7 +32,7 @@ class Frame:
     """
 
     name: str
-    kind: Kind = "gauge"
+    kind: FrameKind = "gauge"
     metric: str
     of: str = ""
     limit: float

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from runbook.config.schema import Service
-from runbook.doctor.line import RECENT_SECONDS, Line, ask_all, failed
+from runbook.doctor.line import RECENT_SECONDS, Diagnosis, ask_all, failed
 from runbook.model import Answer, Source
 from runbook.sources.elasticsearch import client as elasticsearch
 
@@ -18,12 +18,14 @@ FIELD_TYPES = {  # what the checks can do with a field of the logs
 }
 
 
-def look(source: Source, service: Service, now: float) -> list[Line]:
+def look(source: Source, service: Service, now: float) -> list[Diagnosis]:
     """A line for the connection, one for the recent messages, and one for each field."""
     hello = source.ask(elasticsearch.info())
     if not hello.usable:
         return [failed(hello, "connection")]
-    first = Line("elasticsearch", "connection", "ok", f"reachable, version {elasticsearch.version(hello) or 'unknown'}")
+    first = Diagnosis(
+        "elasticsearch", "connection", "ok", f"reachable, version {elasticsearch.version(hello) or 'unknown'}"
+    )
     names = {setting: str(getattr(service, setting)) for setting in FIELD_TYPES}
     fields, recent = ask_all(
         source,
@@ -37,7 +39,7 @@ def look(source: Source, service: Service, now: float) -> list[Line]:
     if fields.completeness == "empty":
         return [
             first,
-            Line(
+            Diagnosis(
                 "elasticsearch",
                 service.index,
                 "missing",
@@ -52,9 +54,9 @@ def look(source: Source, service: Service, now: float) -> list[Line]:
     ]
 
 
-def _field(setting: str, name: str, types: tuple[str, ...]) -> Line:
+def _field(setting: str, name: str, types: tuple[str, ...]) -> Diagnosis:
     if not types:
-        return Line(
+        return Diagnosis(
             "elasticsearch",
             f"field {name}",
             "missing",
@@ -64,25 +66,25 @@ def _field(setting: str, name: str, types: tuple[str, ...]) -> Line:
     if unfit:
         wanted = " or ".join(FIELD_TYPES[setting][:2])
         whole = f" (perhaps {name}.keyword)" if "text" in unfit and "keyword" in FIELD_TYPES[setting] else ""
-        return Line(
+        return Diagnosis(
             "elasticsearch",
             f"field {name}",
             "missing",
             f"is of type {', '.join(unfit)}, the checks need {wanted}: "
             f"correct {setting} in runbook.toml{whole}, or the mapping",
         )
-    return Line("elasticsearch", f"field {name}", "ok", f"there, of type {', '.join(types)}")
+    return Diagnosis("elasticsearch", f"field {name}", "ok", f"there, of type {', '.join(types)}")
 
 
-def _logs(recent: Answer, service: Service) -> Line:
+def _logs(recent: Answer, service: Service) -> Diagnosis:
     if recent.completeness == "failed":
         return failed(recent, service.index)
     if not elasticsearch.hits(recent):
-        return Line(
+        return Diagnosis(
             "elasticsearch",
             service.index,
             "missing",
             f"no message of {service.log_app} in the last hour: "
             "check log_app and index in runbook.toml, and the shipping of logs",
         )
-    return Line("elasticsearch", service.index, "ok", f"has messages of {service.log_app} from the last hour")
+    return Diagnosis("elasticsearch", service.index, "ok", f"has messages of {service.log_app} from the last hour")

@@ -14,7 +14,7 @@ from runbook.alerts.registry import Catalogue
 from runbook.config.schema import Environment, Service
 from runbook.config.settings import Settings
 from runbook.doctor import elasticsearch, kubernetes, mysql, probe, prometheus, requirements
-from runbook.doctor.line import RECENT_SECONDS, Line
+from runbook.doctor.line import RECENT_SECONDS, Diagnosis
 from runbook.investigation.definitions import Alert, Context
 from runbook.model import Source
 from runbook.recording.replay import Replay
@@ -26,7 +26,7 @@ Sources = Mapping[str, Source]
 
 def examine(
     name: str, settings: Settings, alerts: Iterable[Alert], now: float, *, sources: Sources | None = None
-) -> tuple[Line, ...]:
+) -> tuple[Diagnosis, ...]:
     """What there is to say about an environment, source by source as the alerts ask them.
 
     `sources` stand in for its own.
@@ -39,7 +39,7 @@ def examine(
         return tuple(_recording(catalogue, environment, alert) for alert in wanted)
     asked = sources if sources is not None else connect(name, environment)
     context = _context(name, environment, service, now)
-    every: Mapping[str, Callable[[], list[Line]]] = {
+    every: Mapping[str, Callable[[], list[Diagnosis]]] = {
         "prometheus": lambda: prometheus.look(asked["prometheus"], wanted, context, int(now)),
         "elasticsearch": lambda: elasticsearch.look(asked["elasticsearch"], service, now),
         "kubernetes": lambda: kubernetes.look(asked["kubernetes"], service, inside=_may_exec(environment)),
@@ -52,7 +52,7 @@ def examine(
         return tuple(line for lines in pool.map(lambda look: look(), looks) for line in lines)
 
 
-def fit(lines: Iterable[Line]) -> bool:
+def fit(lines: Iterable[Diagnosis]) -> bool:
     """Whether every check can run: all is there but, perhaps, what they do without."""
     return all(line.state in ("ok", "optional") for line in lines)
 
@@ -63,13 +63,13 @@ def _context(name: str, environment: Environment, service: Service, now: float) 
     return Context("", "INC-2000-01-01-01", name, environment, service, now, start, now, 60, now, 300, "")
 
 
-def _recording(known: Catalogue, environment: Environment, alert: Alert) -> Line:
+def _recording(known: Catalogue, environment: Environment, alert: Alert) -> Diagnosis:
     try:
         replay = Replay(known.replayed(alert.name, environment) or "")
     except Exception as error:
         logger.exception("The recording of %s cannot be read", alert.name)
-        return Line("recording", alert.name, "failed", str(error))
-    return Line(
+        return Diagnosis("recording", alert.name, "failed", str(error))
+    return Diagnosis(
         "recording",
         alert.name,
         "ok",

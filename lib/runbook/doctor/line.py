@@ -15,7 +15,7 @@ RECENT_SECONDS = 3600
 
 
 @dataclass(frozen=True)
-class Line:
+class Diagnosis:
     """One thing looked at. `says` is what was found or, where the state is not ok, what is wrong and what to do.
 
     What is missing costs a check, or makes one wrong; without what is optional every check runs, and some say less.
@@ -33,9 +33,9 @@ def ask_all(source: Source, queries: Iterable[Query]) -> list[Answer]:
         return list(pool.map(source.ask, queries))
 
 
-def failed(answer: Answer, about: str) -> Line:
+def failed(answer: Answer, about: str) -> Diagnosis:
     """The line for an answer that did not come, or cannot be what was asked for."""
-    return Line(answer.query.source, about, "failed", answer.error or _foreign(answer))
+    return Diagnosis(answer.query.source, about, "failed", answer.error or _foreign(answer))
 
 
 def _foreign(answer: Answer) -> str:

@@ -6,21 +6,21 @@ from concurrent.futures import ThreadPoolExecutor
 
 from runbook.config.schema import Service
 from runbook.doctor import requirements
-from runbook.doctor.line import RECENT_SECONDS, Line, ask_all, failed
+from runbook.doctor.line import RECENT_SECONDS, Diagnosis, ask_all, failed
 from runbook.doctor.requirements import Need
 from runbook.investigation.definitions import Alert, Context
 from runbook.model import Answer, Query, Source
 from runbook.sources.prometheus import client as prometheus
 
 
-def look(source: Source, catalogue: tuple[Alert, ...], context: Context, now: int) -> list[Line]:
+def look(source: Source, catalogue: tuple[Alert, ...], context: Context, now: int) -> list[Diagnosis]:
     """A line for the connection, and for each metric of the catalogue's checks."""
     hello = source.ask(prometheus.instant("vector(1)", now))
     if not hello.usable:
         return [failed(hello, "connection")]
     build = source.ask(prometheus.build_info())
     version = prometheus.version(build) if build.usable else ""
-    first = Line(
+    first = Diagnosis(
         "prometheus", "connection", "ok", f"reachable, {f'version {version}' if version else 'of unknown version'}"
     )
     service, needed = context.service, requirements.metrics(catalogue, context)
@@ -32,7 +32,7 @@ def look(source: Source, catalogue: tuple[Alert, ...], context: Context, now: in
     )
     lost = requirements.lost(catalogue, context, absent)
 
-    def line(need: Need, answer: Answer) -> Line:
+    def line(need: Need, answer: Answer) -> Diagnosis:
         if answer.completeness == "failed":
             return failed(answer, need.metric)
         if need.metric in lost:
@@ -48,20 +48,20 @@ def _labels(need: Need, service: Service, now: int) -> Query:
     return prometheus.label_names(selector, now - RECENT_SECONDS, now)
 
 
-def _absent(need: Need, stopped: tuple[str, ...], why: str) -> Line:
+def _absent(need: Need, stopped: tuple[str, ...], why: str) -> Diagnosis:
     if stopped:
-        return Line("prometheus", need.metric, "missing", f"{why}; without it: {', '.join(stopped)}")
+        return Diagnosis("prometheus", need.metric, "missing", f"{why}; without it: {', '.join(stopped)}")
     less = f"all checks run without it, but these say less: {', '.join(need.checks)}"
-    return Line("prometheus", need.metric, "optional", f"{why}; {less}")
+    return Diagnosis("prometheus", need.metric, "optional", f"{why}; {less}")
 
 
-def _present(need: Need, answer: Answer) -> Line:
+def _present(need: Need, answer: Answer) -> Diagnosis:
     lacking = sorted(need.labels - set(answer.data))
     if lacking:
         advice = "set instance_label or pod_label of the service in runbook.toml, or let the service export it"
         cost = f"asked for by: {', '.join(need.checks)}"
-        return Line("prometheus", need.metric, "missing", f"has no label {', '.join(lacking)}: {advice}; {cost}")
-    return Line("prometheus", need.metric, "ok", "there, with all its labels")
+        return Diagnosis("prometheus", need.metric, "missing", f"has no label {', '.join(lacking)}: {advice}; {cost}")
+    return Diagnosis("prometheus", need.metric, "ok", "there, with all its labels")
 
 
 def _why_none(source: Source, metric: str, service: Service, now: int) -> str:

@@ -22,7 +22,7 @@ from runbook import __version__
 from runbook.errors import EvidenceError, ParameterError
 from runbook.evidence import atomic, contents, manifest, seal
 from runbook.evidence.lock import Holder, Reservation, name_of, reserve
-from runbook.evidence.manifest import Manifest, Status
+from runbook.evidence.manifest import Manifest, RunStatus
 from runbook.evidence.run_log import RunLog
 from runbook.evidence.sweep import sweep_folder
 from runbook.investigation.result import Investigation
@@ -106,7 +106,7 @@ class Draft:
 
     def seal(
         self,
-        status: Status,
+        status: RunStatus,
         *,
         reason: str = "",
         parameters: Mapping[str, Any] | None = None,

@@ -21,7 +21,7 @@ DIGEST = "manifest.json.sha256"
 SIGNATURE = "manifest.json.hmac"
 OWN = frozenset({NAME, DIGEST, SIGNATURE})
 FORMAT = "runbook.manifest/1"
-Status = Literal["complete", "incomplete", "failed"]
+RunStatus = Literal["complete", "incomplete", "failed"]
 _LIBRARIES = (
     "elasticsearch",
     "jupyterlab",
@@ -50,7 +50,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     alert: str
     incident: str
     started_at: str
-    status: Status
+    status: RunStatus
     reason: str
     parameters: dict[str, Any]
     environment: str

@@ -18,7 +18,7 @@ from runbook.text.time import clock_text, duration_text
 
 Ask = Callable[[Mapping[str, Query]], Answers]
 ProgressCallback = Callable[[str], None]
-Outcome = Literal["recovered", "not recovered", "relapsed", "not enough data"]
+RecoveryState = Literal["recovered", "not recovered", "relapsed", "not enough data"]
 
 logger = logging.getLogger(__name__)
 EVERY_SECONDS = 30
@@ -26,7 +26,7 @@ STALE_SECONDS, STALE_STEPS = 60, 2  # a newest value older than both is none
 PATIENCE = 3  # times the observed span: a roll-back takes minutes to reach every pod
 
 
-_HEADS: Mapping[Outcome, str] = {
+_HEADS: Mapping[RecoveryState, str] = {
     "recovered": "Recovered",
     "relapsed": "Relapsed",
     "not recovered": "Not recovered",
@@ -46,7 +46,7 @@ class _Look:
     """
 
     series: Series
-    outcome: Outcome
+    outcome: RecoveryState
     gap: str
     problem: str
     answers: Answers
@@ -116,7 +116,7 @@ def _now(query: Query, moment: float) -> Query:
     return replace(query, params={**query.params, "at": int(moment)})
 
 
-def judge(series: Series, threshold: float, seconds: int, *, below: bool = False) -> Outcome:
+def judge(series: Series, threshold: float, seconds: int, *, below: bool = False) -> RecoveryState:
     """recovered: at or below the threshold for the last `seconds` without a gap; relapsed: it was, and is above again.
 
     With `below` the other way round: the alert fires below the threshold.

@@ -39,7 +39,7 @@ class _Answer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     warnings: tuple[str, ...]
 
 
-class Line(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A recorded answer, its JSON not yet decoded."""
 
     n: int
@@ -120,10 +120,10 @@ class Recording:
 
     path: Path
     header: Mapping[str, JSON]
-    lines: tuple[Line, ...]
+    lines: tuple[Entry, ...]
     complete: bool
 
-    def answer(self, line: Line) -> Answer:
+    def answer(self, line: Entry) -> Answer:
         """The recorded answer, decoded anew each time."""
         try:
             answer = msgspec.json.decode(line.answer, type=_Answer)
@@ -146,7 +146,7 @@ def read(path: Path, *, partial_ok: bool = False, limit: int = MAX_BYTES) -> Rec
     first = next(documents, b"")
     head = _header(path, first)
     sums = hashlib.sha256(first)
-    lines: list[Line] = []
+    lines: list[Entry] = []
     seen: dict[str, int] = {}
     for document in documents:
         if document.startswith(b'{"end":'):
@@ -229,9 +229,9 @@ def _header(path: Path, document: bytes) -> dict[str, JSON]:
     return header
 
 
-def _line(path: Path, n: int, document: bytes) -> Line:
+def _line(path: Path, n: int, document: bytes) -> Entry:
     try:
-        line = msgspec.json.decode(document, type=Line)
+        line = msgspec.json.decode(document, type=Entry)
     except (msgspec.MsgspecError, RecursionError) as error:
         raise _corrupt(path, n + 1, f"it is not an answer ({error})") from error
     if line.n != n:

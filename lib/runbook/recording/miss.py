@@ -6,7 +6,7 @@ from difflib import SequenceMatcher
 
 from runbook.model import Query, canonical
 from runbook.recording import file
-from runbook.recording.file import Line
+from runbook.recording.file import Entry
 from runbook.text.escape import plain_text
 
 
@@ -25,7 +25,7 @@ def miss(query: Query, recording: file.Recording) -> str:
     )
 
 
-def _distance(asked: Query, line: Line) -> tuple[int, float, int]:
+def _distance(asked: Query, line: Entry) -> tuple[int, float, int]:
     """How many fields differ, then how unlike the texts are."""
     texts = SequenceMatcher(None, asked.text[:400], line.query.text[:400], autojunk=False)
     return len(_differing(asked, line.query)), 1 - texts.ratio(), line.n

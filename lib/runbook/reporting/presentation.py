@@ -90,7 +90,7 @@ class CauseView:
 
 
 @dataclass(frozen=True)
-class Moment:
+class TimelineEntry:
     """A line of the timeline; `time` is None and `when` "" where nobody knows it yet."""
 
     time: float | None
@@ -102,7 +102,7 @@ class Moment:
 class Timeline:
     """What happened when; `day` is the day of all of it, "" where it took several."""
 
-    moments: tuple[Moment, ...]
+    moments: tuple[TimelineEntry, ...]
     day: str
 
 
@@ -226,7 +226,8 @@ def _cause(verdict: Verdict) -> CauseView:
 def _timeline(investigation: Investigation) -> Timeline:
     told, started_at = timeline.timeline(investigation), investigation.context.started_at
     moments = tuple(
-        Moment(one.time, "" if one.time is None else time.clock_text(one.time, started_at), one.label) for one in told
+        TimelineEntry(one.time, "" if one.time is None else time.clock_text(one.time, started_at), one.label)
+        for one in told
     )
     days = {time.day(one.time) for one in told if one.time is not None}
     return Timeline(moments, days.pop() if len(days) == 1 else "")

@@ -14,7 +14,7 @@ from runbook.errors import EvidenceError
 from runbook.investigation.window import Value
 from runbook.runs import parameters
 from runbook.runs.parameters import Declared
-from runbook.runs.plan import Plan, plan
+from runbook.runs.plan import RunPlan, plan
 from runbook.text.time import stamp
 
 
@@ -49,7 +49,7 @@ def _line(one: Declared, value: Value) -> str:
     return f"{one.name}: {one.kind} = {text}" + (f"  # {one.comment}" if one.comment else "")
 
 
-def _names(folder: Path, prepared: Plan) -> Iterator[Path]:
+def _names(folder: Path, prepared: RunPlan) -> Iterator[Path]:
     base = f"{prepared.alert}-{stamp(prepared.started_at)}"
     return (folder / f"{base}{'' if number == 1 else f'-{number}'}.ipynb" for number in count(1))
 

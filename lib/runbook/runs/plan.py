@@ -24,7 +24,7 @@ from runbook.text.time import iso, stamp
 
 
 @dataclass(frozen=True)
-class Plan:
+class RunPlan:
     """One run before it starts. `values` holds every parameter of the notebook."""
 
     alert: str
@@ -52,7 +52,7 @@ def plan(
     evidence: Path | None,
     now: float,
     notebook: Path | None = None,
-) -> Plan:
+) -> RunPlan:
     """All parameters of a run: what was given, else what a recording was made with, else the notebook's defaults.
 
     Where real sources are asked, the defaults of an alert are: it started now, goes on, and has the next free ID.
@@ -72,7 +72,7 @@ def plan(
     span = window.span(*times, now=math.inf if replayed else now)
     root = evidence or Path(environment.evidence)
     values["incident_id"] = window.incident_id(texts["incident_id"] or _next_incident(root, alert, span.started_at))
-    return Plan(
+    return RunPlan(
         alert=alert,
         notebook=file,
         values=values,

@@ -19,7 +19,7 @@ from runbook.redaction.redactor import Redactor
 from runbook.runs import signals
 from runbook.runs.execution import Executed, Limits, Progress, Tell, execute
 from runbook.runs.kernel import Kernel
-from runbook.runs.plan import Plan, plan
+from runbook.runs.plan import RunPlan, plan
 from runbook.runs.signals import Interruptible
 from runbook.text.format import plural, source_text
 
@@ -31,8 +31,8 @@ logger = logging.getLogger(__name__)
 PRELOAD: Final = ("runbook.incident", "matplotlib.figure", "matplotlib.backends.backend_agg")
 CELL_SECONDS: Final = 120.0
 PATIENCE: Final = 3  # a recovery is waited for three times the span that it is judged by
-Status = Literal["complete", "incomplete", "failed"]
-EXIT_CODES: Final[Mapping[Status, int]] = {"complete": 0, "incomplete": 3, "failed": 1}
+RunStatus = Literal["complete", "incomplete", "failed"]
+EXIT_CODES: Final[Mapping[RunStatus, int]] = {"complete": 0, "incomplete": 3, "failed": 1}
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Outcome:
     `exit_code` is 0 for complete, 3 where a check could not run, 1 for failed, 128 + n where signal n stopped it.
     """
 
-    status: Status
+    status: RunStatus
     exit_code: int
     bundle: Path
     digest: str
@@ -104,13 +104,13 @@ def run(
             return _conclude(draft, prepared, executed, settings, by=by, began=began)
 
 
-def _redactor(prepared: Plan, settings: Settings) -> Redactor:
+def _redactor(prepared: RunPlan, settings: Settings) -> Redactor:
     """Knows the environment's secrets."""
     service = settings.service(prepared.environment.service)
     return Redactor(service.redact_emails, service.redact_patterns, secrets(prepared.environment))
 
 
-def _log_begin(prepared: Plan, kernel: Kernel) -> None:
+def _log_begin(prepared: RunPlan, kernel: Kernel) -> None:
     from runbook.evidence.manifest import versions
 
     given = ", ".join(f"{name}={value!r}" for name, value in prepared.values.items())
@@ -120,7 +120,14 @@ def _log_begin(prepared: Plan, kernel: Kernel) -> None:
 
 
 def _execute(
-    prepared: Plan, kernel: Kernel, draft: Path, *, alert: Alert, redactor: Redactor, tell: Tell, limits: Limits | None
+    prepared: RunPlan,
+    kernel: Kernel,
+    draft: Path,
+    *,
+    alert: Alert,
+    redactor: Redactor,
+    tell: Tell,
+    limits: Limits | None,
 ) -> Executed:
     from runbook.runs.cell_labels import label
 
@@ -141,7 +148,7 @@ def _execute(
 
 
 def _conclude(
-    draft: Draft, prepared: Plan, executed: Executed, settings: Settings, *, by: str | None, began: float
+    draft: Draft, prepared: RunPlan, executed: Executed, settings: Settings, *, by: str | None, began: float
 ) -> Outcome:
     """Whatever was found, under its name, with its true status."""
     reason = executed.failure
@@ -156,7 +163,7 @@ def _conclude(
     unkept = _keep(executed.notebook, draft)
     reason = reason or unkept
     ledger: Mapping[str, Any] = found.get("ledger", {})
-    status: Status = "failed" if reason else "incomplete" if ledger.get("unknown") else "complete"
+    status: RunStatus = "failed" if reason else "incomplete" if ledger.get("unknown") else "complete"
     try:
         named = str(prepared.values.get("environment", ""))
         bundle = draft.seal(status, reason=reason, parameters=prepared.values, environment=named, by=by)
@@ -187,7 +194,7 @@ def _unsealed(draft: Draft, reason: str, error: str) -> str:
     return f"{said} Not sealed: {draft.path} holds {kept}; the next run of this incident seals it."
 
 
-def _salvage(draft: Draft, prepared: Plan, settings: Settings) -> tuple[str, Mapping[str, Any]]:
+def _salvage(draft: Draft, prepared: RunPlan, settings: Settings) -> tuple[str, Mapping[str, Any]]:
     """Judge again by what was recorded until the notebook failed; how far that went in one sentence, and the findings.
 
     They are there even where the disk takes no more.

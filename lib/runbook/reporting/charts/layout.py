@@ -43,7 +43,7 @@ class Entry:
 
 
 @dataclass(frozen=True)
-class Plan:
+class Layout:
     """Where everything stands.
 
     `first` and `last` are the ends of the time axis, `step` the usual distance of points, in seconds. `title`,
@@ -92,7 +92,7 @@ class Plan:
         return self.top + self.high * self.values.from_top(value)
 
 
-def plan(paper: Paper, chart: Chart) -> Plan:
+def plan(paper: Paper, chart: Chart) -> Layout:
     """The layout of a chart on this paper."""
     found = data.lines(chart)
     step = data.usual_step(found)
@@ -113,7 +113,7 @@ def plan(paper: Paper, chart: Chart) -> Plan:
     top = EDGE + TITLE + LEGEND * len(legend) + EVENT * (1 + max((mark.row for mark in placed), default=-1)) + AIR
     high = BARE if all(line.empty for line in found) else PLOT
     title, unit, more = _heading(paper, chart, unmarked)
-    return Plan(
+    return Layout(
         title=title,
         unit=unit,
         more=more,

@@ -11,7 +11,7 @@ from runbook.reporting.charts import axes as axis_scales
 from runbook.reporting.charts import event_labels
 from runbook.reporting.charts import series as data
 from runbook.reporting.charts.canvas import BIG, LITTLE, SOFT, WIDTH, Paper, drawable, style
-from runbook.reporting.charts.layout import DAY, EDGE, EVENT, LEGEND, SPACE, TITLE, Plan, plan
+from runbook.reporting.charts.layout import DAY, EDGE, EVENT, LEGEND, SPACE, TITLE, Layout, plan
 from runbook.reporting.charts.series import Line
 
 if TYPE_CHECKING:
@@ -50,13 +50,13 @@ def _drawn(chart: Chart) -> Paper:
     return paper
 
 
-def _write_title(paper: Paper, layout: Plan) -> None:
+def _write_title(paper: Paper, layout: Layout) -> None:
     paper.write(EDGE, EDGE + 11, layout.title, BIG, weight="bold")
     paper.write(EDGE + paper.width(layout.title, BIG, "bold") + SPACE / 2, EDGE + 11, layout.unit, color=SOFT)
     paper.write(WIDTH - EDGE, EDGE + 11, layout.more, LITTLE, color=SOFT, ha="right")
 
 
-def _draw_legend(paper: Paper, layout: Plan) -> None:
+def _draw_legend(paper: Paper, layout: Layout) -> None:
     for row, entries in enumerate(layout.legend):
         x, y = EDGE, EDGE + TITLE + LEGEND * row + 9
         for entry in entries:
@@ -70,7 +70,7 @@ def _draw_legend(paper: Paper, layout: Plan) -> None:
             x += entry.length
 
 
-def _axes(paper: Paper, layout: Plan) -> Axes:
+def _axes(paper: Paper, layout: Layout) -> Axes:
     axes = paper.axes(layout.left, layout.top, layout.wide, layout.high)
     axes.set_xlim(0, layout.last - layout.first)
     axes.set_ylim(layout.values.low, layout.values.high)
@@ -84,7 +84,7 @@ def _axes(paper: Paper, layout: Plan) -> Axes:
     return axes
 
 
-def _draw_lines(axes: Axes, layout: Plan) -> None:
+def _draw_lines(axes: Axes, layout: Layout) -> None:
     order = {"reference": 2.4, "other": 2.2, "now": 3.0}
     for line in layout.lines:
         if line.bars:
@@ -111,7 +111,7 @@ def _shade(axes: Axes, x: data.Floats, y: data.Floats, threshold: float) -> None
         area.set_clip_path(Rectangle((0, threshold), float(x[-1]) or 1, high - threshold, transform=axes.transData))
 
 
-def _draw_bars(axes: Axes, line: Line, layout: Plan) -> None:
+def _draw_bars(axes: Axes, line: Line, layout: Layout) -> None:
     """Bars, each from its time on to the next."""
     from matplotlib.collections import PolyCollection
 
@@ -124,7 +124,7 @@ def _draw_bars(axes: Axes, line: Line, layout: Plan) -> None:
     axes.add_collection(boxes, autolim=False)
 
 
-def _draw_threshold(paper: Paper, axes: Axes, layout: Plan) -> None:
+def _draw_threshold(paper: Paper, axes: Axes, layout: Layout) -> None:
     if layout.threshold is None:
         return
     axes.axhline(layout.threshold / layout.values.divisor, color=RED, lw=1.1, ls=(0, (1.5, 1.5)), zorder=2.5)
@@ -139,7 +139,7 @@ def _draw_threshold(paper: Paper, axes: Axes, layout: Plan) -> None:
         )
 
 
-def _draw_events(paper: Paper, axes: Axes, chart: Chart, layout: Plan) -> None:
+def _draw_events(paper: Paper, axes: Axes, chart: Chart, layout: Layout) -> None:
     for kind, (color, dash) in EVENTS.items():
         times = sorted(
             {e.time - layout.first for e in chart.events if e.kind == kind and layout.first <= e.time <= layout.last}

@@ -15,7 +15,7 @@ import msgspec
 from runbook.config import process_env
 from runbook.errors import Reason, SourceError
 from runbook.sources.http.timelimit import TimeLimit
-from runbook.sources.kubernetes.kubeconfig import Login, Plugin
+from runbook.sources.kubernetes.kubeconfig import ClusterLogin, Plugin
 
 EARLY = 30  # seconds before they expire that credentials are renewed
 
@@ -48,7 +48,7 @@ class _Credential(msgspec.Struct):
 class Credentials:
     """The proof for each request; many threads may ask, but a plugin runs once for all of them."""
 
-    def __init__(self, login: Login) -> None:
+    def __init__(self, login: ClusterLogin) -> None:
         self._login = login
         self._running = threading.Lock()
         self._plugged: tuple[Proof, float] | None = None
@@ -83,7 +83,7 @@ class Credentials:
             return self._plugged[0]
 
 
-def _run(plugin: Plugin, login: Login, limit: TimeLimit) -> tuple[Proof, float]:
+def _run(plugin: Plugin, login: ClusterLogin, limit: TimeLimit) -> tuple[Proof, float]:
     """What the plugin hands out, and until when it holds (epoch seconds)."""
     try:
         done = subprocess.run(
@@ -114,7 +114,7 @@ def _program(plugin: Plugin, folder: Path | None) -> str:
     return str(folder / plugin.command) if folder is not None and "/" in plugin.command else plugin.command
 
 
-def _environment(plugin: Plugin, login: Login) -> dict[str, str]:
+def _environment(plugin: Plugin, login: ClusterLogin) -> dict[str, str]:
     spec: dict[str, object] = {"interactive": False}
     if plugin.provide_cluster_info:
         authority = base64.b64encode(login.authority.encode()).decode()
@@ -124,7 +124,7 @@ def _environment(plugin: Plugin, login: Login) -> dict[str, str]:
     return {**process_env.child_environment(KUBERNETES_EXEC_INFO=msgspec.json.encode(info).decode()), **wanted}
 
 
-def _failed(plugin: Plugin, login: Login, what: str, reason: Reason) -> SourceError:
+def _failed(plugin: Plugin, login: ClusterLogin, what: str, reason: Reason) -> SourceError:
     hint = f" ({plugin.install_hint.strip()[:200]})" if plugin.install_hint and "started" in what else ""
     name = Path(plugin.command).name
     return SourceError(
@@ -134,7 +134,7 @@ def _failed(plugin: Plugin, login: Login, what: str, reason: Reason) -> SourceEr
     )
 
 
-def _token(file: Path, login: Login) -> str:
+def _token(file: Path, login: ClusterLogin) -> str:
     try:
         return file.read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
@@ -144,7 +144,7 @@ def _token(file: Path, login: Login) -> str:
         ) from None
 
 
-def _header(value: str, login: Login) -> str:
+def _header(value: str, login: ClusterLogin) -> str:
     """An HTTP library would quote a bad header in its error, and with it the secret: refuse it before."""
     if value and not (value.isascii() and value.isprintable()):
         raise SourceError(

@@ -30,7 +30,7 @@ from runbook.sources.http import failures
 from runbook.sources.http.session import CONNECTIONS, is_loopback, is_near
 from runbook.sources.http.timelimit import RetryInTime, TimeLimit, make_all_cuttable
 from runbook.sources.kubernetes.credentials import Credentials, Proof
-from runbook.sources.kubernetes.kubeconfig import Login
+from runbook.sources.kubernetes.kubeconfig import ClusterLogin
 
 PAGE = 500
 MOST = 10_000  # objects of one list; a namespace may hold many more events than anybody reads
@@ -72,7 +72,7 @@ class Expired(Exception):
 class Connection:
     """One cluster as one user; safe to use from many threads."""
 
-    def __init__(self, login: Login) -> None:
+    def __init__(self, login: ClusterLogin) -> None:
         self._login = login
         self._credentials = Credentials(login)
         self._opening = threading.Lock()
@@ -245,7 +245,7 @@ def _message(found: JSON) -> str:
     return str(found.get("message", "")) if isinstance(found, dict) else ""
 
 
-def _pool_manager(login: Login, proof: Proof) -> urllib3.PoolManager:
+def _pool_manager(login: ClusterLogin, proof: Proof) -> urllib3.PoolManager:
     settled: dict[str, Any] = {"maxsize": CONNECTIONS}
     if login.server.startswith("https:"):
         settled["ssl_context"] = _tls_context(login, proof)
@@ -270,7 +270,7 @@ def _environment_proxy(server: str) -> str:
     return "" if is_loopback(server) else get_environ_proxies(server).get(urlsplit(server).scheme, "")
 
 
-def _tls_context(login: Login, proof: Proof) -> ssl.SSLContext:
+def _tls_context(login: ClusterLogin, proof: Proof) -> ssl.SSLContext:
     try:
         context = ssl.create_default_context(cadata=login.authority or None)
         context.verify_flags &= (

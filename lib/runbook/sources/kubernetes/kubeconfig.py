@@ -67,7 +67,7 @@ class User(msgspec.Struct, frozen=True, rename="kebab"):
     impersonate_groups: list[str] | None = msgspec.field(name="as-groups", default=None)
 
 
-class Context(msgspec.Struct, frozen=True):
+class KubeContext(msgspec.Struct, frozen=True):
     """A cluster and a user, by name."""
 
     cluster: str
@@ -86,7 +86,7 @@ class _NamedUser(msgspec.Struct, frozen=True):
 
 class _NamedContext(msgspec.Struct, frozen=True):
     name: str
-    context: Context
+    context: KubeContext
 
 
 class _File(msgspec.Struct, frozen=True, rename="kebab"):
@@ -97,7 +97,7 @@ class _File(msgspec.Struct, frozen=True, rename="kebab"):
 
 
 @dataclass(frozen=True)
-class Login:
+class ClusterLogin:
     """One cluster as one user. `authority`, `certificate` and `key` are PEM texts, "" for none.
 
     `origin` says where this was read, for sentences to a person.
@@ -121,22 +121,22 @@ class Login:
     impersonate_groups: tuple[str, ...] = ()
 
 
-def login(config: schema.Kubernetes) -> Login:
+def login(config: schema.Kubernetes) -> ClusterLogin:
     """The cluster and user that the settings mean."""
     return service_account() if config.in_cluster else from_files(_files(config.kubeconfig), config.context)
 
 
-def service_account(folder: Path = ACCOUNT, server: str = IN_CLUSTER) -> Login:
+def service_account(folder: Path = ACCOUNT, server: str = IN_CLUSTER) -> ClusterLogin:
     """The pod's own account; its token file is read for each request, as the kubelet renews it."""
     if not (folder / "token").is_file():
         raise SettingsError(
             "`in_cluster` is set, but this is no pod with a service account; "
             "name a `kubeconfig` in runbook.toml instead."
         )
-    return Login(server, "the pod's service account", _text(folder / "ca.crt"), token_file=folder / "token")
+    return ClusterLogin(server, "the pod's service account", _text(folder / "ca.crt"), token_file=folder / "token")
 
 
-def from_files(files: Sequence[Path], context: str = "") -> Login:
+def from_files(files: Sequence[Path], context: str = "") -> ClusterLogin:
     """One context of these files, by default the current one."""
     read = [(file, _read(file)) for file in files]
     name = context or next((one.current_context for _, one in read if one.current_context), "")
@@ -150,7 +150,7 @@ def from_files(files: Sequence[Path], context: str = "") -> Login:
     return _login(read, contexts[name], f"context {name} of {where}")
 
 
-def _login(read: Sequence[tuple[Path, _File]], context: Context, origin: str) -> Login:
+def _login(read: Sequence[tuple[Path, _File]], context: KubeContext, origin: str) -> ClusterLogin:
     clusters = {
         one.name: (one.cluster, path.parent) for path, file in reversed(read) for one in reversed(file.clusters or [])
     }
@@ -169,7 +169,7 @@ def _login(read: Sequence[tuple[Path, _File]], context: Context, origin: str) ->
         raise SettingsError(
             f"The user of {origin} logs in by `auth-provider`, which Kubernetes gave up; use an `exec` plugin."
         )
-    return Login(
+    return ClusterLogin(
         server=cluster.server.rstrip("/"),
         origin=origin,
         authority=_pem(cluster.certificate_authority_data, cluster.certificate_authority, cluster_folder, origin),

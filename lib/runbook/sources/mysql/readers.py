@@ -20,7 +20,7 @@ REFUSALS: Mapping[int, RefusalKind] = {
 
 
 @dataclass(frozen=True)
-class Status:
+class ServerStatus:
     """The server now; `refused`, `aborted_…`, `slow_queries` and `max_used` since it was started.
 
     One who comes while all connections are taken is in `refused` or, where MariaDB finds the place free that it keeps
@@ -96,12 +96,12 @@ class Access:
     error: str
 
 
-def status_of(answer: Answer) -> Status | None:
+def status_of(answer: Answer) -> ServerStatus | None:
     """The server's counters; None without an answer, and where it refused the login, see `refusal_of`."""
     known = (answer.data or {}).get("variables")
     if known is None:
         return None
-    return Status(
+    return ServerStatus(
         version=known["version"],
         max_connections=int(known["max_connections"]),
         connected=int(known["Threads_connected"]),

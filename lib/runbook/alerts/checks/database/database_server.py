@@ -10,7 +10,7 @@ from runbook.investigation.definitions import Answers, Check, Context
 from runbook.investigation.results import Results
 from runbook.model import Answer, Query, Result, Table
 from runbook.sources.mysql import client as mysql
-from runbook.sources.mysql.client import Process, Status, Transaction, Wait
+from runbook.sources.mysql.readers import Process, ServerStatus, Transaction, Wait
 from runbook.text.format import plural, share_text
 from runbook.text.time import duration_text
 
@@ -101,7 +101,7 @@ def _transactions(answer: Answer) -> tuple[tuple[Transaction, ...], tuple[Wait, 
 
 
 def _facts(
-    status: Status,
+    status: ServerStatus,
     processes: Sequence[Process] | None,
     transactions: Sequence[Transaction] | None,
     waits: Sequence[Wait] | None,
@@ -145,7 +145,7 @@ def _blocking(waits: Sequence[Wait]) -> int | None:
     return max(sorted(set(free)), key=free.count, default=None)
 
 
-def _status_table(status: Status) -> Table:
+def _status_table(status: ServerStatus) -> Table:
     rows = (
         ("Threads_connected", status.connected),
         ("max_connections", status.max_connections),
@@ -184,7 +184,7 @@ def _waits_table(waits: Sequence[Wait]) -> tuple[Table, ...]:
     return (Table("lock-waits", columns, rows),) if rows else ()
 
 
-def _sentence(status: Status, facts: Facts) -> str:
+def _sentence(status: ServerStatus, facts: Facts) -> str:
     share = share_text(status.connected / status.max_connections)
     parts = [f"{status.connected:,} of {status.max_connections:,} connections ({share}) in use now"]
     if facts.locked and facts.waits:
