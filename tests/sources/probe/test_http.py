@@ -128,7 +128,7 @@ def test_headers_that_stop_half_way_are_no_answer():
     with socket.create_server(("127.0.0.1", 0)) as server:
         url = f"http://127.0.0.1:{server.getsockname()[1]}"
         with ThreadPoolExecutor(1) as pool:
-            asked = pool.submit(Probe(url, 3.0).ask, get("/health"))
+            asked = pool.submit(Probe(url, 6.0).ask, get("/health"))
             connection, _ = server.accept()
             with connection:
                 connection.sendall(b"HTTP/1.1 200 OK\r\nX-Slow: z")
