@@ -28,6 +28,7 @@ from runbook.recording.replay import Replay
 from runbook.redaction.redactor import Redactor
 from runbook.sources.http.timelimit import TimeLimit
 from runbook.sources.mysql import client as mysql
+from runbook.sources.mysql import readers
 from runbook.sources.mysql.readers import ServerStatus
 from runbook.sources.mysql.session import Refused, Session
 from tests.certificates import Authority
@@ -55,7 +56,7 @@ def source(server: MariaDB) -> mysql.MySQL:
 
 
 def status(source: mysql.MySQL) -> ServerStatus:
-    found = mysql.status_of(source.ask(mysql.status()))
+    found = readers.status_of(source.ask(mysql.status()))
     assert found is not None
     return found
 
@@ -83,7 +84,7 @@ def test_a_calm_server_says_what_it_is(server: MariaDB, source: mysql.MySQL) -> 
     assert (now.max_connections, now.running, now.row_lock_waits_now) == (30, 1, 0)
     assert now.max_used >= 1
     open_now = source.ask(mysql.transactions())
-    assert (mysql.transactions_of(open_now), mysql.waits_of(open_now)) == ((), ())
+    assert (readers.transactions_of(open_now), readers.waits_of(open_now)) == ((), ())
     assert open_now.completeness == "complete"
 
 
@@ -92,7 +93,7 @@ def test_idle_connections_are_listed_with_whose_they_are(server: MariaDB, source
     with server.occupied(5) as held:
         assert held == 5
         assert eventually(lambda: status(source).connected == 6)
-        idle = [p for p in mysql.processes_of(source.ask(mysql.processes())) if p.command == "Sleep"]
+        idle = [p for p in readers.processes_of(source.ask(mysql.processes())) if p.command == "Sleep"]
         assert {(p.user, p.host, p.statement) for p in idle} == {("web", HOST, "")}
         assert len(idle) == 5
 
@@ -102,8 +103,8 @@ def test_a_full_server_is_evidence(server: MariaDB, source: mysql.MySQL) -> None
     with server.occupied():
         answer = source.ask(mysql.status())
         assert answer.completeness == "complete"
-        assert mysql.status_of(answer) is None
-        assert mysql.refusal_of(answer) == mysql.Refusal("too many connections", "Too many connections")
+        assert readers.status_of(answer) is None
+        assert readers.refusal_of(answer) == readers.Refusal("too many connections", "Too many connections")
         for question in QUESTIONS[1:]:
             error = refusal(source, question)
             assert error.reason == "refused"
@@ -116,11 +117,11 @@ def test_who_was_turned_away_is_counted(server: MariaDB, source: mysql.MySQL) ->
     """Where even the administrator's place is taken, the server counts whom it refuses."""
     before = status(source).refused
     with server.occupied(), socket.create_connection((HOST, server.port)):  # takes the last place and says nothing
-        assert eventually(lambda: mysql.refusal_of(source.ask(mysql.status())))
+        assert eventually(lambda: readers.refusal_of(source.ask(mysql.status())))
         for _ in range(3):
             with pytest.raises(pymysql.OperationalError):
                 server.connect()
-    assert eventually(lambda: mysql.status_of(source.ask(mysql.status())))
+    assert eventually(lambda: readers.status_of(source.ask(mysql.status())))
     assert status(source).refused > before
 
 
@@ -128,7 +129,7 @@ def test_a_wrong_password_is_told_apart(server: MariaDB, tmp_path: Path) -> None
     """A denied login is another refusal than a full server; the sentence says what to check, and not the password."""
     (tmp_path / "wrong").write_text("canary-wrong")
     wrong = mysql.MySQL(server.settings(password_file=str(tmp_path / "wrong")))
-    refused = mysql.refusal_of(wrong.ask(mysql.status()))
+    refused = readers.refusal_of(wrong.ask(mysql.status()))
     assert refused is not None
     assert refused.kind == "access denied"
     assert "Access denied for user 'oncall'" in refused.words
@@ -149,20 +150,20 @@ def test_a_lock_is_traced_to_who_holds_it(server: MariaDB, source: mysql.MySQL) 
     """The holder is an open transaction without a statement, the others wait for it and for each other."""
     with server.locked(waiting=2) as holder:
         assert status(source).row_lock_waits_now == 2
-        assert eventually(lambda: mysql.transactions_of(source.ask(mysql.transactions()))[0].seconds >= 2)
+        assert eventually(lambda: readers.transactions_of(source.ask(mysql.transactions()))[0].seconds >= 2)
         answer = source.ask(mysql.transactions())
-        oldest, *others = mysql.transactions_of(answer)
+        oldest, *others = readers.transactions_of(answer)
         assert (oldest.id, oldest.user, oldest.host, oldest.state) == (holder, "web", HOST, "RUNNING")
         assert (oldest.statement, oldest.modified_rows) == ("", 1)
         assert oldest.locked_rows >= 1
         assert 2 <= oldest.seconds < 60
         assert [(one.state, one.statement) for one in others] == [("LOCK WAIT", UPDATE)] * 2
-        waits = mysql.waits_of(answer)
+        waits = readers.waits_of(answer)
         assert {(w.table, w.waiting_statement) for w in waits} == {("shop.users", UPDATE)}
         assert {w.waiting for w in waits if w.blocking == holder} == {one.id for one in others}
         assert all(w.seconds >= 1 for w in waits)
         assert b"secret" not in canonical(answer.data)
-    assert eventually(lambda: mysql.waits_of(source.ask(mysql.transactions())) == ())
+    assert eventually(lambda: readers.waits_of(source.ask(mysql.transactions())) == ())
 
 
 def test_a_slow_statement_is_listed_without_its_literals(server: MariaDB, source: mysql.MySQL) -> None:
@@ -174,15 +175,15 @@ def test_a_slow_statement_is_listed_without_its_literals(server: MariaDB, source
         assert {(p.user, p.command, p.state, p.statement) for p in running(source)} == {
             ("web", "Query", "User sleep", shown)
         }
-        seconds = [p.seconds for p in mysql.processes_of(answer)]
+        seconds = [p.seconds for p in readers.processes_of(answer)]
         assert seconds == sorted(seconds, reverse=True)
         assert status(source).running >= 3
         assert b"secret" not in canonical(answer.data)
     assert running(source) == []
 
 
-def running(source: mysql.MySQL) -> list[mysql.Process]:
-    return [p for p in mysql.processes_of(source.ask(mysql.processes())) if p.statement]
+def running(source: mysql.MySQL) -> list[readers.Process]:
+    return [p for p in readers.processes_of(source.ask(mysql.processes())) if p.statement]
 
 
 def test_slow_statements_are_counted_as_they_end(server: MariaDB, source: mysql.MySQL) -> None:
@@ -218,8 +219,8 @@ def test_answers_survive_being_recorded(server: MariaDB, source: mysql.MySQL, tm
     for answer in recorded:
         assert replay.ask(answer.query).data == answer.data
         assert b"[redacted" not in canonical(answer.data)
-    known = {(p.user, p.host, p.statement) for p in mysql.processes_of(recorded[1])}
-    assert known == {(p.user, p.host, p.statement) for p in mysql.processes_of(again)}
+    known = {(p.user, p.host, p.statement) for p in readers.processes_of(recorded[1])}
+    assert known == {(p.user, p.host, p.statement) for p in readers.processes_of(again)}
 
 
 # What the account may do
@@ -228,8 +229,8 @@ def test_answers_survive_being_recorded(server: MariaDB, source: mysql.MySQL, tm
 def test_the_grants_suffice(server: MariaDB, source: mysql.MySQL) -> None:
     """With deploy/mysql-grants.sql, and that alone, every question is answered."""
     answer = source.ask(mysql.info())
-    assert mysql.version_of(answer) == status(source).version
-    assert [(one.what, one.error) for one in mysql.access_of(answer)] == [
+    assert readers.version_of(answer) == status(source).version
+    assert [(one.what, one.error) for one in readers.access_of(answer)] == [
         ("status", ""),
         ("processes and transactions", ""),
         ("lock waits", ""),
@@ -243,7 +244,7 @@ def test_each_grant_is_needed(server: MariaDB, source: mysql.MySQL, left_out: st
     wanted = grants(server.password("oncall"))
     server.as_root("DROP USER oncall", *(statement for statement in wanted if statement != left_out))
     try:
-        access = mysql.access_of(source.ask(mysql.info()))
+        access = readers.access_of(source.ask(mysql.info()))
         assert any("(1227: Access denied" in one.error for one in access)
         with server.occupied(1):
             error = refusal(source, mysql.processes())

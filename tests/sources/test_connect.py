@@ -13,7 +13,7 @@ from runbook.config.schema import Auth, Elasticsearch, Environment, Kubernetes, 
 from runbook.model import Query
 from runbook.sources.connect import connect
 from runbook.sources.elasticsearch import client as elasticsearch
-from runbook.sources.kubernetes import client as kubernetes
+from runbook.sources.kubernetes import queries as kubernetes
 from runbook.sources.mysql import client as mysql
 from runbook.sources.probe import http as probe
 from runbook.sources.prometheus import client as prometheus
@@ -24,7 +24,7 @@ import sys, threading
 from concurrent.futures import ThreadPoolExecutor
 from runbook.config.schema import Elasticsearch, Environment, Kubernetes, MySQL, Prometheus
 from runbook.sources.elasticsearch import client as elasticsearch
-from runbook.sources.kubernetes import client as kubernetes
+from runbook.sources.kubernetes import queries as kubernetes
 from runbook.sources.mysql import client as mysql
 from runbook.sources.probe import http as probe
 from runbook.sources.prometheus import client as prometheus

@@ -25,7 +25,7 @@ from runbook.alerts.checks.workload import (
 from runbook.config.schema import Service
 from runbook.investigation.definitions import Alert, Answers, Context, Recovering
 from runbook.model import Query, Series
-from runbook.sources.kubernetes import client as kubernetes
+from runbook.sources.kubernetes import queries as kubernetes
 from runbook.sources.kubernetes.objects import pods_of
 from runbook.sources.kubernetes.rollouts import deployment_of
 from runbook.sources.probe import http as probe

@@ -5,6 +5,7 @@ from __future__ import annotations
 from runbook.doctor.line import Diagnosis, failed
 from runbook.model import Source
 from runbook.sources.mysql import client as mysql
+from runbook.sources.mysql import readers
 
 
 def look(source: Source) -> list[Diagnosis]:
@@ -12,9 +13,9 @@ def look(source: Source) -> list[Diagnosis]:
     hello = source.ask(mysql.info())
     if not hello.usable:
         return [failed(hello, "connection")]
-    first = Diagnosis("mysql", "connection", "ok", f"reachable, version {mysql.version_of(hello)}")
+    first = Diagnosis("mysql", "connection", "ok", f"reachable, version {readers.version_of(hello)}")
     lines = [
         Diagnosis("mysql", one.what, "failed" if one.error else "ok", one.error or "allowed")
-        for one in mysql.access_of(hello)
+        for one in readers.access_of(hello)
     ]
     return [first, *lines]

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runbook.sources.kubernetes import client as kubernetes
+from runbook.sources.kubernetes import queries as kubernetes
 from runbook.sources.kubernetes.objects import access_of, version_of
 from runbook.sources.kubernetes.queries import access, pods, version
 from tests.canned import Canned, Reply

@@ -19,6 +19,7 @@ from runbook.config import dsn, schema
 from runbook.errors import SettingsError, SourceError
 from runbook.model import Answer, Query
 from runbook.sources.mysql import client as mysql
+from runbook.sources.mysql import readers
 from runbook.sources.mysql.statements import MOST
 from tests.faulty import Faulty
 
@@ -54,8 +55,8 @@ def test_a_refused_login_is_told_apart_from_a_full_server():
     """Both complete the answer about the status; it has no counters then."""
     for code, kind in ((1040, "too many connections"), (1045, "access denied"), (1129, "host blocked")):
         answer = Answer(mysql.status(), "complete", {"refused": {"code": code, "words": "No."}})
-        assert mysql.status_of(answer) is None
-        assert mysql.refusal_of(answer) == mysql.Refusal(kind, "No.")  # type: ignore[arg-type]
+        assert readers.status_of(answer) is None
+        assert readers.refusal_of(answer) == readers.Refusal(kind, "No.")  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -72,8 +73,8 @@ def test_a_client_is_known_by_its_address(host: str | None, address: str):
     """The port that a connection comes from is another each time."""
     row = {"id": 1, "user": "web", "host": host, "database": None, "command": "Sleep"}
     row |= {"seconds": 3, "state": "", "statement": None}
-    (process,) = mysql.processes_of(Answer(mysql.processes(), "complete", {"processes": [row]}))
-    assert process == mysql.Process(1, "web", address, "", "Sleep", 3, "", "")
+    (process,) = readers.processes_of(Answer(mysql.processes(), "complete", {"processes": [row]}))
+    assert process == readers.Process(1, "web", address, "", "Sleep", 3, "", "")
 
 
 @given(st.text(max_size=40).map("mysql://".__add__) | st.text(max_size=40))

@@ -18,93 +18,24 @@ from runbook.config import schema
 from runbook.errors import SourceError
 from runbook.model import JSON, Answer, Completeness, Query
 from runbook.sources.kubernetes.containers import (
-    PodClock,
-    PreviousLog,
-    PublicKey,
     clocks_of,
     previous_logs_of,
     public_key_of,
 )
-from runbook.sources.kubernetes.network_policies import Cut, Policy, cuts_egress, cuts_ingress, labels_of, policies_of
-from runbook.sources.kubernetes.nodes import Node, nodes_of
+from runbook.sources.kubernetes.network_policies import policies_of
+from runbook.sources.kubernetes.nodes import nodes_of
 from runbook.sources.kubernetes.objects import (
-    Container,
-    Happening,
-    Permission,
-    Pod,
-    Termination,
     access_of,
     events_of,
     pods_of,
     usage_of,
     version_of,
 )
-from runbook.sources.kubernetes.queries import (
-    access,
-    clock,
-    deployment,
-    events,
-    nodes,
-    pods,
-    policies,
-    previous_logs,
-    public_key,
-    secrets,
-    usage,
-    version,
-)
-from runbook.sources.kubernetes.rollouts import Deployment, Revision, deployment_of, revisions
-from runbook.sources.kubernetes.secrets import Known, SecretNames, secrets_of
+from runbook.sources.kubernetes.rollouts import revisions
+from runbook.sources.kubernetes.secrets import secrets_of
 
 if TYPE_CHECKING:  # on the first question only: 0.2 s
     from runbook.sources.kubernetes.http import Connection
-
-__all__ = [
-    "Container",
-    "Cut",
-    "Deployment",
-    "Happening",
-    "Known",
-    "Kubernetes",
-    "Node",
-    "Permission",
-    "Pod",
-    "PodClock",
-    "Policy",
-    "PreviousLog",
-    "PublicKey",
-    "Revision",
-    "SecretNames",
-    "Termination",
-    "access",
-    "access_of",
-    "clock",
-    "clocks_of",
-    "cuts_egress",
-    "cuts_ingress",
-    "deployment",
-    "deployment_of",
-    "events",
-    "events_of",
-    "labels_of",
-    "nodes",
-    "nodes_of",
-    "pods",
-    "pods_of",
-    "policies",
-    "policies_of",
-    "previous_logs",
-    "previous_logs_of",
-    "public_key",
-    "public_key_of",
-    "revisions",
-    "secrets",
-    "secrets_of",
-    "usage",
-    "usage_of",
-    "version",
-    "version_of",
-]
 
 _READERS: Mapping[str, Callable[[Answer], Any]] = {
     "deployment": revisions,

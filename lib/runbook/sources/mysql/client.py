@@ -16,14 +16,8 @@ from runbook.model import JSON, Answer, Query
 from runbook.sources.mysql.masking import masked
 from runbook.sources.mysql.readers import (
     REFUSALS,
-    Access,
-    Process,
-    Refusal,
-    Transaction,
-    Wait,
     access_of,
     processes_of,
-    refusal_of,
     status_of,
     transactions_of,
     version_of,
@@ -33,26 +27,6 @@ from runbook.sources.mysql.statements import ALLOWED, LIMITS, MOST, PROCESSES, S
 
 if TYPE_CHECKING:  # on the first question only
     from runbook.sources.mysql.session import Session
-
-__all__ = [
-    "Access",
-    "MySQL",
-    "Process",
-    "Refusal",
-    "Transaction",
-    "Wait",
-    "access_of",
-    "info",
-    "processes",
-    "processes_of",
-    "refusal_of",
-    "status",
-    "status_of",
-    "transactions",
-    "transactions_of",
-    "version_of",
-    "waits_of",
-]
 
 Row = Mapping[str, JSON]
 Rows = Callable[[str], list[dict[str, JSON]]]

@@ -10,6 +10,7 @@ from runbook.investigation.definitions import Answers, Check, Context
 from runbook.investigation.results import Results
 from runbook.model import Answer, Query, Result, Table
 from runbook.sources.mysql import client as mysql
+from runbook.sources.mysql import readers
 from runbook.sources.mysql.readers import Process, ServerStatus, Transaction, Wait
 from runbook.text.format import plural, share_text
 from runbook.text.time import duration_text
@@ -58,13 +59,13 @@ def _queries(c: Context) -> Mapping[str, Query]:
 
 
 def _judge(c: Context, answers: Answers, earlier: Results) -> Result:
-    refusal = mysql.refusal_of(answers["status"])
+    refusal = readers.refusal_of(answers["status"])
     if refusal:
         return _refused(refusal)
-    status = mysql.status_of(answers["status"])
+    status = readers.status_of(answers["status"])
     if status is None:
         return Result("unknown", "Not known: the server did not report its connections.")
-    processes = mysql.processes_of(answers["processes"]) if answers["processes"].usable else None
+    processes = readers.processes_of(answers["processes"]) if answers["processes"].usable else None
     open_, waits = _transactions(answers["transactions"])
     facts = _facts(status, processes, open_, waits)
     tables = (*_processes_table(processes or (), open_ or (), facts.blocking), *_waits_table(waits or ()))
@@ -74,7 +75,7 @@ def _judge(c: Context, answers: Answers, earlier: Results) -> Result:
     )
 
 
-def _refused(refusal: mysql.Refusal) -> Result:
+def _refused(refusal: readers.Refusal) -> Result:
     """That a server refuses us because it is full is evidence; that it denies our account is none."""
     if refusal.kind != "too many connections":
         return Result("unknown", f"Not known: the server answers but refuses our account ({refusal.words}).")
@@ -97,7 +98,7 @@ def _refused(refusal: mysql.Refusal) -> Result:
 
 
 def _transactions(answer: Answer) -> tuple[tuple[Transaction, ...], tuple[Wait, ...]] | tuple[None, None]:
-    return (mysql.transactions_of(answer), mysql.waits_of(answer)) if answer.usable else (None, None)
+    return (readers.transactions_of(answer), readers.waits_of(answer)) if answer.usable else (None, None)
 
 
 def _facts(

@@ -26,7 +26,8 @@ from runbook.alerts.checks.toolkit.signal import FAILED_LOGINS
 from runbook.investigation.definitions import Answers, Check, Context
 from runbook.investigation.results import Results
 from runbook.model import Answer, Chart, Query, Result, Table
-from runbook.sources.kubernetes import client as kubernetes
+from runbook.sources.kubernetes import containers
+from runbook.sources.kubernetes import queries as kubernetes
 from runbook.sources.kubernetes.objects import pods_of
 from runbook.text.format import plural, share_text
 from runbook.text.time import duration_text
@@ -143,7 +144,7 @@ def _skewed(answer: Answer | None, failing: Sequence[str]) -> str | None:
     """The pod whose clock is most off, e.g. "x-1 is 7 min ahead"; "" where the clocks read are right, one of a failing
     pod among them; None where none of a failing pod was read.
     """
-    clocks = kubernetes.clocks_of(answer) if answer is not None and answer.usable else ()
+    clocks = containers.clocks_of(answer) if answer is not None and answer.usable else ()
     known = [(one, one.offset) for one in clocks if one.offset is not None and one.uncertainty is not None]
     off = [(one.pod, offset) for one, offset in known if abs(offset) > SKEW + (one.uncertainty or 0.0)]
     if not off:

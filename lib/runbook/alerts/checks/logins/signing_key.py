@@ -16,7 +16,8 @@ from runbook.alerts.checks.workload.secrets import IN_PLACE, made_text, near
 from runbook.investigation.definitions import Answers, Check, Context
 from runbook.investigation.results import Results
 from runbook.model import Answer, Query, Result, Status, Table
-from runbook.sources.kubernetes import client as kubernetes
+from runbook.sources.kubernetes import containers, secrets
+from runbook.sources.kubernetes import queries as kubernetes
 from runbook.sources.kubernetes.containers import KeyForm, PublicKey
 from runbook.sources.kubernetes.secrets import Known
 from runbook.text.time import duration_text
@@ -53,7 +54,7 @@ def _queries(c: Context) -> Mapping[str, Query]:
 
 
 def _judge(c: Context, answers: Answers, earlier: Results) -> Result:
-    names = kubernetes.secrets_of(answers["secrets"]) if answers["secrets"].usable else None
+    names = secrets.secrets_of(answers["secrets"]) if answers["secrets"].usable else None
     keys = [one for one in names.known if _is_key(one)] if names else []
     missing = tuple(name for name in names.missing if _KEYS.search(name)) if names else ()
     file = _file(answers.get("file"))
@@ -87,7 +88,7 @@ def _is_key(one: Known) -> bool:
 
 
 def _file(answer: Answer | None) -> PublicKey | None:
-    return kubernetes.public_key_of(answer) if answer is not None and answer.usable else None
+    return containers.public_key_of(answer) if answer is not None and answer.usable else None
 
 
 def created_text(facts: Facts) -> str:

@@ -35,7 +35,7 @@ from runbook.analysis.trend import Shape
 from runbook.investigation.definitions import Answers, Check, Context
 from runbook.investigation.results import Results
 from runbook.model import Chart, Query, Result, Series, Table
-from runbook.sources.kubernetes import client as kubernetes
+from runbook.sources.kubernetes import queries as kubernetes
 from runbook.sources.kubernetes.objects import Pod, pods_of
 from runbook.text.format import bytes_text, plural
 from runbook.text.time import clock_text, duration_text

@@ -17,7 +17,7 @@ from runbook.alerts.checks.workload.revision_comparison import SLACK_SECONDS, Co
 from runbook.investigation.definitions import Answers, Check, Context
 from runbook.investigation.results import Results
 from runbook.model import Chart, Event, EventFacts, Query, Result, Status, Table
-from runbook.sources.kubernetes import client as kubernetes
+from runbook.sources.kubernetes import queries as kubernetes
 from runbook.sources.kubernetes.objects import Pod, events_of, pods_of
 from runbook.sources.kubernetes.rollouts import Revision, deployment_of
 from runbook.sources.kubernetes.rollouts import revisions as revisions_of

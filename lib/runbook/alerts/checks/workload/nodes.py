@@ -10,7 +10,7 @@ from runbook.alerts.checks.workload import pod_states
 from runbook.investigation.definitions import Answers, Check, Context
 from runbook.investigation.results import Results
 from runbook.model import Query, Result, Table
-from runbook.sources.kubernetes import client as kubernetes
+from runbook.sources.kubernetes import queries as kubernetes
 from runbook.sources.kubernetes.nodes import Node, nodes_of
 from runbook.text.escape import plain_text
 from runbook.text.format import plural

@@ -11,7 +11,7 @@ from runbook.alerts.checks.workload import down_instances
 from runbook.investigation.definitions import Answers, Check, Context
 from runbook.investigation.results import Results
 from runbook.model import Query, Result, Table
-from runbook.sources.kubernetes import client as kubernetes
+from runbook.sources.kubernetes import queries as kubernetes
 from runbook.sources.kubernetes.network_policies import (
     Cut,
     Labels,

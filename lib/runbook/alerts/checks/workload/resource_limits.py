@@ -26,7 +26,7 @@ from runbook.alerts.checks.workload.changes import CALM_MINUTES
 from runbook.investigation.definitions import Answers, Check, Context
 from runbook.investigation.results import Results
 from runbook.model import Chart, Query, Result, Status, Table
-from runbook.sources.kubernetes import client as kubernetes
+from runbook.sources.kubernetes import queries as kubernetes
 from runbook.sources.kubernetes.objects import Pod, pods_of, usage_of
 from runbook.text.format import plural, share_text
 

@@ -10,7 +10,7 @@ from runbook.alerts.checks.toolkit.series import split_time
 from runbook.investigation.definitions import Answers, Check, Context
 from runbook.investigation.results import Results
 from runbook.model import Query, Result, Status, Table
-from runbook.sources.kubernetes import client as kubernetes
+from runbook.sources.kubernetes import queries as kubernetes
 from runbook.sources.kubernetes.secrets import Known, secrets_of
 from runbook.text.time import clock_text, duration_text
 
