@@ -143,8 +143,8 @@ def test_tls_and_password(prometheus_server: PrometheusServer, tmp_path: Path) -
 
         right = asking(ca_file=ca, username=USER, password_file=str(tmp_path / "right"))
         assert right.ask(query).completeness == "complete"
-        for refused in (asking(ca_file=ca), asking(ca_file=ca, username=USER, password_file=str(tmp_path / "wrong"))):
-            error = refused(refused, query)
+        for source in (asking(ca_file=ca), asking(ca_file=ca, username=USER, password_file=str(tmp_path / "wrong"))):
+            error = refused(source, query)
             assert error.reason == "forbidden"
             assert "answered 401" in str(error)
             assert proxy.password not in str(error)
