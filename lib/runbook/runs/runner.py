@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final
 
 from runbook.config.secrets import secrets
 from runbook.config.settings import Settings
@@ -25,13 +25,12 @@ from runbook.text.format import plural, source_text
 
 if TYPE_CHECKING:  # half a second to import: the kernel is started first
     from runbook.evidence.draft import Draft
+    from runbook.evidence.manifest import RunStatus
     from runbook.investigation.definitions import Alert
 
 logger = logging.getLogger(__name__)
 PRELOAD: Final = ("runbook.incident", "matplotlib.figure", "matplotlib.backends.backend_agg")
 CELL_SECONDS: Final = 120.0
-PATIENCE: Final = 3  # a recovery is waited for three times the span that it is judged by
-RunStatus = Literal["complete", "incomplete", "failed"]
 EXIT_CODES: Final[Mapping[RunStatus, int]] = {"complete": 0, "incomplete": 3, "failed": 1}
 
 
@@ -129,6 +128,7 @@ def _execute(
     tell: Tell,
     limits: Limits | None,
 ) -> Executed:
+    from runbook.investigation.verification import PATIENCE
     from runbook.runs.cell_labels import label
 
     _hush()

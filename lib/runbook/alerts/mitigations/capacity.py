@@ -5,6 +5,7 @@ from __future__ import annotations
 from math import ceil
 from typing import Literal
 
+from runbook.alerts.checks.toolkit.memory_growth import MIB
 from runbook.alerts.checks.workload import changes, resource_limits
 from runbook.alerts.mitigations.commands import (
     Command,
@@ -24,7 +25,6 @@ from runbook.model import Step
 from runbook.text.shell import command
 
 MORE = 1.5  # by so much a limit or the number of pods is raised
-MIB = 1024 * 1024
 Resource = Literal["memory", "cpu"]
 _LIMITS = '{range .spec.template.spec.containers[*]}{.name}{": "}{.resources}{"\\n"}{end}'
 

@@ -18,6 +18,7 @@ from runbook.alerts.checks.toolkit.series import (
     rate_window,
     series,
     short_window,
+    upper_quartile,
 )
 from runbook.investigation.definitions import Answers, Check, Context
 from runbook.investigation.results import Results
@@ -73,7 +74,7 @@ def _queries(c: Context) -> Mapping[str, Query]:
 def _judge(c: Context, answers: Answers, earlier: Results) -> Result:
     onset = earlier.onset
     high = {
-        name: change(c, line(answers[name]), onset, lambda values: float(np.percentile(values, 75)))
+        name: change(c, line(answers[name]), onset, upper_quartile)
         for name in ("connection errors", "query p95", "in use", "waiting", "pods")
     }
     if answers["connection errors"].completeness == "empty" and answers["query p95"].usable:

@@ -19,6 +19,8 @@ from runbook.alerts.checks.toolkit.series import (
     series,
     short_window,
     split_time,
+    sum_of,
+    upper_quartile,
 )
 from runbook.investigation.definitions import Answers, Check, Context
 from runbook.investigation.results import Results
@@ -81,8 +83,8 @@ def _judge(c: Context, answers: Answers, earlier: Results) -> Result:
     if not in_use:
         return Result("unknown", "Not known: no pod has reported its connection pool since the onset.")
     waiting = {pod: _high(row[since]) or 0.0 for pod, row in states.get("waiting", {}).items()}
-    sums = {state: _sum(c, states.get(state, {})) for state in STATES}
-    levels = {state: change(c, sums[state], earlier.onset, _percentile) for state in STATES}
+    sums = {state: sum_of(c, states.get(state, {})) for state in STATES}
+    levels = {state: change(c, sums[state], earlier.onset, upper_quartile) for state in STATES}
     facts = _facts(c.service.database_pool_size, round(_high(_count(states["in_use"])[since]) or 0), in_use, levels)
     lines = tuple(series(c, state.replace("_", " "), sums[state]) for state in STATES if state in states)
     title, limit = "Connections of the pools", float(facts.pool)
@@ -141,21 +143,9 @@ def _count(rows: Mapping[str, Floats]) -> Floats:
     return np.asarray(np.sum([~np.isnan(row) for row in rows.values()], axis=0), dtype=np.float64)
 
 
-def _percentile(values: Floats) -> float:
-    return float(np.percentile(values, 75))
-
-
 def _high(values: Floats) -> float | None:
     known = values[~np.isnan(values)]
-    return _percentile(known) if len(known) else None
-
-
-def _sum(c: Context, rows: Mapping[str, Floats]) -> Floats:
-    """The sum of all pods; NaN where none reports."""
-    if not rows:
-        return np.full(len(grid(c)), np.nan)
-    every = np.stack(list(rows.values()))
-    return np.where(np.isnan(every).all(axis=0), np.nan, np.nansum(every, axis=0))
+    return upper_quartile(known) if len(known) else None
 
 
 def _sentence(facts: Facts) -> str:

@@ -20,6 +20,7 @@ from runbook.alerts.checks.toolkit.series import (
     series,
     short_window,
     time_scale,
+    upper_quartile,
 )
 from runbook.investigation.definitions import Answers, Check, Context
 from runbook.investigation.results import Results
@@ -64,7 +65,7 @@ def _queries(c: Context) -> Mapping[str, Query]:
 def _judge(c: Context, answers: Answers, earlier: Results) -> Result:
     onset = earlier.onset
     values = line(answers["p95"])
-    level, rate = change(c, values, onset, _high), change(c, line(answers["rate"]), onset)
+    level, rate = change(c, values, onset, upper_quartile), change(c, line(answers["rate"]), onset)
     if np.isnan(level.since):
         return Result("unknown", "Not known: no query has finished since the onset.")
     facts = Facts(
@@ -78,10 +79,6 @@ def _judge(c: Context, answers: Answers, earlier: Results) -> Result:
     unit, scale = time_scale(values)
     chart = Chart("query-p95", "Database queries, 95th percentile", unit, (series(c, "now", values, scale=scale),))
     return Result("abnormal" if facts.slow else "normal", _sentence(facts), facts, (chart,))
-
-
-def _high(values: np.ndarray) -> float:
-    return float(np.percentile(values, 75))
 
 
 def _sentence(facts: Facts) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from runbook import model
-from runbook.alerts.checks.toolkit.series import change, number, over_window, rate_window, series, share
+from runbook.alerts.checks.toolkit.series import change, number, over_window, rate_window, series, share, upper_quartile
 from runbook.alerts.checks.toolkit.signal import FAILED_LOGINS
 from runbook.alerts.thresholds import AUTH_FAILURE_RATIO
 from runbook.investigation.definitions import Answers, Check, Context
@@ -38,7 +38,7 @@ def _queries(c: Context) -> Mapping[str, Query]:
 
 def _judge(c: Context, answers: Answers, earlier: Results) -> Result:
     failing = share(answers["failures"], answers["attempts"])
-    level = change(c, failing, earlier.onset, lambda values: float(np.percentile(values, 75)))
+    level = change(c, failing, earlier.onset, upper_quartile)
     if np.isnan(level.since):
         return Result("unknown", "Not known: no authentication attempts were counted since the onset.")
     threshold = AUTH_FAILURE_RATIO.of(c.service.thresholds)

@@ -17,6 +17,7 @@ from runbook.alerts.checks.toolkit.series import (
     rate_window,
     short_window,
     split_time,
+    upper_quartile,
 )
 from runbook.investigation.definitions import Answers, Context
 from runbook.model import Answer, Query
@@ -65,7 +66,7 @@ def kinds(c: Context, answers: Answers, onset: float | None, *labels: str) -> li
     every = [
         Kind(
             name,
-            change(c, values, onset, _high),
+            change(c, values, onset, upper_quartile),
             Change(*(_mean(seconds.get(name), count.get(name), side) for side in (~since, since))),
             _typical(count.get(name), since),
             values,
@@ -83,10 +84,6 @@ def _by(answer: Answer, labels: Sequence[str]) -> dict[str, Floats]:
     values = ([one[label] for label in labels if one.get(label)] for one in found.labels)
     named = (plain_text(" ".join(each), NAME_LENGTH) or "?" for each in values)
     return dict(sorted(zip(named, found.values, strict=True), key=lambda pair: pair[0]))
-
-
-def _high(values: Floats) -> float:
-    return float(np.percentile(values, 75))
 
 
 def _mean(seconds: Floats | None, count: Floats | None, side: np.ndarray) -> float:

@@ -90,6 +90,19 @@ def highest(answer: Answer) -> Floats:
     return np.asarray(np.fmax.reduce(matrix(answer).values, axis=0, initial=np.nan))
 
 
+def sum_of(context: Context, rows: Mapping[str, Floats]) -> Floats:
+    """The sum of several series of the window; NaN where none of them has a value."""
+    if not rows:
+        return np.full(len(grid(context)), np.nan)
+    every = np.stack(list(rows.values()))
+    return np.where(np.isnan(every).all(axis=0), np.nan, np.nansum(every, axis=0))
+
+
+def upper_quartile(values: Floats) -> float:
+    """The level that a quarter of the values exceeds."""
+    return float(np.percentile(values, 75))
+
+
 def by_label(answer: Answer, label: str) -> dict[str, Floats]:
     """One series per value of a label, in the label's order."""
     if not answer.usable:

@@ -17,6 +17,7 @@ from runbook.alerts.checks.toolkit.series import (
     rate_window,
     series,
     shown_of,
+    upper_quartile,
 )
 from runbook.alerts.checks.workload import resource_limits
 from runbook.investigation.definitions import Answers, Context
@@ -79,7 +80,7 @@ def _judge(c: Context, answers: Answers, earlier: Results) -> Result:
     found = resource_limits.CHECK.judge(c, answers, earlier)
     own = _own(c, answers)
     by_pod = {pod: shares for pod, shares in by_label(answers["throttled"], "pod").items() if pod in own}
-    since = {pod: change(c, shares, earlier.onset, _high).since for pod, shares in by_pod.items()}
+    since = {pod: change(c, shares, earlier.onset, upper_quartile).since for pod, shares in by_pod.items()}
     known = {pod: share for pod, share in since.items() if not np.isnan(share)}
     worst = max(known.values(), default=float("nan"))
     throttled = bool(worst >= THROTTLED) if known else None
@@ -108,10 +109,6 @@ def _own(c: Context, answers: Answers) -> set[str]:
     """The service's pods, past ones too: another deployment's name may begin with this one's."""
     listed = pods_of(answers["pods"]) if answers["pods"].usable else ()
     return {*(pod.name for pod in listed), *pods(c, answers["memory"]), *pods(c, answers["cpu"])}
-
-
-def _high(values: Floats) -> float:
-    return float(np.percentile(values, 75))
 
 
 def _chart(c: Context, by_pod: Mapping[str, Floats]) -> Chart:

@@ -12,7 +12,6 @@ from runbook.alerts.checks.requests.request_error_rate import failed_rate
 from runbook.alerts.checks.toolkit.series import (
     Floats,
     change,
-    grid,
     line,
     metric,
     number,
@@ -20,6 +19,7 @@ from runbook.alerts.checks.toolkit.series import (
     pods,
     series,
     short_window,
+    sum_of,
 )
 from runbook.alerts.checks.workload import down_instances
 from runbook.alerts.thresholds import ERROR_RATIO
@@ -60,7 +60,7 @@ def _judge(c: Context, answers: Answers, earlier: Results) -> Result:
     up = instances.up
     by_pod = pods(c, answers["requests"])
     left = {pod: rates for pod, rates in by_pod.items() if pod in up}
-    total, kept = _sum(c, by_pod), _sum(c, left)
+    total, kept = sum_of(c, by_pod), sum_of(c, left)
     before, since = change(c, total, onset), change(c, kept, onset)
     each_before = before.before / _many(c, by_pod, onset)
     each = since.since / len(left) if left else float("nan")
@@ -76,18 +76,11 @@ def _judge(c: Context, answers: Answers, earlier: Results) -> Result:
     )
     lines = (
         series(c, "instances that are up now", kept),
-        series(c, "other instances", _sum(c, {p: r for p, r in by_pod.items() if p not in up})),
+        series(c, "other instances", sum_of(c, {p: r for p, r in by_pod.items() if p not in up})),
     )
     chart = Chart("serving", "Requests to instances that are up now, and to others", "requests / s", lines)
     bad = not up or (facts.failing is not None and facts.failing > ERROR_RATIO.of(c.service.thresholds))
     return Result("abnormal" if bad else "normal", _sentence(facts), facts, (chart,))
-
-
-def _sum(c: Context, rows: Mapping[str, Floats]) -> Floats:
-    if not rows:
-        return np.full(len(grid(c)), np.nan)
-    every = np.stack(list(rows.values()))
-    return np.where(np.isnan(every).all(axis=0), np.nan, np.nansum(every, axis=0))
 
 
 def _many(c: Context, rows: Mapping[str, Floats], onset: float | None) -> float:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from runbook import model
-from runbook.alerts.checks.toolkit.memory_growth import CALM_SECONDS, calm_seconds
+from runbook.alerts.checks.toolkit.memory_growth import CALM_SECONDS, MIB, calm_seconds
 from runbook.alerts.checks.toolkit.series import (
     Floats,
     change,
@@ -32,7 +32,6 @@ from runbook.text.format import plural, share_text
 
 HEAVIER = 1.5  # times the memory of the pods before, a new revision is to blame for what it lacks
 FULL = 0.9  # from 90 % of a limit on, it counts as reached
-MIB = 1024 * 1024
 SHOWN = 6
 
 
